@@ -1,0 +1,182 @@
+"""The settings of `nfsw serve`: environment variables with the prefix APP_. Read once, in the main process, and passed down as values."""
+
+import os
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from nfsw.timetable import BadTimetable, Timetable
+
+PREFIX = "APP_"
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+#: Azure's largest block, Put Block, service version 2019-12-12 and later.
+LARGEST_BLOCK = 4000 * MIB
+#: Azure's largest Put Blob, the same versions.
+LARGEST_SINGLE_PUT = 5000 * MIB
+#: Container names: 3 to 63 of lower-case letters, digits and single hyphens, first and last no hyphen. `$root` and `$logs` are not for us.
+CONTAINER_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+class BadSettings(Exception):
+    """The environment does not make a configuration. The message is one line that names each variable that is wrong."""
+
+
+class Settings(BaseSettings):
+    """Every field is one variable: its name in capitals behind APP_. The description is what `nfsw serve --help` prints."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    nfs_root: Path = Field(Path("/mnt/nfs"), description="folder that holds incoming/ and .processing/")
+    staging_dir: Path = Field(
+        Path("/var/lib/nfsw/staging"), description="local staging copies; survives a container restart, may be empty at any start"
+    )
+    staging_limit_bytes: int = Field(90 * GIB, ge=1, description="the service never holds more than this in staging, in bytes")
+
+    azure_account_url: str | None = Field(
+        None, pattern=r"^https?://\S+$", description="blob endpoint of the account, used with DefaultAzureCredential"
+    )
+    azure_connection_string: SecretStr | None = Field(None, description="instead of the account URL: Azurite, SAS or account key")
+    azure_container: str = Field(description="container, made if it is not there")
+    azure_max_block_size: int = Field(4 * MIB, ge=1, le=LARGEST_BLOCK, description="bytes a block; grows by itself for a file of over 50,000 blocks")
+    azure_max_single_put_size: int = Field(64 * MIB, ge=0, le=LARGEST_SINGLE_PUT, description="a file of at most this many bytes goes up in one request")
+    azure_max_concurrency: int = Field(8, ge=1, le=256, description="blocks in flight for one file")
+
+    workers: int = Field(4, ge=1, le=256, description="files staged at a time, and files uploaded at a time")
+    queue_size: int = Field(16, ge=1, le=100_000, description="bound of the work queue: the scanner waits when it is full")
+    poll_interval_s: float = Field(2.0, gt=0, le=3600, allow_inf_nan=False, description="seconds between two scans")
+    min_file_age_s: float = Field(5.0, ge=0, le=86_400, allow_inf_nan=False, description="seconds that a file must have been quiet before it is claimed")
+    file_extensions: Annotated[tuple[str, ...], NoDecode] = Field((), description="such as .bin,.mp4,.dat; empty: all files")
+    gc_interval_s: float = Field(30.0, gt=0, le=86_400, allow_inf_nan=False, description="seconds between two sweeps for .completed")
+
+    hang_timeout_s: float = Field(30.0, gt=0, le=86_400, allow_inf_nan=False, description="an NFS call older than this many seconds is a hang")
+    hang_escalate_s: float = Field(
+        120.0, gt=0, le=604_800, allow_inf_nan=False, description="a hang that lasts this many seconds turns /healthz to 503"
+    )
+
+    upload_limit: Annotated[Timetable, NoDecode] = Field(
+        Timetable.OFF, description="upload limit, such as 2MiB/s, or by local time: 08:00-18:00=2MiB/s, else off"
+    )
+
+    pod_name: str = Field(
+        default_factory=lambda: os.environ.get("HOSTNAME") or os.uname().nodename,
+        description="what this pod calls itself as the holder of a session",
+        min_length=1,
+    )
+    host: str = Field("0.0.0.0", min_length=1, description="address of the HTTP API")  # noqa: S104 - a pod's probes come from outside of it
+    port: int = Field(8000, ge=0, le=65_535, description="port of the HTTP API; 0: any free one")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @field_validator("azure_container")
+    @classmethod
+    def _container_name(cls, name: str) -> str:
+        if not CONTAINER_NAME.fullmatch(name):
+            raise PydanticCustomError("container", "must be 3 to 63 lower-case letters, digits and single hyphens")
+        return name
+
+    @field_validator("file_extensions", mode="before")
+    @classmethod
+    def _extensions(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        extensions = tuple(part.strip() for part in given.split(",") if part.strip())
+        for extension in extensions:
+            if not extension.startswith(".") or len(extension) < 2 or "/" in extension:
+                raise PydanticCustomError("extension", "each extension begins with a dot, such as .bin")
+        return extensions
+
+    @field_validator("upload_limit", mode="before")
+    @classmethod
+    def _timetable(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        try:
+            return Timetable.parse(given)
+        except BadTimetable as wrong:
+            raise PydanticCustomError("timetable", "{why}", {"why": str(wrong)}) from wrong
+
+    @field_validator("nfs_root", "staging_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        if not path.is_absolute():
+            raise PydanticCustomError("path", "must be an absolute path")
+        return path
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper(cls, level: object) -> object:
+        return level.upper() if isinstance(level, str) else level
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if not self.azure_account_url and not self.connection_string:
+            raise PydanticCustomError("azure", "set APP_AZURE_ACCOUNT_URL, or APP_AZURE_CONNECTION_STRING instead of it")
+        if self.hang_escalate_s < self.hang_timeout_s:
+            raise PydanticCustomError("hang", "APP_HANG_ESCALATE_S must not be less than APP_HANG_TIMEOUT_S")
+        if self.staging_dir == self.nfs_root or self.nfs_root in self.staging_dir.parents:
+            raise PydanticCustomError("staging", "APP_STAGING_DIR must not lie inside APP_NFS_ROOT")
+        return self
+
+    @property
+    def connection_string(self) -> str | None:
+        return self.azure_connection_string.get_secret_value() if self.azure_connection_string else None
+
+
+def load() -> Settings:
+    """The settings of this process's environment. Raises BadSettings. An empty variable counts as not set."""
+    empty = [name for name in os.environ if name.startswith(PREFIX) and not os.environ[name].strip()]
+    for name in empty:
+        del os.environ[name]
+    try:
+        return Settings()
+    except ValidationError as wrong:
+        raise BadSettings("; ".join(_problems(wrong))) from None
+
+
+def unknown(environment: Mapping[str, str]) -> list[str]:
+    """APP_ variables that are none of ours: most likely misspelt, so the service warns of them."""
+    known = {variable(name) for name in Settings.model_fields}
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+
+
+def variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def help_lines() -> Iterator[str]:
+    """One line a setting: its name, what it means, its default."""
+    for name, field in Settings.model_fields.items():
+        if field.default_factory is not None:
+            default = "the host name"
+        elif field.is_required() or field.default is None:
+            default = "none"
+        elif isinstance(field.default, tuple):
+            default = "empty"
+        else:
+            default = str(field.default)
+        yield f"  {variable(name):<30} {field.description} (default: {default})"
+
+
+def _problems(wrong: ValidationError) -> Iterator[str]:
+    for error in wrong.errors(include_url=False):
+        if not error["loc"]:
+            yield error["msg"]
+            continue
+        name = variable(str(error["loc"][0]))
+        if error["type"] == "missing":
+            yield f"{name} is not set"
+        elif _is_secret(str(error["loc"][0])):
+            yield f"{name}: {error['msg']}"
+        else:
+            yield f"{name}: {error['msg']} (got {str(error['input'])!r})"
+
+
+def _is_secret(field: str) -> bool:
+    return SecretStr in typing.get_args(Settings.model_fields[field].annotation)

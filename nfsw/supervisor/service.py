@@ -1,0 +1,44 @@
+"""What the API may ask of the service: the seam between `nfsw.api` and the supervisor. Main process."""
+
+from typing import Protocol
+
+from nfsw.supervisor.status import Limits, Status
+
+
+class SessionConflict(Exception):
+    """The session cannot be started: one is active here, or another pod holds it. The message names it and the holder."""
+
+
+class NoSession(Exception):
+    """No session is active."""
+
+
+class NfsSilent(Exception):
+    """NFS did not answer in time. The message names the call and how long it has lasted."""
+
+
+class Service(Protocol):
+    """All methods run on the main event loop; none of them touches NFS or Azure itself."""
+
+    async def start(self, session: str | None) -> Status:
+        """Start `session` (None: a new name, `00-session-<UUIDv7>`). Raises SessionConflict, NfsSilent."""
+
+    async def stop(self) -> Status:
+        """Claim no more; finish what is claimed. Raises NoSession, NfsSilent."""
+
+    def status(self) -> Status: ...
+
+    def sick(self) -> str | None:
+        """Why the pod has to be restarted; None in normal life. Latched: it never goes back to None."""
+
+    def unready(self) -> str | None:
+        """Why the service is not ready; None when every actor runs, none hangs and the container answered."""
+
+    def limits(self) -> Limits: ...
+
+    async def limit_uploads(self, bytes_per_s: int | None) -> Limits:
+        """Until the next call or restart; overrides the setting. None: no limit."""
+
+    async def pause_uploads(self) -> Status: ...
+
+    async def resume_uploads(self) -> Status: ...

@@ -1,0 +1,108 @@
+"""What `GET /v1/watch/status` says, as plain values. Built in the main process from what the actors reported."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class SessionState(StrEnum):
+    #: New files of the session are claimed.
+    ACTIVE = "active"
+    #: Stopped: what is claimed is finished, nothing new is claimed.
+    DRAINING = "draining"
+
+
+class FileState(StrEnum):
+    #: Being copied from NFS to local disk; its first blocks may be on their way to Azure already.
+    STAGING = "staging"
+    #: The staged copy is complete; blocks are being sent, or the next attempt is awaited (then `error` says why).
+    UPLOADING = "uploading"
+
+
+class ActorState(StrEnum):
+    #: Its process has been started and has not reported yet.
+    STARTING = "starting"
+    #: It takes messages.
+    RUNNING = "running"
+    #: One of its NFS calls is older than the hang timeout, or it has gone silent.
+    HUNG = "hung"
+    #: It died and its replacement has not been started yet.
+    RESTARTING = "restarting"
+    #: It died too often; the pod has to be restarted.
+    GAVE_UP = "gave_up"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    name: str
+    state: SessionState
+    started_at: datetime  # UTC
+    resumed: bool  # found on NFS, not started by a call
+
+
+@dataclass(frozen=True, slots=True)
+class FileCounts:
+    queued: int  # stable and waiting to be claimed
+    staging: int
+    uploading: int
+    completed: int  # since the process started
+    failed: int  # files that failed at least one upload attempt, since the process started
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class ByteCounts:
+    completed: int  # bytes of the completed files, since the process started
+    staged: int  # bytes that staging holds or has promised to hold
+    staging_limit: int
+    sent: int  # bytes that Azure has acknowledged, since the process started
+    resent: int  # of these, bytes that had been sent once before
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    file: str
+    session: str
+    date: str  # YYYYMMDD, UTC date of the claim
+    state: FileState
+    size: int  # bytes
+    done: int  # bytes staged (staging) or held by Azure (uploading)
+    rate: float  # bytes per second, over the last seconds
+    eta_s: float | None  # None: not moving
+    attempts: int  # upload attempts, the current one included
+    error: str | None  # of the latest failed attempt
+    retry_in_s: float | None  # None: an attempt is under way
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedFile:
+    file: str
+    session: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActorStatus:
+    name: str
+    state: ActorState
+    pid: int | None
+    restarts: int
+    busy_s: float  # how long its oldest call has lasted; 0.0 when idle
+    doing: str | None  # that call, e.g. "scandir incoming/s1"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    upload_bytes_per_s: int | None  # None: no limit
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    session: SessionStatus | None
+    files: FileCounts
+    bytes: ByteCounts
+    in_flight: tuple[InFlight, ...]
+    refused: tuple[RefusedFile, ...]
+    actors: tuple[ActorStatus, ...]
+    uploads: str  # "running" or "paused"
+    waiting_for: tuple[str, ...]  # what holds the service up, in words; empty when nothing does
