@@ -63,6 +63,8 @@ class Connection:
                 return
 
     def _exchange(self) -> Generator[int, None, bool]:
+        if not self._ahead and not isinstance(self.sock, ssl.SSLSocket):  # which may hold decrypted bytes that epoll knows nothing of
+            yield select.EPOLLIN
         head = yield from self._until(b"\r\n\r\n", HEAD_LIMIT)
         try:
             request = parse_head(head)

@@ -90,10 +90,11 @@ def parse_head(head: bytes) -> Request:
     except ValueError as wrong:
         raise BadRequest(first) from wrong
     path, _mark, query = target.partition("?")
+    pairs = (pair.partition("=") for pair in query.split("&"))
     return Request(
         method=method,
         path=urllib.parse.unquote(path),
-        query=dict(urllib.parse.parse_qsl(query, keep_blank_values=True)),
+        query={name: urllib.parse.unquote_plus(value) if "%" in value or "+" in value else value for name, _equals, value in pairs},
         headers=headers,
         length=length,
     )

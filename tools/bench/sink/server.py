@@ -75,7 +75,7 @@ class Server:
             self._serving[number] = (connection, connection.serve())
             self._interest[number] = 0
             self._epoll.register(number, 0)
-            self._go_on(number)
+            self._go_on(number)  # which says what is waited for
 
     def _go_on(self, number: int) -> None:
         if number not in self._serving:
