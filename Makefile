@@ -1,0 +1,76 @@
+# `make` alone says what there is. Every target brings in what it needs first, and what is there already costs nothing.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PYTHON := .venv/bin/python
+# Checked by the linters and the type checker: whichever of these folders there are.
+SOURCES = $(wildcard nfsw tests tools)
+# More for pytest, as in `make unit ARGS="-k claim -x"`; for the other targets it goes to the program they run.
+ARGS =
+
+.PHONY: help setup setup-dev setup-node setup-debian lock test lint format types imports unit integration acceptance nfs demo soak bench image-test clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## .venv with the locked dependencies; then .venv/bin/nfsw works
+	@scripts/setup runtime
+
+test: setup-dev setup-node setup-debian lint types imports ## everything that is checked, after installing what the tests need
+	$(PYTHON) -m pytest $(ARGS)
+
+lint: setup-dev ## ruff: rules and form
+	.venv/bin/ruff check $(SOURCES)
+	.venv/bin/ruff format --check $(SOURCES)
+
+format: setup-dev ## ruff mends what it can
+	.venv/bin/ruff check --fix $(SOURCES)
+	.venv/bin/ruff format $(SOURCES)
+
+types: setup-dev ## mypy, strict
+	.venv/bin/mypy $(SOURCES)
+
+imports: setup-dev ## which module may import which
+	.venv/bin/lint-imports --no-logo
+
+unit: setup-dev ## tests of one part each
+	$(PYTHON) -m pytest tests/unit $(ARGS)
+
+integration: setup-dev setup-node ## tests with real processes
+	$(PYTHON) -m pytest tests/integration $(ARGS)
+
+acceptance: setup-dev setup-node ## tests of the whole service from outside
+	$(PYTHON) -m pytest tests/acceptance $(ARGS)
+
+nfs: setup-dev setup-node setup-debian ## tests on a real NFS mount
+	$(PYTHON) -m pytest -m nfs $(ARGS)
+
+demo: setup setup-node ## the service at work, from a local folder to Azurite
+	@scripts/demo $(ARGS)
+
+soak: setup-dev setup-node ## random kills for as long as you like, with a checker beside them
+	@scripts/soak $(ARGS)
+
+bench: setup-node ## measured beside rclone and plain upload_blob
+	@scripts/setup bench
+	@scripts/bench $(ARGS)
+
+image-test: setup-dev setup-node ## the container image, built and used
+	@scripts/image-test $(ARGS)
+
+lock: ## new requirements/*.txt from pyproject.toml; ARGS=--upgrade takes the newest of everything
+	scripts/lock $(ARGS)
+
+clean: ## removes all that the other targets made, the tools too
+	rm -rf .venv .tools node_modules build dist .demo .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis
+
+setup-dev:
+	@scripts/setup dev
+
+setup-node:
+	@scripts/setup-node
+
+setup-debian:
+	@scripts/setup-debian
