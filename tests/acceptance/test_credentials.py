@@ -1,0 +1,59 @@
+"""DefaultAzureCredential for real: the account over https, the token from a managed identity's endpoint, no key anywhere."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.azurite import Endpoint
+from tests.support.azurite import azurite as start_azurite
+from tests.support.blobs import Container
+from tests.support.certificate import issue
+from tests.support.content import MIB, some_bytes
+from tests.support.identity import Identity, identity_endpoint
+from tests.support.site import Site, site_in
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory, azurite: Endpoint) -> Iterator[Endpoint]:
+    """An Azurite of its own. It depends on the common one for its way to skip where there is no Node."""
+    folder = tmp_path_factory.mktemp("secured")
+    with start_azurite(folder / "azurite", issue(folder)) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def site(tmp_path_factory: pytest.TempPathFactory, secured: Endpoint) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("site")
+    container = Container(secured, folder.name.replace("site", "site-"))
+    with site_in(folder, secured, container) as own:
+        yield own
+    container.close()
+
+
+@pytest.fixture
+def identity() -> Iterator[Identity]:
+    with identity_endpoint() as own:
+        yield own
+
+
+def settings(endpoint: Endpoint, identity: Identity) -> dict[str, str]:
+    return {
+        "APP_AZURE_CONNECTION_STRING": "",
+        "APP_AZURE_ACCOUNT_URL": endpoint.account_url,
+        "SSL_CERT_FILE": str(endpoint.authority),
+        **identity.environment,
+    }
+
+
+def test_files_are_sent_with_a_token_of_the_managed_identity(site: Site, secured: Endpoint, identity: Identity) -> None:
+    site.serve(**settings(secured, identity)).start_session("s")
+    assert identity.given > 0
+    site.write("s", "small.bin", b"small")
+    site.write("s", "large.bin", some_bytes(1, 70 * MIB))
+    site.all_arrived()
+
+
+def test_an_identity_that_gets_no_token_is_exit_1(site: Site, secured: Endpoint, identity: Identity) -> None:
+    identity.refuses = True
+    assert site.launch(**settings(secured, identity)).reason_for_exit_1()
+    assert identity.given == 0

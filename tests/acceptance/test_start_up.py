@@ -1,0 +1,60 @@
+"""From the first moment to `/readyz` 200, or to exit code 1 with the reason in one log line."""
+
+from http.client import HTTPException
+
+from tests.support.link import Link
+from tests.support.site import Site
+from tests.support.waiting import until
+
+#: Wrong, but well formed.
+OTHER_KEY = "b3RoZXIta2V5LW90aGVyLWtleS1vdGhlci1rZXktb3RoZXIta2V5LW90aGVyLWtleS1vdGhlci1rZXktb3RoZXIt"
+
+
+def test_the_container_is_made_when_it_is_missing(site: Site) -> None:
+    assert not site.container.exists()
+    site.serve()
+    assert site.container.exists()
+
+
+def test_a_container_that_is_there_is_used(site: Site) -> None:
+    site.container.make()
+    site.serve().start_session("s")
+    site.write("s", "a.bin", b"a")
+    site.all_arrived()
+
+
+def test_azure_out_of_reach_is_exit_1(linked: Site, link: Link) -> None:
+    link.cut()
+    assert str(link.port) in linked.launch().reason_for_exit_1()
+
+
+def test_refused_credentials_are_exit_1(site: Site) -> None:
+    assert site.launch(APP_AZURE_CONNECTION_STRING=site.endpoint.signed_with(OTHER_KEY)).reason_for_exit_1()
+
+
+def test_the_reason_for_exit_1_tells_no_secret(site: Site) -> None:
+    service = site.launch(APP_AZURE_CONNECTION_STRING=site.endpoint.signed_with(OTHER_KEY))
+    service.reason_for_exit_1()
+    assert OTHER_KEY not in service.stdout.read_text()
+
+
+def test_it_is_not_ready_before_the_container_answered(linked: Site, link: Link) -> None:
+    link.hold()
+    service = linked.launch()
+
+    def said() -> int | None:
+        try:
+            return service.call("GET", "/readyz").status
+        except (OSError, HTTPException):
+            return None
+
+    assert until(said, within=30, what="/readyz answers") == 503
+    assert service.call("GET", "/readyz").detail
+    assert service.call("GET", "/healthz").status == 200
+    link.release()
+    service.ready()
+
+
+def test_a_misspelt_variable_is_warned_of(site: Site) -> None:
+    service = site.serve(APP_WORKER="8")
+    assert [line for line in service.log() if line["level"] == "WARNING" and "APP_WORKER" in line["message"]], service.report()

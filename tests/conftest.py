@@ -1,0 +1,35 @@
+"""What every tier of tests may ask for: one Azurite for the whole run, a container of its own for each test."""
+
+import os
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from tests.support.azurite import Endpoint, NoNode, azurite
+from tests.support.blobs import Container
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and "azurite" in item.fixturenames:
+            item.add_marker(pytest.mark.azurite)
+
+
+@pytest.fixture(scope="session", name="azurite")
+def _azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    try:
+        with azurite(tmp_path_factory.mktemp("azurite")) as endpoint:
+            yield endpoint
+    except NoNode as missing:
+        if os.environ.get("CI"):
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def container(azurite: Endpoint) -> Iterator[Container]:
+    """Named, but not made yet: the service makes it."""
+    own = Container(azurite, f"test-{uuid4().hex}")
+    yield own
+    own.close()

@@ -1,0 +1,65 @@
+"""What is in Azure, read with the SDK's plain client: shares no code with the service."""
+
+import hashlib
+from dataclasses import dataclass
+
+from azure.core.exceptions import ResourceNotFoundError
+from azure.storage.blob import ContainerClient, ContentSettings, PublicAccess
+
+from tests.support.azurite import Endpoint
+from tests.support.content import Content
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    content: Content
+    stated_md5: bytes | None
+    content_type: str | None
+
+
+class Container:
+    """One container, named at its making; the service makes it in Azure."""
+
+    def __init__(self, endpoint: Endpoint, name: str) -> None:
+        self.name = name
+        verify = str(endpoint.authority) if endpoint.authority else True
+        self._client = ContainerClient.from_connection_string(endpoint.connection_string, name, connection_verify=verify)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def make(self) -> None:
+        self._client.create_container()
+
+    def remove(self) -> None:
+        self._client.delete_container()
+
+    def put(self, name: str, content: bytes, *, stated_md5: bytes) -> None:
+        """By someone else than the service. The stated MD5 is stored unchecked, as it is for a blob of many blocks."""
+        settings = ContentSettings(content_type="application/octet-stream", content_md5=bytearray(stated_md5))
+        self._client.upload_blob(name, content, overwrite=True).set_http_headers(settings)
+
+    def publish(self) -> None:
+        """Whoever reaches the account may read it, without a key."""
+        self._client.set_container_access_policy(signed_identifiers={}, public_access=PublicAccess.CONTAINER)
+
+    def exists(self) -> bool:
+        return self._client.exists()
+
+    def names(self) -> set[str]:
+        """Of the committed blobs. Uncommitted blocks make no blob."""
+        try:
+            return set(self._client.list_blob_names())
+        except ResourceNotFoundError:
+            return set()
+
+    def read(self, name: str) -> Blob:
+        download = self._client.download_blob(name)
+        sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+        for chunk in download.chunks():
+            sha256.update(chunk)
+            md5.update(chunk)
+            size += len(chunk)
+        settings = download.properties.content_settings
+        stated = settings.content_md5
+        return Blob(Content(size, sha256.hexdigest(), md5.digest()), bytes(stated) if stated else None, settings.content_type)

@@ -1,0 +1,59 @@
+"""The shape of a status, key by key as the contract has it. More keys may be there; none of these may be missing."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+NUMBER = (int, float)
+MAYBE_NUMBER = (int, float, type(None))
+TEXT = str
+
+SESSION = {"name": TEXT, "state": TEXT, "started_at": TEXT, "resumed": bool}
+FILES = dict.fromkeys(("queued", "staging", "uploading", "completed", "failed", "refused"), int)
+IN_FLIGHT = {
+    "file": TEXT,
+    "session": TEXT,
+    "date": TEXT,
+    "state": TEXT,
+    "size": int,
+    "done": int,
+    "rate": NUMBER,
+    "eta_s": MAYBE_NUMBER,
+    "attempts": int,
+    "error": (str, type(None)),
+}
+REFUSED = {"file": TEXT, "session": TEXT, "reason": TEXT}
+ACTOR = {"name": TEXT, "state": TEXT, "pid": (int, type(None)), "restarts": int, "busy_s": NUMBER}
+
+
+def check_status(status: Any) -> dict[str, Any]:
+    _has(status, {"session": (dict, type(None)), "files": dict, "bytes": dict, "in_flight": list, "refused": list, "actors": list})
+    if (session := status["session"]) is not None:
+        _has(session, SESSION)
+        assert session["state"] in {"active", "draining"}, session
+        assert session["started_at"].endswith("Z"), session
+        assert datetime.fromisoformat(session["started_at"]).utcoffset() == timedelta(0), session
+    _has(status["files"], FILES)
+    _has(status["bytes"], {"completed": int})
+    for flight in status["in_flight"]:
+        _has(flight, IN_FLIGHT)
+        assert re.fullmatch(r"\d{8}", flight["date"]), flight
+        assert flight["state"] in {"staging", "uploading"}, flight
+        assert 0 <= flight["done"] <= flight["size"], flight
+    for refused in status["refused"]:
+        _has(refused, REFUSED)
+        assert refused["reason"], refused
+    for actor in status["actors"]:
+        _has(actor, ACTOR)
+    counted = status["files"]
+    assert len(status["in_flight"]) <= counted["staging"] + counted["uploading"], status
+    assert len(status["refused"]) == counted["refused"], status
+    return dict(status)
+
+
+def _has(value: Any, shape: dict[str, Any]) -> None:
+    assert isinstance(value, dict), value
+    for key, kinds in shape.items():
+        assert key in value, f"{key!r} is missing: {value}"
+        assert isinstance(value[key], kinds), f"{key!r} is {value[key]!r}: {value}"
+        assert not isinstance(value[key], bool) or kinds is bool, f"{key!r} is {value[key]!r}: {value}"

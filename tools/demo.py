@@ -1,0 +1,138 @@
+"""`make demo`: sample files go through the real service to Azurite, are read back and compared byte for byte.
+
+Everything lies in .demo under the checkout. Exit 0: all files arrived and are equal. Exit 1: they are not, and it is said why.
+"""
+
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FrameType
+
+from tests.support.azurite import ACCOUNT, CHECKOUT, Endpoint, NoNode, azurite
+from tests.support.blobs import Container
+from tests.support.content import MIB, Content, pieces
+from tests.support.service import Service
+from tests.support.site import Site, site_in
+
+FOLDER = CHECKOUT / ".demo"
+SESSION = "demo"
+CONTAINER = "demo"
+WITHIN = 120.0
+#: The stability rule is a little quicker than by default, so that the demo is short.
+SETTINGS = {"APP_POLL_INTERVAL_S": "0.5", "APP_MIN_FILE_AGE_S": "1", "APP_GC_INTERVAL_S": "5"}
+SAMPLES = (
+    ("empty.txt", 0),
+    ("100% sure?.csv", 12_345),
+    ("Z\u00fcrich \u2615 plan.pdf", 3 * MIB + 1),
+    ("sensor #7.dat", 24 * MIB),
+    ("\U0001f680 launch.bin", 48 * MIB),
+    ("holiday film (final, really).mp4", 200 * MIB),
+)
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    begin: float
+
+    def say(self, text: str) -> None:
+        print(f"{time.monotonic() - self.begin:6.1f} s  {text}", flush=True)
+
+
+def main() -> int:
+    signal.signal(signal.SIGTERM, _interrupt)
+    clock = Clock(time.monotonic())
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+    try:
+        with azurite(FOLDER / "azurite") as endpoint:
+            clock.say(f"Azurite stands in for Azure at {endpoint.account_url}")
+            _show(endpoint, clock)
+    except KeyboardInterrupt:
+        print("Interrupted. Service and Azurite have been stopped.", file=sys.stderr)
+        return INTERRUPTED
+    except (NoNode, FileNotFoundError) as missing:
+        print(missing, file=sys.stderr)
+        return 1
+    except AssertionError as failed:
+        print(f"The demo failed: {failed}\nEverything is still in {FOLDER}.", file=sys.stderr)
+        return 1
+    _tell_where()
+    return 0
+
+
+def _show(endpoint: Endpoint, clock: Clock) -> None:
+    container = Container(endpoint, CONTAINER)
+    with site_in(FOLDER, endpoint, container) as site:
+        service = site.serve(**SETTINGS)
+        clock.say(f"nfsw runs with {len(service.processes())} processes at {service.url}; it watches {site.incoming(SESSION)}")
+        service.start_session(SESSION)
+        for seed, (name, size) in enumerate(SAMPLES):
+            _write(site, name, seed, size)
+            clock.say(f"written: {name} ({_mib(size)})")
+        _follow(service, clock)
+        clock.say("all are in Azure by the service's own account; now every blob is read back and compared")
+        site.all_arrived()
+        for name in sorted(container.names()):
+            clock.say(f"equal byte for byte: {CONTAINER}/{name}")
+        service.stop()
+        clock.say("nfsw was told to stop, and every process of it is gone")
+        container.publish()
+    container.close()
+
+
+def _write(site: Site, name: str, seed: int, size: int) -> None:
+    def written(file: Callable[[bytes], int]) -> Iterator[bytes]:
+        for piece in pieces(seed, size):
+            file(piece)
+            yield piece
+
+    with (site.incoming(SESSION) / name).open("wb") as file:
+        site.expect(SESSION, name, Content.of(written(file.write)))
+
+
+def _follow(service: Service, clock: Clock) -> None:
+    """A line whenever something has changed, at most one a second."""
+    deadline, said = time.monotonic() + WITHIN, ""
+    while True:
+        status = service.status()
+        files, flights = status["files"], status["in_flight"]
+        moving = ", ".join(f"{one['state']} {one['file']} {one['done'] * 100 // max(1, one['size'])}%" for one in flights)
+        text = (
+            f"{files['completed']} of {len(SAMPLES)} files completed ({_mib(status['bytes']['completed'])}){'; ' if moving else ''}{moving}"
+        )
+        if text != said:
+            clock.say(text)
+            said = text
+        if files["completed"] == len(SAMPLES):
+            return
+        assert time.monotonic() < deadline, f"not all files were sent within {WITHIN:g} s\n{service.report()}"
+        time.sleep(1)
+
+
+def _tell_where() -> None:
+    shown = FOLDER.relative_to(CHECKOUT)
+    blobs = f"http://127.0.0.1:10000/{ACCOUNT}/{CONTAINER}"
+    print(f"""
+All {len(SAMPLES)} files are in the container {CONTAINER!r}, as <date>/{SESSION}/<file>, and each is equal to what was written.
+  The share, empty now:   {shown}/nfs
+  The service's log:      {shown}/service-0/stdout
+  Azurite's data:         {shown}/azurite
+To look at the blobs, start Azurite again and list them, then open one as {blobs}/<date>/{SESSION}/<file>:
+  node_modules/.bin/azurite-blob --location {shown}/azurite --skipApiVersionCheck &
+  curl '{blobs}?restype=container&comp=list'""")
+
+
+def _mib(size: int) -> str:
+    return f"{size / MIB:.1f} MiB"
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
