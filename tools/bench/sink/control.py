@@ -1,6 +1,6 @@
 """The sink's second port: its counters as JSON, a reset, and the cap. Sink process.
 
-GET /totals, GET /blobs, POST /reset, PUT /cap with {"bytes_per_s": number or null}.
+GET /totals, GET /blobs, POST /reset, PUT /containers/<name>, PUT /cap with {"bytes_per_s": number or null}.
 """
 
 import json
@@ -28,6 +28,9 @@ class ControlApi:
                 return _json([_described(container, name, blob) for (container, name), blob in self._ledger.blobs.items()])
             case "POST", "/reset":
                 self._ledger.forget()
+                return _json({})
+            case "PUT", path if path.startswith("/containers/"):
+                self._ledger.containers.add(path.removeprefix("/containers/"))
                 return _json({})
             case "PUT", "/cap":
                 self._bucket.rate = json.loads(body.content)["bytes_per_s"]

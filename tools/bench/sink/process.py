@@ -56,6 +56,9 @@ class Sink:
         """All that is known of each blob, by its name. With several containers of one name the later wins."""
         return {blob["name"]: blob for blob in self._ask("GET", "/blobs")}
 
+    def create_container(self, name: str) -> None:
+        self._ask("PUT", f"/containers/{name}")
+
     def reset(self) -> None:
         """Forgets all blobs and counts."""
         self._ask("POST", "/reset")

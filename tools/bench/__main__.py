@@ -1,0 +1,116 @@
+"""`python -m tools.bench`: measures all sides in turn, prints the tables, and writes the report and its plots."""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tools.bench import report
+from tools.bench.arena import Arena
+from tools.bench.cases import kill, latency, moves, service
+from tools.bench.cases.case import Case
+from tools.bench.cases.scale import FULL, MIB, QUICK, Scale
+from tools.bench.endpoint import sink
+from tools.bench.figures import Measurement, Results
+from tools.bench.ground import Piece, Pool
+from tools.bench.group import CHECKOUT, new_group
+from tools.bench.machine import describe
+from tools.bench.sides import nfsw, plain, rclone
+from tools.bench.sides.side import Side
+
+CASES = (*moves.CASES, *kill.CASES, *service.CASES, *latency.CASES)
+SIDES = ("nfsw", "rclone", "upload_blob")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, not a place for temporary names
+WARM_UP = [Piece("warm-up.bin", 0, MIB)]
+EXIT_MISSING = 2
+
+
+def main() -> int:
+    options = _options()
+    scale = QUICK if options.quick else FULL
+    if options.rounds:
+        scale = replace(scale, rounds=options.rounds, long_rounds=options.rounds)
+    sides = _sides(options.sides)
+    if sides is None:
+        return EXIT_MISSING
+    cases = [case for case in CASES if case.name in options.cases]
+    out = options.out or (CHECKOUT / "build/bench" if options.quick else CHECKOUT / "docs")
+    build = CHECKOUT / "build/bench"
+    build.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="nfsw-bench-", dir=options.nfs or _memory_or(build, scale)) as nfs:
+        with new_group() as group:
+            results = Results(describe(Path(nfs), build, group.counted_by))
+        arena = Arena(Path(nfs), build, Pool(Path(nfs) / "pool", scale.pool_size))
+        _measure(arena, scale, sides, cases, results, build / "results.json")
+    print(report.summary(results, cases))
+    print(f"Written: {report.write(results, cases, scale, out)}")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes, to try the harness; the report goes to build/bench")
+    parser.add_argument("--rounds", type=int, help="of every case; the default depends on the case")
+    parser.add_argument("--cases", type=_names([case.name for case in CASES]), default=[case.name for case in CASES])
+    parser.add_argument("--sides", type=_names(SIDES), default=list(SIDES))
+    parser.add_argument("--nfs", type=Path, help="folder that stands in for NFS, or is on NFS; default: in memory where it fits")
+    parser.add_argument("--out", type=Path, help="folder of the report; default: docs")
+    return parser.parse_args()
+
+
+def _names(known: Sequence[str]) -> "_Names":
+    return _Names(known)
+
+
+class _Names:
+    """A list with commas of some of the known names."""
+
+    def __init__(self, known: Sequence[str]) -> None:
+        self._known = known
+
+    def __call__(self, given: str) -> list[str]:
+        names = given.split(",")
+        if wrong := [name for name in names if name not in self._known]:
+            raise argparse.ArgumentTypeError(f"{', '.join(wrong)}: not one of {', '.join(self._known)}")
+        return names
+
+
+def _sides(wanted: Sequence[str]) -> list[Side] | None:
+    """In the order in which they take turns."""
+    if "rclone" in wanted and not rclone.is_there():
+        print(rclone.MISSING, file=sys.stderr)
+        return None
+    known: dict[str, Side] = {"nfsw": nfsw.NfswSide(), "rclone": rclone.rclone(), "upload_blob": plain.plain()}
+    return [side for name, side in known.items() if name in wanted]
+
+
+def _memory_or(folder: Path, scale: Scale) -> Path:
+    """In memory, so that no disk of ours takes part in what is measured; the pool and one run's files have to fit twice."""
+    if SHARED_MEMORY.is_dir() and os.access(SHARED_MEMORY, os.W_OK) and shutil.disk_usage(SHARED_MEMORY).free > 6 * scale.pool_size:
+        return SHARED_MEMORY
+    return folder
+
+
+def _measure(arena: Arena, scale: Scale, sides: Sequence[Side], cases: Sequence[Case], results: Results, kept: Path) -> None:
+    """Kept after each run, so that a run that goes wrong costs no other."""
+    for side in sides:
+        arena.move(side, sink, WARM_UP)
+    for case in cases:
+        taking_part = [side for side in sides if case.peers or side.name == "nfsw"]
+        for number in range(case.rounds(scale)):
+            for side in taking_part:
+                begun = time.monotonic()
+                values = case.measure(arena, scale, side)
+                results.measurements.append(Measurement(case.name, side.name, number, values))
+                results.save(kept)
+                shown = "  ".join(f"{key}={value:.3g}" for key, value in values.items())
+                print(f"{case.name} {number + 1}/{case.rounds(scale)} {side.name}: {shown}  [{time.monotonic() - begun:.0f} s]", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
