@@ -27,6 +27,7 @@ BOOT_LIMIT_S = 40.0
 
 _INIT = Path(__file__).with_name("uml_init.sh")
 _PROGRAMS = ("linux.uml", "rpc.nfsd", "rpc.mountd", "nfsdcld", "exportfs", "mount.nfs4", "modprobe", "ip", "tc")
+_MEMORY = "/dev/shm"  # noqa: S108 - here the guest makes the file that is its memory, and unlinks it
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -102,7 +103,7 @@ def boot(
                 stdout=log,
                 stderr=log,
                 pass_fds=(log.fileno(), writing),
-                env={"PATH": _PATH, "HOME": str(job), "TMPDIR": "/dev/shm"},
+                env={"PATH": _PATH, "HOME": str(job), "TMPDIR": _MEMORY},
                 start_new_session=True,
             )
         os.close(writing)

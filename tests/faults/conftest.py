@@ -1,0 +1,37 @@
+"""Faults of disks and of Azure, against the whole service from outside."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import fuse
+from tests.support.figures import Figure, figures_of
+from tests.support.fuse import FaultyFileSystem
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[FaultyFileSystem]:
+    """A file system that hangs and fails on request."""
+    if reason := fuse.unfit():
+        pytest.skip(reason)
+    with fuse.faulty_file_system(tmp_path / "disk") as mounted:
+        yield mounted
+
+
+@pytest.fixture
+def figure(record_property: Figure) -> Figure:
+    """Notes a figure that the run prints at its end."""
+    return record_property
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    figures_of(terminalreporter, HERE)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and "disk" in item.fixturenames:
+            item.add_marker(pytest.mark.fuse)
