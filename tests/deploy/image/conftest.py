@@ -1,0 +1,37 @@
+"""The built image. scripts/image-test builds it and names it in NFSW_IMAGE; without that there is nothing here to run."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.image.container import Container
+from tests.support import blobs
+from tests.support.azurite import Endpoint
+from tests.support.figures import figures_of
+from tests.support.site import Site
+
+collect_ignore_glob = [] if "NFSW_IMAGE" in os.environ else ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    return os.environ["NFSW_IMAGE"]
+
+
+@pytest.fixture
+def site(tmp_path: Path, azurite: Endpoint, container: blobs.Container) -> Site:
+    return Site(tmp_path, azurite, container)
+
+
+@pytest.fixture
+def running(image: str, site: Site) -> Iterator[Container]:
+    """Started with the pod's rights, ready, and removed afterwards."""
+    with Container(image, site) as own:
+        own.ready()
+        yield own
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    figures_of(terminalreporter, Path(__file__).parent)
