@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.support import fuse
+from tests.support.azurite import Endpoint
 from tests.support.figures import Figure, figures_of
 from tests.support.fuse import FaultyFileSystem
+from tests.support.proxy import FaultProxy, fault_proxy
 
 HERE = Path(__file__).parent
 
@@ -19,6 +21,13 @@ def disk(tmp_path: Path) -> Iterator[FaultyFileSystem]:
         pytest.skip(reason)
     with fuse.faulty_file_system(tmp_path / "disk") as mounted:
         yield mounted
+
+
+@pytest.fixture
+def proxy(azurite: Endpoint) -> Iterator[FaultProxy]:
+    """In front of Azurite; it does what the test says."""
+    with fault_proxy(azurite) as running:
+        yield running
 
 
 @pytest.fixture
