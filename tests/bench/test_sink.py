@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -222,6 +223,24 @@ def test_the_cap_holds_over_all_connections_together() -> None:
         begun = time.monotonic()
         container.upload_blob("free", bytes(4 * size))
         assert time.monotonic() - begun < least
+
+
+def test_a_peer_that_is_killed_under_the_cap_harms_nobody() -> None:
+    with Sink(cap=2 * MIB) as sink:
+        sink.create_container(CONTAINER)
+        head = f"PUT /{ACCOUNT}/{CONTAINER}/broken HTTP/1.1\r\nHost: x\r\nContent-Length: {4 * MIB}\r\n\r\n"
+        for _ in range(3):
+            peers = [socket.create_connection(("127.0.0.1", sink.port)) for _ in range(8)]
+            for peer in peers:
+                peer.sendall(head.encode() + bytes(64 * 1024))
+            while sink.totals()["received"] == 0:
+                pass
+            for peer in peers:
+                peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by a reset
+                peer.close()
+        with BlobServiceClient.from_connection_string(sink.connection_string) as service:
+            service.get_container_client(CONTAINER).upload_blob("whole", bytes(MIB))
+        assert sink.blobs()["whole"]["size"] == MIB
 
 
 def test_it_speaks_tls(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ CREDIT_S = 0.01
 
 
 class Bucket:
-    """`grant()` waits until the link is free and says how many bytes may be read; `spend()` books those that were."""
+    """When `pause()` is over `portion()` says how many bytes may be read at once; `spend()` books those that were."""
 
     def __init__(self, rate: float | None = None) -> None:
         self._rate = rate
@@ -26,14 +26,12 @@ class Bucket:
         self._rate = rate
         self._free_at = 0.0
 
-    def grant(self, wanted: int) -> int:
-        """Sleeps with the whole process: while the link is busy no connection has anything to gain."""
-        if self._rate is None:
-            return wanted
-        pause = self._free_at - time.monotonic()
-        if pause > 0:
-            time.sleep(pause)
-        return min(wanted, max(LEAST_PORTION, int(self._rate * PORTION_S)))
+    def pause(self) -> float:
+        """Seconds until the link is free; 0 or less when it is."""
+        return self._free_at - time.monotonic() if self._rate is not None else 0.0
+
+    def portion(self, wanted: int) -> int:
+        return wanted if self._rate is None else min(wanted, max(LEAST_PORTION, int(self._rate * PORTION_S)))
 
     def spend(self, count: int) -> None:
         if self._rate is not None:

@@ -25,8 +25,10 @@ TURN = 64
 UNTOUCHED = memoryview(mmap.mmap(-1, 64 * 1024 * 1024))
 #: For bytes that have to be looked at. Shared by all connections: nothing in it outlives a call.
 SCRATCH = memoryview(bytearray(1024 * 1024))
-#: Ready again at once: let the others have their turn.
+#: Not an event: ready again at once, the others have their turn first.
 AGAIN = 0
+#: Not an event either: ready when the bucket is.
+THROTTLED = -1
 
 
 class Closed(Exception):
@@ -36,14 +38,14 @@ class Closed(Exception):
 class Connection:
     def __init__(self, sock: socket.socket, api: Api, bucket: Bucket) -> None:
         self.sock = sock
+        self.bucket = bucket
         self._api = api
-        self._bucket = bucket
         self._truncates = socket.MSG_TRUNC if not isinstance(sock, ssl.SSLSocket) else 0
         self._ahead = b""  # read, but not used yet
         self._calls = 0
 
     def serve(self) -> Waiting:
-        """Answers requests until the peer closes the connection. Yields the epoll events that are waited for."""
+        """Answers requests until the peer closes the connection. Yields the epoll events that are waited for, or AGAIN, or THROTTLED."""
         try:
             yield from self._handshake()
             while (yield from self._exchange()):
@@ -121,7 +123,9 @@ class Connection:
                 self._calls = 0
                 yield AGAIN
             self._calls += 1
-            granted = self._bucket.grant(wanted)
+            while self.bucket.pause() > 0:
+                yield THROTTLED
+            granted = self.bucket.portion(wanted)
             try:
                 # A TLS socket allows no flags, not even none.
                 count = self.sock.recv_into(buffer, granted, flags) if flags else self.sock.recv_into(buffer, granted)
@@ -131,7 +135,7 @@ class Connection:
                 continue
             if not count:
                 raise Closed
-            self._bucket.spend(count)
+            self.bucket.spend(count)
             return count
 
     def _send(self, data: bytes) -> Waiting:

@@ -7,7 +7,7 @@ from collections import deque
 from typing import BinaryIO, Self
 
 from tools.bench.sink.bucket import Bucket
-from tools.bench.sink.connection import AGAIN, Connection, Waiting
+from tools.bench.sink.connection import AGAIN, THROTTLED, Connection, Waiting
 from tools.bench.sink.http import Api
 
 #: With a cap the kernel must not take in what the link could not have carried yet: it would hide the cap from a sender of small files.
@@ -22,6 +22,7 @@ class Server:
         self._serving: dict[int, tuple[Connection, Waiting]] = {}
         self._interest: dict[int, int] = {}
         self._again: deque[int] = deque()
+        self._throttled: dict[int, None] = {}  # in their order: first come, first served
 
     def __enter__(self) -> Self:
         return self
@@ -46,7 +47,7 @@ class Server:
         """Serves until `lifeline`, which nobody writes to, is closed at its other end: its starter is gone, or wants an end."""
         self._epoll.register(lifeline.fileno(), select.EPOLLIN)
         while True:
-            ready = self._epoll.poll(0 if self._again else None)
+            ready = self._epoll.poll(self._patience())
             turns = [self._again.popleft() for _ in range(len(self._again))]
             for number, _events in ready:
                 if number == lifeline.fileno():
@@ -56,7 +57,22 @@ class Server:
                 else:
                     turns.append(number)
             for number in dict.fromkeys(turns):
-                self._go_on(number)
+                if number not in self._throttled:  # a peer that hung up is an event that nobody asked for
+                    self._go_on(number)
+            while self._throttled and self._pause() <= 0:
+                first = next(iter(self._throttled))
+                del self._throttled[first]
+                self._go_on(first)
+
+    def _patience(self) -> float | None:
+        """How long to wait for an event; None: for ever."""
+        if self._again:
+            return 0
+        return max(0.0, self._pause()) if self._throttled else None
+
+    def _pause(self) -> float:
+        connection, _waiting = self._serving[next(iter(self._throttled))]
+        return connection.bucket.pause()
 
     def _accept(self, listener: "_Listener") -> None:
         while True:
@@ -90,9 +106,16 @@ class Server:
             return
         if wanted == AGAIN:
             self._again.append(number)
-        elif wanted != self._interest[number]:
-            self._interest[number] = wanted
-            self._epoll.modify(number, wanted)
+        elif wanted == THROTTLED:
+            self._throttled[number] = None
+            self._expect(number, 0)  # or its bytes would wake us all the time
+        else:
+            self._expect(number, wanted)
+
+    def _expect(self, number: int, events: int) -> None:
+        if events != self._interest[number]:
+            self._interest[number] = events
+            self._epoll.modify(number, events)
 
 
 class _Listener:
