@@ -7,6 +7,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON := .venv/bin/python
 # Checked by the linters and the type checker: whichever of these folders there are.
 SOURCES = $(wildcard nfsw tests tools)
+# For the real NFS mount, in a kernel that runs as a process (x86-64 alone has that), and for a file system that hangs.
+TEST_PACKAGES = fuse3 iproute2 kmod nfs-common nfs-kernel-server $(if $(filter x86_64,$(shell uname -m)),user-mode-linux)
 # More for pytest, as in `make unit ARGS="-k claim -x"`; for the other targets it goes to the program they run.
 ARGS =
 
@@ -26,7 +28,7 @@ lint: setup-dev ## ruff: rules and form
 	.venv/bin/ruff format --check $(SOURCES)
 
 format: setup-dev ## ruff mends what it can
-	.venv/bin/ruff check --fix $(SOURCES)
+	.venv/bin/ruff check --fix --exit-zero --quiet $(SOURCES)
 	.venv/bin/ruff format $(SOURCES)
 
 types: setup-dev ## mypy, strict
@@ -51,17 +53,18 @@ demo: setup setup-node ## the service at work, from a local folder to Azurite
 	@scripts/demo $(ARGS)
 
 soak: setup-dev setup-node ## random kills for as long as you like, with a checker beside them
-	@scripts/soak $(ARGS)
+	@$(PYTHON) -m tools.soak $(ARGS)
 
 bench: setup-node ## measured beside rclone and plain upload_blob
 	@scripts/setup bench
-	@scripts/bench $(ARGS)
+	@scripts/setup-debian rclone
+	@$(PYTHON) -m tools.bench $(ARGS)
 
 image-test: setup-dev setup-node ## the container image, built and used
 	@scripts/image-test $(ARGS)
 
-lock: ## new requirements/*.txt from pyproject.toml; ARGS=--upgrade takes the newest of everything
-	scripts/lock $(ARGS)
+lock: ## requirements/*.txt from pyproject.toml; ARGS=--upgrade: the newest of all
+	@scripts/lock $(ARGS)
 
 clean: ## removes all that the other targets made, the tools too
 	rm -rf .venv .tools node_modules build dist .demo .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .schemathesis
@@ -73,4 +76,4 @@ setup-node:
 	@scripts/setup-node
 
 setup-debian:
-	@scripts/setup-debian
+	@scripts/setup-debian $(TEST_PACKAGES)
