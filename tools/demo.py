@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from types import FrameType
+from urllib.parse import quote
 
 from tests.support.azurite import ACCOUNT, CHECKOUT, Endpoint, NoNode, azurite
 from tests.support.blobs import Container
@@ -43,14 +45,17 @@ class Clock:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that cannot show a name is no reason to fail
     clock = Clock(time.monotonic())
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir()
     try:
         with azurite(FOLDER / "azurite") as endpoint:
             clock.say(f"Azurite stands in for Azure at {endpoint.account_url}")
-            _show(endpoint, clock)
+            blobs = _show(endpoint, clock)
     except KeyboardInterrupt:
         print("Interrupted. Service and Azurite have been stopped.", file=sys.stderr)
         return INTERRUPTED
@@ -60,11 +65,12 @@ def main() -> int:
     except AssertionError as failed:
         print(f"The demo failed: {failed}\nEverything is still in {FOLDER}.", file=sys.stderr)
         return 1
-    _tell_where()
+    _tell_where(blobs)
     return 0
 
 
-def _show(endpoint: Endpoint, clock: Clock) -> None:
+def _show(endpoint: Endpoint, clock: Clock) -> list[str]:
+    """The names of the blobs that were found equal."""
     container = Container(endpoint, CONTAINER)
     with site_in(FOLDER, endpoint, container) as site:
         service = site.serve(**SETTINGS)
@@ -74,14 +80,16 @@ def _show(endpoint: Endpoint, clock: Clock) -> None:
             _write(site, name, seed, size)
             clock.say(f"written: {name} ({_mib(size)})")
         _follow(service, clock)
-        clock.say("all are in Azure by the service's own account; now every blob is read back and compared")
+        clock.say("the service says that all are in Azure; now every blob is read back and compared with what was written")
         site.all_arrived()
-        for name in sorted(container.names()):
+        blobs = sorted(container.names())
+        for name in blobs:
             clock.say(f"equal byte for byte: {CONTAINER}/{name}")
         service.stop()
         clock.say("nfsw was told to stop, and every process of it is gone")
         container.publish()
     container.close()
+    return blobs
 
 
 def _write(site: Site, name: str, seed: int, size: int) -> None:
@@ -113,17 +121,17 @@ def _follow(service: Service, clock: Clock) -> None:
         time.sleep(1)
 
 
-def _tell_where() -> None:
+def _tell_where(blobs: list[str]) -> None:
     shown = FOLDER.relative_to(CHECKOUT)
-    blobs = f"http://127.0.0.1:10000/{ACCOUNT}/{CONTAINER}"
+    urls = "\n".join(f"  http://127.0.0.1:10000/{ACCOUNT}/{CONTAINER}/{quote(blob)}" for blob in blobs)
     print(f"""
-All {len(SAMPLES)} files are in the container {CONTAINER!r}, as <date>/{SESSION}/<file>, and each is equal to what was written.
+All {len(blobs)} files are in the container {CONTAINER!r}, and each is equal to what was written.
   The share, empty now:   {shown}/nfs
   The service's log:      {shown}/service-0/stdout
   Azurite's data:         {shown}/azurite
-To look at the blobs, start Azurite again and list them, then open one as {blobs}/<date>/{SESSION}/<file>:
-  node_modules/.bin/azurite-blob --location {shown}/azurite --skipApiVersionCheck &
-  curl '{blobs}?restype=container&comp=list'""")
+To look at the blobs, start Azurite again, and open these with a browser or curl:
+  node_modules/.bin/azurite-blob --location {shown}/azurite --skipApiVersionCheck --disableTelemetry
+{urls}""")
 
 
 def _mib(size: int) -> str:

@@ -16,6 +16,7 @@ def lines_of_one_file(site: Site, service: Service) -> list[LogLine]:
     service.start_session("s")
     site.write("s", "a file.bin", some_bytes(1, MIB))
     site.all_arrived()
+    until(lambda: service.status()["files"]["completed"] == 1, within=10, what="its last step is known")
     return [line for line in service.log() if line.get("file_name") == "a file.bin"]
 
 
