@@ -47,11 +47,11 @@ def refusal(name: str, prefix: str, longest: int) -> str | None:
         encoded = name.encode()
     except UnicodeEncodeError:
         return "the name is not UTF-8"
-    if any(unicodedata.category(character) == "Cc" for character in name):
+    if not name.isprintable() and any(unicodedata.category(character) == "Cc" for character in name):
         return "the name has a control character"
     if "\\" in name:
         return "the name has a backslash, which Azure turns into a slash"
-    if any(ord(character) & 0xFFFE == 0xFFFE for character in name):
+    if not name.isascii() and any(ord(character) & 0xFFFE == 0xFFFE for character in name):
         return "the name has a character that Azure cannot hold (U+FFFE or U+FFFF)"
     if name.endswith("."):
         return "the name ends in a dot, which Azure drops"

@@ -1,0 +1,82 @@
+"""A child process: `python -m nfsw.actors NAME CHANNEL BOARD`, started by the supervisor alone, with two descriptors.
+
+What it needs to know comes as the first packet, so that no secret is in its arguments.
+"""
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import sys
+
+from nfsw.actors import logs
+from nfsw.actors.actor import Actor
+from nfsw.actors.board import Board
+from nfsw.actors.channel import PACKET, ChildEnd, unpack
+from nfsw.actors.config import Boot, ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
+from nfsw.actors.host import Host
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(name: str, channel: int, board: int) -> None:
+    _end_with_the_parent()
+    sock = socket.socket(fileno=channel)
+    packet = sock.recv(PACKET)
+    if not packet:
+        return
+    boot = unpack(packet)[0].message
+    assert isinstance(boot, Boot)
+    logs.configure(boot.log_level, name)
+    shown = Board(board, boot.board_slots)
+    if isinstance(boot.actor, UploaderConfig):
+        asyncio.run(_upload(boot.actor, sock, shown))
+    else:
+        Host(_actor(boot, shown), ChildEnd(sock), shown).run()
+
+
+def _actor(boot: Boot, board: Board) -> Actor:
+    """Imports one actor alone: each child is as small as it can be."""
+    match boot.actor:
+        case KeeperConfig():
+            from nfsw.actors.keeper import Keeper  # noqa: PLC0415
+
+            return Keeper(boot.actor, board)
+        case ScannerConfig():
+            from nfsw.actors.scanner import Scanner  # noqa: PLC0415
+
+            return Scanner(boot.actor, board)
+        case ClaimerConfig():
+            from nfsw.actors.claimer import Claimer  # noqa: PLC0415
+
+            return Claimer(boot.actor, board)
+        case CollectorConfig():
+            from nfsw.actors.collector import Collector  # noqa: PLC0415
+
+            return Collector(boot.actor, board)
+        case UploaderConfig():
+            raise AssertionError("the Uploader has a host of its own")
+
+
+async def _upload(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
+    board.beat()
+    from nfsw.actors.async_host import AsyncHost  # noqa: PLC0415
+    from nfsw.actors.azure_store import Store  # noqa: PLC0415
+    from nfsw.actors.uploader import Uploader  # noqa: PLC0415
+
+    store = Store.connect(config.account_url, config.connection_string, config.container)
+    await AsyncHost(Uploader(config, store), sock, board).run()
+
+
+def _end_with_the_parent() -> None:
+    """End of file tells a child that runs; this one ends a child that does not (prctl(2), PR_SET_PDEATHSIG)."""
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the whole group; the main process decides
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,30 @@
+"""An actor: plain values in, messages out. What runs one, in a child process, is `host`; a test calls it directly."""
+
+from collections.abc import Callable
+
+from nfsw.actors.envelope import Message
+
+type Tell = Callable[[Message], None]
+
+
+class Actor:
+    """The base of the actors that touch NFS. Their code blocks, and runs in threads of their own child process.
+
+    `__init__` stores; `on_start` acquires. Whatever a method does not catch ends the process, and the supervisor starts
+    another: expected trouble is a message, unexpected trouble is a crash.
+    """
+
+    #: Messages in hand at a time, one a thread.
+    capacity: int = 1
+    #: Seconds between two calls of `on_tick`; None: never.
+    interval: float | None = None
+
+    def on_start(self, tell: Tell) -> None:
+        """Before the first message, in the main thread of the child."""
+
+    def on_message(self, message: Message, tell: Tell) -> None:
+        """In one of `capacity` threads."""
+        raise NotImplementedError
+
+    def on_tick(self, tell: Tell) -> None:
+        """Every `interval` seconds, never while the first thread handles a message."""

@@ -1,0 +1,81 @@
+"""The host of the Uploader: the same duties as `host`, on an event loop. A child process.
+
+Each message is a task of its own; the loop beats. `tell` does not wait: what the Uploader tells is bounded by the files that it
+has in hand.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from collections import deque
+
+from nfsw.actors import logs
+from nfsw.actors.board import Board
+from nfsw.actors.channel import BATCH, PACKET, pack, unpack
+from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.host import BEAT_S, CRASHED
+from nfsw.actors.messages import Done, Started
+from nfsw.actors.uploader import Uploader
+
+log = logging.getLogger("nfsw.host")
+
+
+class AsyncHost:
+    def __init__(self, actor: Uploader, sock: socket.socket, board: Board) -> None:
+        self._actor = actor
+        self._sock = sock
+        self._board = board
+        self._outbox: deque[Envelope] = deque()
+        self._told = asyncio.Event()
+
+    async def run(self) -> None:
+        """Never returns: the process ends with the main process, or with the first exception that its actor does not catch."""
+        self._sock.setblocking(False)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, duty in (("beat", self._beat()), ("send", self._send()), ("receive", self._receive(group)), ("start", self._start())):
+                    group.create_task(duty, name=name)
+        except* (BrokenPipeError, ConnectionResetError):
+            os._exit(0)
+        except* Exception as failed:
+            log.critical("crashed: %r", failed.exceptions[0], exc_info=failed)
+            os._exit(CRASHED)
+
+    async def _start(self) -> None:
+        await self._actor.on_start(self._tell)
+        self._tell(Started())
+
+    async def _receive(self, group: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            packet = await loop.sock_recv(self._sock, PACKET)
+            if not packet:
+                os._exit(0)
+            for envelope in unpack(packet):
+                group.create_task(self._handle(envelope))
+
+    async def _handle(self, envelope: Envelope) -> None:
+        logs.traceparent.set(envelope.traceparent)  # of this task alone
+        await self._actor.on_message(envelope.message, self._tell)
+        if envelope.number is not None:
+            self._tell(Done(envelope.number))
+
+    def _tell(self, message: Message) -> None:
+        self._outbox.append(Envelope(message, traceparent=logs.traceparent.get()))
+        self._told.set()
+
+    async def _send(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._told.wait()
+            self._told.clear()
+            while self._outbox:
+                batch = [self._outbox.popleft() for _ in range(min(BATCH, len(self._outbox)))]
+                await loop.sock_sendall(self._sock, pack(batch))
+
+    async def _beat(self) -> None:
+        while True:
+            self._board.beat()
+            await asyncio.sleep(BEAT_S)
+

@@ -1,0 +1,260 @@
+"""The blob container, as much of it as nfsw needs, on the SDK's public calls. Uploader process.
+
+The SDK's own retries are off: they sleep 15 seconds and more, do not retry 429 and do not honour Retry-After. Whatever goes
+wrong leaves here as one of a few errors that say what can be done about it.
+"""
+
+import asyncio
+import mimetypes
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.storage.blob import BlobBlock, ContentSettings
+from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
+
+from nfsw.actors.messages import Fingerprint
+from nfsw.actors.proof import Block
+
+#: Seconds to set up a connection, and to wait for the next byte of an answer.
+_CONNECT_S = 20
+_ANSWER_S = 60
+#: Unsent bytes that the kernel holds for a connection. With the default it takes in a whole block, and nobody can see that it does not move.
+_SEND_BUFFER = 512 * 1024
+#: The blob's metadata in which its source is noted.
+_SOURCE = "nfsw_source"
+
+_TYPES = mimetypes.MimeTypes(filenames=())
+
+
+class StoreTrouble(Exception):
+    """A request failed. The message is one line for people."""
+
+    def __init__(self, message: str, *, status: int | None = None, code: str | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status  # None: no answer came
+        self.code = code
+        self.retry_after = retry_after  # seconds
+
+    @property
+    def passing(self) -> bool:
+        """Whether the service or the way to it is at fault, and not this request."""
+        return self.status is None or self.status in (408, 429) or self.status >= 500
+
+
+class BlobThere(StoreTrouble):
+    """The blob exists, and the request asked for its absence."""
+
+
+class BytesRefused(StoreTrouble):
+    """The service received other bytes than the hash that was sent along says."""
+
+
+class ForeignBlocks(StoreTrouble):
+    """Somebody else has left blocks under this name that do not go together with ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    size: int
+    md5: bytes | None
+    source: str | None  # as `source_note` of the file that it was made from; None: not made by nfsw
+
+
+def source_note(fingerprint: Fingerprint) -> str:
+    return f"{fingerprint.size}-{fingerprint.mtime_ns}-{fingerprint.inode}"
+
+
+class Store:
+    def __init__(self, service: BlobServiceClient, container: str, credential: Any = None) -> None:
+        self._service = service
+        self._credential = credential
+        self._container: ContainerClient = service.get_container_client(container)
+
+    @classmethod
+    def connect(cls, account_url: str | None, connection_string: str | None, container: str) -> "Store":
+        """With a connection string, or DefaultAzureCredential. Raises ValueError for a string that is none. Makes no request."""
+        options: dict[str, Any] = {
+            "transport": AioHttpTransport(session=_session(), session_owner=False),
+            "retry_total": 0,
+            "retry_connect": 0,
+            "connection_timeout": _CONNECT_S,
+            "read_timeout": _ANSWER_S,
+            "logging_enable": False,
+        }
+        if connection_string:
+            return cls(BlobServiceClient.from_connection_string(connection_string, **options), container)
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - 5 MB that a connection string does without
+
+        assert account_url is not None
+        credential = DefaultAzureCredential()
+        return cls(BlobServiceClient(account_url, credential=credential, **options), container, credential)
+
+    async def close(self) -> None:
+        await self._service.close()
+        if self._credential is not None:
+            await self._credential.close()
+
+    async def ensure_container(self) -> None:
+        """Makes the container if it is not there. Raises StoreTrouble."""
+        with _translated():
+            try:
+                await self._container.get_container_properties()
+            except ResourceNotFoundError:
+                try:
+                    await self._container.create_container()
+                except ResourceExistsError:
+                    return  # another pod was quicker
+
+    async def probe(self) -> None:
+        """One small request, to see whether the service answers. Raises StoreTrouble."""
+        with _translated():
+            await self._container.get_container_properties()
+
+    async def look(self, blob: str) -> StoredBlob | None:
+        with _translated():
+            try:
+                found = await self._blob(blob).get_blob_properties()
+            except ResourceNotFoundError:
+                return None
+            md5 = found.content_settings.content_md5
+            return StoredBlob(found.size, bytes(md5) if md5 else None, (found.metadata or {}).get(_SOURCE))
+
+    async def blocks(self, blob: str) -> dict[str, int] | None:
+        """Sizes in bytes of the uncommitted blocks, by id; None when the service knows nothing of that name."""
+        with _translated():
+            try:
+                _, uncommitted = await self._blob(blob).get_block_list("uncommitted")
+            except ResourceNotFoundError:
+                return None
+            return {block.id: block.size for block in uncommitted}
+
+    async def put(self, blob: str, data: bytes, md5: bytes, fingerprint: Fingerprint, *, replace: bool) -> None:
+        """The whole blob in one request. Raises BlobThere when it exists and is not to be replaced."""
+        with _translated():
+            await self._blob(blob).upload_blob(
+                data,
+                length=len(data),
+                overwrite=replace,
+                content_settings=_settings(blob, md5),
+                metadata={_SOURCE: source_note(fingerprint)},
+                transactional_content_md5=md5,
+            )
+
+    async def stage(self, blob: str, block: Block, body: AsyncIterator[bytes]) -> None:
+        with _translated():
+            await self._blob(blob).stage_block(block.id, body, length=block.length, transactional_content_md5=block.md5)  # type: ignore[arg-type]
+
+    async def commit(self, blob: str, blocks: Sequence[Block], md5: bytes, fingerprint: Fingerprint, *, replace: bool) -> None:
+        """Raises BlobThere when the blob exists and is not to be replaced."""
+        conditions: dict[str, Any] = {} if replace else {"match_condition": MatchConditions.IfMissing}
+        with _translated():
+            await self._blob(blob).commit_block_list(
+                [BlobBlock(block_id=block.id) for block in blocks],
+                content_settings=_settings(blob, md5),
+                metadata={_SOURCE: source_note(fingerprint)},
+                **conditions,
+            )
+
+    async def clear_blocks(self, blob: str) -> None:
+        """Drops all uncommitted blocks of the name; what is committed under it stays what it is.
+
+        A block list that omits uncommitted blocks drops them. Where nothing is committed yet that takes an empty blob for an
+        instant, which is made only if there is none, and removed.
+        """
+        client = self._blob(blob)
+        with _translated():
+            try:
+                committed, _ = await client.get_block_list("committed")
+                there = await client.get_blob_properties()
+            except ResourceNotFoundError:
+                made = await client.upload_blob(b"", length=0, overwrite=False)
+                await client.delete_blob(etag=made["etag"], match_condition=MatchConditions.IfNotModified)
+                return
+            await client.commit_block_list(
+                [BlobBlock(block_id=block.id) for block in committed],
+                content_settings=there.content_settings,
+                metadata=there.metadata,
+                etag=there.etag,
+                match_condition=MatchConditions.IfNotModified,
+            )
+
+    def _blob(self, name: str) -> BlobClient:
+        return self._container.get_blob_client(name)
+
+
+def _settings(blob: str, md5: bytes) -> ContentSettings:
+    guessed, encoding = _TYPES.guess_type(blob.rpartition("/")[2])
+    return ContentSettings(content_type=guessed if guessed and not encoding else "application/octet-stream", content_md5=bytearray(md5))
+
+
+def _session() -> Any:
+    import aiohttp  # noqa: PLC0415 - beside its only use
+
+    def limited(address: Any) -> socket.socket:
+        family, kind, protocol, *_ = address
+        made = socket.socket(family, kind, protocol)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        return made
+
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, socket_factory=limited), trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+    )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except StoreTrouble:
+        raise
+    except HttpResponseError as error:
+        raise _answered(error) from error
+    except AzureError as error:
+        raise StoreTrouble(f"no answer: {_one_line(error.message)}") from error
+    except TimeoutError:
+        raise
+    except OSError as error:
+        raise StoreTrouble(f"no answer: {_one_line(str(error))}") from error
+
+
+def _answered(error: HttpResponseError) -> StoreTrouble:
+    code = _code(error)
+    answer = error.response
+    status = error.status_code
+    if status is None:
+        return StoreTrouble(_one_line(error.message))
+    message = f"HTTP {status} {code or error.reason or ''}: {_one_line(error.message)}".strip()
+    kind: type[StoreTrouble] = StoreTrouble
+    if isinstance(error, (ResourceExistsError, ResourceModifiedError)) and code in ("BlobAlreadyExists", "ConditionNotMet"):
+        kind = BlobThere
+    elif code in ("Md5Mismatch", "InvalidMd5"):
+        kind = BytesRefused
+    elif code in ("InvalidBlobOrBlock", "InvalidBlockId", "InvalidBlockList"):
+        kind = ForeignBlocks
+    after = answer.headers.get("Retry-After") if answer is not None else None
+    return kind(message, status=status, code=code, retry_after=float(after) if after and after.isdigit() else None)
+
+
+def _code(error: HttpResponseError) -> str | None:
+    code = getattr(error, "error_code", None)
+    if code is None and error.response is not None:
+        code = error.response.headers.get("x-ms-error-code")
+    return str(getattr(code, "value", code)) if code else None
+
+
+def _one_line(text: str) -> str:
+    first = (text or "no reason given").strip().splitlines()[0]
+    return first if len(first) <= 300 else first[:300] + "..."

@@ -1,0 +1,140 @@
+"""The claim: a file leaves `incoming` for `.processing`, and nothing is ever replaced or left without a name. Claimer process.
+
+1. `link` gives the file its name in `.processing`. Unlike `rename` it never replaces anything, and it is atomic at the server.
+2. The name in `incoming` is moved aside and looked at, and only then removed. A plain `unlink` would remove whatever has that
+   name by now: a writer may have put the next version there by `rename` a moment ago.
+
+A crash in between leaves two names of one inode, or a name aside; `finish` and `put_back` see to them. After an error that
+does not say what happened (a replayed request of NFS may answer ENOENT or EEXIST though it succeeded) the code looks.
+"""
+
+import logging
+from enum import Enum
+
+from nfsw.actors.logs import about
+from nfsw.actors.messages import Arrival, FileRef, Fingerprint, NameAside
+from nfsw.actors.nfs import Nfs, is_gone
+from nfsw.actors.statx import Seen
+from nfsw.actors.tree import is_date
+
+log = logging.getLogger("nfsw.claimer")
+
+
+class Claim(Enum):
+    CLAIMED = "claimed"
+    #: A file of that name is being processed; this one waits.
+    TAKEN = "taken"
+    #: It is not what was seen stable.
+    CHANGED = "changed"
+    GONE = "gone"
+
+
+def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str) -> Claim:
+    """Claims the arrival of the same session and name as `file`. `incarnation`: of this claimer. Raises OSError."""
+    arrival = Arrival(file.session, file.name)
+    source, target = nfs.tree.source(arrival), nfs.tree.source(file)
+    if nfs.observe(nfs.tree.completed(file)):
+        return Claim.TAKEN
+    if not _link(nfs, source, target):
+        here, there = nfs.observe(source), nfs.observe(target)
+        if here is None:
+            return Claim.GONE
+        if there is None or there.fingerprint.inode != here.fingerprint.inode:
+            return Claim.TAKEN
+    claimed = nfs.observe(target)
+    if claimed is None:
+        return Claim.GONE
+    if claimed.fingerprint != expected or not claimed.regular:
+        nfs.unlink(target)  # it has its name in incoming still, or its writer has replaced it there
+        return Claim.CHANGED
+    _remove_arrival(nfs, file, claimed, incarnation)
+    return Claim.CLAIMED
+
+
+def finish(nfs: Nfs, file: FileRef, seen: Seen, incarnation: str) -> None:
+    """Ends a claim that a crash cut short: a claimed file that has a second name loses it. `seen`: what `file` is."""
+    if seen.links < 2:
+        return
+    arrival = nfs.observe(nfs.tree.source(Arrival(file.session, file.name)))
+    if arrival and arrival.fingerprint.inode == seen.fingerprint.inode:
+        _remove_arrival(nfs, file, seen, incarnation)
+    for other in nfs.folders(nfs.tree.asides(file.session)):
+        aside = f"{nfs.tree.aside(file.session, other)}/{file.name}"
+        left = nfs.observe(aside)
+        if left and left.fingerprint.inode == seen.fingerprint.inode:
+            nfs.unlink(aside)
+
+
+def put_back(nfs: Nfs, left: NameAside) -> None:
+    """Sees to a name that a crash left aside: removed if its file is claimed, else returned to `incoming`."""
+    tree = nfs.tree
+    aside = f"{tree.aside(left.session, left.incarnation)}/{left.name}"
+    seen = nfs.observe(aside)
+    if seen is None:
+        return
+    for date in filter(is_date, nfs.folders(tree.processing)):
+        claimed = nfs.observe(tree.source(FileRef(date, left.session, left.name)))
+        if claimed and claimed.fingerprint.inode == seen.fingerprint.inode:
+            nfs.unlink(aside)
+            return
+    arrival = tree.source(Arrival(left.session, left.name))
+    if _link(nfs, aside, arrival) or _same(nfs, aside, arrival):
+        nfs.unlink(aside)
+        log.info("returned to incoming", extra=about(left.session, left.name, "put-back"))
+    # Else a newer file has the name. This one was there first and goes back once that one is claimed.
+
+
+def _remove_arrival(nfs: Nfs, file: FileRef, claimed: Seen, incarnation: str) -> None:
+    """Takes the name in `incoming` away from the file that was claimed, and from no other."""
+    tree = nfs.tree
+    arrival = tree.source(Arrival(file.session, file.name))
+    folder = tree.aside(file.session, incarnation)
+    aside = f"{folder}/{file.name}"
+    if not _move(nfs, arrival, aside, folder):
+        return
+    moved = nfs.observe(aside)
+    if moved and moved.fingerprint.inode != claimed.fingerprint.inode:
+        log.info("the name has a newer file already", extra=about(file.session, file.name, "put-back"))
+        put_back(nfs, NameAside(file.session, file.name, incarnation))
+        return
+    nfs.unlink(aside)
+
+
+def _link(nfs: Nfs, path: str, name: str) -> bool:
+    """Whether `name` is new and `path`'s; False: `name` is taken, or `path` is gone."""
+    for again in (True, False):
+        try:
+            nfs.link(path, name)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if not is_gone(error):
+                raise
+            if not again:
+                return False
+            nfs.make_folder(name.rpartition("/")[0])  # either that is missing, or the file
+        else:
+            return True
+    return False
+
+
+def _move(nfs: Nfs, path: str, name: str, folder: str) -> bool:
+    """Whether `path` was there and is `name` now. `name` is one that nobody else makes."""
+    for again in (True, False):
+        try:
+            nfs.rename(path, name)
+        except OSError as error:
+            if not is_gone(error):
+                raise
+            if nfs.observe(name):
+                return True
+            if again:
+                nfs.make_folder(folder)
+        else:
+            return True
+    return False
+
+
+def _same(nfs: Nfs, path: str, other: str) -> bool:
+    one, two = nfs.observe(path), nfs.observe(other)
+    return one is not None and two is not None and one.fingerprint.inode == two.fingerprint.inode

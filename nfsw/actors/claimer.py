@@ -1,0 +1,119 @@
+"""The Claimer takes stable files out of `incoming` and stages them, APP_WORKERS at a time. A child process."""
+
+import logging
+import uuid
+from datetime import UTC, datetime
+
+from nfsw.actors.actor import Actor, Tell
+from nfsw.actors.board import Board
+from nfsw.actors.claim import Claim, claim, finish, put_back
+from nfsw.actors.config import ClaimerConfig
+from nfsw.actors.envelope import Message
+from nfsw.actors.logs import about
+from nfsw.actors.messages import (
+    Arrival,
+    FileChanged,
+    FileClaimed,
+    FileGone,
+    FileRef,
+    FileStaged,
+    FileTroubled,
+    Fingerprint,
+    NameTaken,
+    PutBack,
+    StagingBegun,
+    StagingFound,
+    StagingGrew,
+    Take,
+)
+from nfsw.actors.nfs import Nfs, is_gone, said
+from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled, staged_files
+from nfsw.actors.tree import NfsTree, StagingTree
+
+log = logging.getLogger("nfsw.claimer")
+
+
+class Claimer(Actor):
+    def __init__(self, config: ClaimerConfig, board: Board) -> None:
+        self.capacity = config.workers
+        self._nfs = Nfs(NfsTree(config.nfs_root), board)
+        self._staging = StagingTree(config.staging_dir)
+        self._stager = Stager(self._nfs, self._staging, config.block_size)
+        self._incarnation = uuid.uuid4().hex
+
+    def on_start(self, tell: Tell) -> None:
+        """What lies in staging counts against its limit, whoever left it there."""
+        for date, session, name, size in staged_files(self._staging):
+            tell(StagingFound(FileRef(date, session, name), size))
+
+    def on_message(self, message: Message, tell: Tell) -> None:
+        match message:
+            case Take(file, fingerprint, afresh):
+                try:
+                    claimed = self._claimed(file, fingerprint, tell)
+                    if claimed:
+                        self._stage(claimed, fingerprint, tell, afresh=afresh)
+                except OSError as error:
+                    self._trouble(file, error, tell)
+            case PutBack(aside):
+                try:
+                    put_back(self._nfs, aside)
+                except OSError as error:
+                    log.warning("cannot return the name to incoming: %s", said(error), extra=about(aside.session, aside.name, "put-back"))
+
+    def _claimed(self, file: Arrival | FileRef, fingerprint: Fingerprint, tell: Tell) -> FileRef | None:
+        """The file under its name in `.processing`; None when it has no such name, and then the reason was told."""
+        match file:
+            case FileRef():
+                seen = self._nfs.observe(self._nfs.tree.source(file))
+                if seen is None:
+                    tell(FileGone(file))
+                    return None
+                finish(self._nfs, file, seen, self._incarnation)
+                return file
+            case Arrival(session, name):
+                target = FileRef(f"{datetime.now(UTC):%Y%m%d}", session, name)
+                match claim(self._nfs, target, fingerprint, self._incarnation):
+                    case Claim.CLAIMED:
+                        log.info("claimed", extra=about(session, name, "claim"))
+                        tell(FileClaimed(file, target))
+                        return target
+                    case Claim.TAKEN:
+                        tell(NameTaken(file))
+                    case Claim.CHANGED:
+                        tell(FileChanged(file))
+                    case Claim.GONE:
+                        tell(FileGone(file))
+                return None
+
+    def _stage(self, file: FileRef, fingerprint: Fingerprint, tell: Tell, *, afresh: bool) -> None:
+        begun = False
+
+        def grew(staged: int) -> None:
+            nonlocal begun
+            if not begun:
+                tell(StagingBegun(file, fingerprint))
+            begun = True
+            tell(StagingGrew(file, staged))
+
+        try:
+            if afresh:
+                self._stager.discard(file)
+            self._stager.stage(file, fingerprint, grew)
+        except SourceChanged:
+            log.info("changed since it was seen stable, will be staged again", extra=about(file.session, file.name, "stage"))
+            tell(FileChanged(file))
+        except StagingDiskTroubled as trouble:
+            log.error("cannot stage: %s", trouble, extra=about(file.session, file.name, "stage"))
+            tell(FileTroubled(file, str(trouble)))
+        except OSError as error:
+            self._trouble(file, error, tell)
+        else:
+            tell(FileStaged(file))
+
+    def _trouble(self, file: Arrival | FileRef, error: OSError, tell: Tell) -> None:
+        if is_gone(error):
+            tell(FileGone(file))
+            return
+        log.error("NFS would not let us: %s", said(error), extra=about(file.session, file.name, "take"))
+        tell(FileTroubled(file, f"NFS: {said(error)}"))

@@ -1,0 +1,145 @@
+"""The Collector ends a file's story: it marks what is safe in Azure as `.completed`, and deletes it. A child process.
+
+Every step can be repeated, and each one looks before it acts: a source that has changed since it was read is given back.
+The sweep does the same for what a crash left behind, and removes folders and staged copies that nothing stands for any more.
+"""
+
+import logging
+import os
+
+from nfsw.actors.actor import Actor, Tell
+from nfsw.actors.board import Board
+from nfsw.actors.config import CollectorConfig
+from nfsw.actors.envelope import Message
+from nfsw.actors.logs import about
+from nfsw.actors.messages import (
+    Complete,
+    FileChanged,
+    FileCompleted,
+    FileGone,
+    FileRef,
+    FileTroubled,
+    Fingerprint,
+    Unstage,
+    Unstaged,
+    Watch,
+)
+from nfsw.actors.names import COMPLETED
+from nfsw.actors.nfs import Nfs, is_gone, said
+from nfsw.actors.proof import BadProof, Proof
+from nfsw.actors.staging import discard, staged_files
+from nfsw.actors.tree import NfsTree, StagingTree, is_date
+
+log = logging.getLogger("nfsw.collector")
+
+
+class Collector(Actor):
+    def __init__(self, config: CollectorConfig, board: Board) -> None:
+        self.interval = config.interval_s
+        self.capacity = config.workers
+        self._nfs = Nfs(NfsTree(config.nfs_root), board)
+        self._staging = StagingTree(config.staging_dir)
+        self._watch = Watch(None, frozenset(), frozenset())
+
+    def on_message(self, message: Message, tell: Tell) -> None:
+        match message:
+            case Watch():
+                self._watch = message
+            case Complete(file, fingerprint):
+                try:
+                    self._complete(file, fingerprint, tell)
+                except OSError as error:
+                    log.error("cannot complete: NFS: %s", said(error), extra=about(file.session, file.name, "complete"))
+                    tell(FileTroubled(file, f"NFS: {said(error)}"))
+            case Unstage(file):
+                self._unstage(file, tell)
+
+    def on_tick(self, tell: Tell) -> None:
+        try:
+            self._sweep(tell)
+        except OSError as error:
+            log.warning("sweep cut short, next one in %.0f s: %s", self.interval, said(error), extra={"action": "sweep"})
+
+    def _complete(self, file: FileRef, fingerprint: Fingerprint, tell: Tell) -> None:
+        source, completed = self._nfs.tree.source(file), self._nfs.tree.completed(file)
+        seen = self._nfs.observe(source)
+        if seen is not None:
+            if seen.fingerprint != fingerprint:
+                log.info("changed after its upload, will be sent again", extra=about(file.session, file.name, "complete"))
+                tell(FileChanged(file))
+                return
+            if self._nfs.observe(completed) is not None:
+                # No claim is made while a .completed is there, so this one has been looked at before: it is this file's, or an older one's.
+                self._nfs.unlink(completed)
+            self._rename(source, completed)
+        if not self._delete(file, fingerprint, tell):
+            return
+        self._unstage(file, tell)
+        tell(FileCompleted(file))
+
+    def _rename(self, source: str, completed: str) -> None:
+        """The ambiguous answer of a replayed request is settled by a look."""
+        try:
+            self._nfs.rename(source, completed)
+        except OSError as error:
+            if not is_gone(error) or self._nfs.observe(completed) is None:
+                raise
+
+    def _delete(self, file: FileRef, fingerprint: Fingerprint, tell: Tell) -> bool:
+        """Deletes `.completed` unless it is another version than the one that was sent; that one becomes a claimed file again."""
+        completed = self._nfs.tree.completed(file)
+        seen = self._nfs.observe(completed)
+        if seen is None:
+            return True
+        if seen.fingerprint == fingerprint:
+            self._nfs.unlink(completed)
+            return True
+        log.warning("changed after it was marked as sent, will be sent again", extra=about(file.session, file.name, "complete"))
+        self._nfs.link(completed, self._nfs.tree.source(file))
+        self._nfs.unlink(completed)
+        tell(FileChanged(file))
+        return False
+
+    def _unstage(self, file: FileRef, tell: Tell) -> None:
+        try:
+            discard(self._staging, file)
+        except OSError as error:
+            log.error("cannot remove the staged copy: %s", said(error), extra=about(file.session, file.name, "unstage"))
+            return
+        tell(Unstaged(file))
+
+    def _sweep(self, tell: Tell) -> None:
+        tree = self._nfs.tree
+        recorded: set[str] = set()  # sessions whose newest folder has been passed
+        for date in sorted(filter(is_date, self._nfs.folders(tree.processing)), reverse=True):
+            for session in self._nfs.folders(tree.day(date)):
+                if session not in self._watch.held:
+                    continue
+                self._sweep_folder(date, session, tell)
+                if session in self._watch.recorded and session not in recorded:
+                    recorded.add(session)
+                else:
+                    self._nfs.remove_folder(tree.claimed(date, session))
+            self._nfs.remove_folder(tree.day(date))
+        for date, session, name, _ in staged_files(self._staging):
+            file = FileRef(date, session, name)
+            if self._nfs.observe(tree.source(file)) is None and self._nfs.observe(tree.completed(file)) is None:
+                self._unstage(file, tell)
+
+    def _sweep_folder(self, date: str, session: str, tell: Tell) -> None:
+        for entry in self._nfs.listing(self._nfs.tree.claimed(date, session)):
+            if entry.is_file(follow_symlinks=False) and entry.name.endswith(COMPLETED):
+                self._finish(FileRef(date, session, entry.name.removesuffix(COMPLETED)), tell)
+
+    def _finish(self, file: FileRef, tell: Tell) -> None:
+        """A `.completed` that a crash left: its blob was verified. What is still staged of it tells which version that was."""
+        completed = self._nfs.observe(self._nfs.tree.completed(file))
+        if completed is not None and self._delete(file, self._sent(file) or completed.fingerprint, tell):
+            self._unstage(file, tell)
+
+    def _sent(self, file: FileRef) -> Fingerprint | None:
+        try:
+            with open(self._staging.proof(file), encoding="ascii") as proof:
+                return Proof.parse_header(proof.readline()).fingerprint
+        except (OSError, BadProof):
+            return None

@@ -1,0 +1,57 @@
+"""What an actor is told when its process starts: the few plain values it needs, no more. Made in the main process."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperConfig:
+    nfs_root: str
+    holder: str  # what this pod calls itself
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerConfig:
+    nfs_root: str
+    poll_interval_s: float
+    min_file_age_s: float
+    extensions: tuple[str, ...]
+    largest: int  # bytes: a file of more than that can never be staged
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimerConfig:
+    nfs_root: str
+    staging_dir: str
+    block_size: int  # bytes
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorConfig:
+    nfs_root: str
+    staging_dir: str
+    interval_s: float
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class UploaderConfig:
+    staging_dir: str
+    account_url: str | None
+    connection_string: str | None
+    container: str
+    single_put_size: int  # bytes
+    concurrency: int  # blocks in flight for one file
+    workers: int
+
+
+type ActorConfig = KeeperConfig | ScannerConfig | ClaimerConfig | CollectorConfig | UploaderConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """The first thing a child reads."""
+
+    actor: ActorConfig
+    log_level: str
+    board_slots: int

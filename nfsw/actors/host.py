@@ -1,0 +1,95 @@
+"""The host runs one actor in its child process: threads that take messages, a loop that beats, and an end when the parent ends.
+
+The main thread makes no NFS call. It reads the channel, so that it sees the end of the main process even while every
+other thread hangs, and beats on the board, so that the main process sees a child that does not run at all.
+"""
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from nfsw.actors import logs
+from nfsw.actors.actor import Actor
+from nfsw.actors.board import Board
+from nfsw.actors.channel import ChildEnd
+from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.messages import Done, Started
+
+log = logging.getLogger("nfsw.host")
+
+#: Seconds between two beats of an idle child.
+BEAT_S = 1.0
+#: The exit code of a child whose actor raised (EX_SOFTWARE of sysexits.h).
+CRASHED = 70
+
+
+class Host:
+    def __init__(self, actor: Actor, channel: ChildEnd, board: Board) -> None:
+        self._actor = actor
+        self._channel = channel
+        self._board = board
+        self._inbox: queue.SimpleQueue[Envelope] = queue.SimpleQueue()
+
+    def run(self) -> None:
+        """Never returns: the process ends with the main process, or with the first exception that its actor does not catch."""
+        self._board.beat()
+        threading.Thread(target=self._guarded, args=(self._start,), name="start", daemon=True).start()
+        while True:
+            envelopes = self._channel.receive(BEAT_S)
+            self._board.beat()
+            if envelopes is None:
+                os._exit(0)
+            for envelope in envelopes:
+                self._inbox.put(envelope)
+
+    def _start(self) -> None:
+        self._actor.on_start(self._tell)
+        self._tell(Started())
+        for number in range(1, self._actor.capacity):
+            threading.Thread(target=self._guarded, args=(self._work,), name=f"worker {number}", daemon=True).start()
+        self._work_and_tick()
+
+    def _work(self) -> None:
+        while True:
+            self._handle(self._inbox.get())
+
+    def _work_and_tick(self) -> None:
+        """The first thread: messages too, and a tick whenever it is due."""
+        interval = self._actor.interval
+        if interval is None:
+            self._work()
+            return
+        due = time.monotonic()
+        while True:
+            if (left := due - time.monotonic()) <= 0:
+                self._actor.on_tick(self._tell)
+                due = time.monotonic() + interval
+                continue
+            try:
+                envelope = self._inbox.get(timeout=left)
+            except queue.Empty:
+                continue
+            self._handle(envelope)
+
+    def _handle(self, envelope: Envelope) -> None:
+        logs.traceparent.set(envelope.traceparent)
+        self._actor.on_message(envelope.message, self._tell)
+        if envelope.number is not None:
+            self._tell(Done(envelope.number))
+        logs.traceparent.set(None)
+
+    def _tell(self, message: Message) -> None:
+        self._channel.send(Envelope(message, traceparent=logs.traceparent.get()))
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        """Let it crash: the supervisor starts another, which begins from what lies on the disk."""
+        try:
+            work()
+        except BaseException as error:
+            if isinstance(error, (BrokenPipeError, ConnectionResetError)):
+                os._exit(0)  # the main process is gone, and nobody reads what we tell
+            log.critical("crashed: %r", error, exc_info=error)
+            os._exit(CRASHED)

@@ -1,0 +1,96 @@
+"""The Keeper holds sessions for this pod: their locks, and the folders that record the active one. A child process.
+
+It makes no call that it is not asked for, so a server that goes away later finds it idle, and it keeps its locks while
+other actors hang and are replaced. When it is replaced itself the main process asks it to hold the same sessions again;
+if another pod was quicker, this pod ends.
+"""
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from nfsw.actors.actor import Actor, Tell
+from nfsw.actors.board import Board
+from nfsw.actors.config import KeeperConfig
+from nfsw.actors.envelope import Message
+from nfsw.actors.lock import LockTaken, SessionLock, begun
+from nfsw.actors.messages import Drain, Hold, HoldFailed, Release, SessionDenied, SessionHeld, SessionReleased
+from nfsw.actors.nfs import Nfs, said
+from nfsw.actors.tree import NfsTree, is_date
+
+log = logging.getLogger("nfsw.keeper")
+
+
+class Keeper(Actor):
+    def __init__(self, config: KeeperConfig, board: Board) -> None:
+        self._holder = config.holder
+        self._nfs = Nfs(NfsTree(config.nfs_root), board)
+        self._locks: dict[str, SessionLock] = {}
+
+    def on_message(self, message: Message, tell: Tell) -> None:
+        match message:
+            case Hold():
+                self._hold(message, tell)
+            case Drain(session):
+                self._drain(session)
+            case Release(session, forget):
+                self._release(session, forget=forget)
+                tell(SessionReleased(session))
+
+    def _hold(self, message: Hold, tell: Tell) -> None:
+        session = message.session
+        try:
+            lock = self._locks.get(session) or SessionLock.take(self._nfs, session)
+        except LockTaken as taken:
+            tell(SessionDenied(session, taken.holder))
+            return
+        except OSError as error:
+            tell(HoldFailed(session, said(error)))
+            return
+        self._locks[session] = lock
+        recorded = lock.note.active
+        try:
+            if message.record:
+                lock.write(begun(lock.note, self._holder, message.started_at))
+                self._nfs.make_folder(self._nfs.tree.incoming(session))
+                self._nfs.make_folder(self._nfs.tree.claimed(f"{datetime.now(UTC):%Y%m%d}", session))
+            else:
+                lock.write(replace(lock.note, holder=self._holder))
+        except OSError as error:
+            self._release(session, forget=False)
+            tell(HoldFailed(session, said(error)))
+            return
+        log.info("session held", extra={"session_name": session, "action": "hold"})
+        tell(SessionHeld(session, lock.note.started_at or 0.0, lock.note.draining, recorded))
+
+    def _release(self, session: str, *, forget: bool) -> None:
+        lock = self._locks.pop(session, None)
+        if lock is None:
+            return
+        try:
+            if forget:
+                self._remove_folders(session)
+            lock.release(forget=forget)
+        except OSError as error:
+            log.error("cannot release the session: %s", said(error), extra={"session_name": session, "action": "release"})
+        else:
+            log.info("session released", extra={"session_name": session, "action": "release"})
+
+    def _remove_folders(self, session: str) -> None:
+        """The record of the session. A folder that still holds something stays, and with it the session."""
+        tree = self._nfs.tree
+        for incarnation in self._nfs.folders(tree.asides(session)):
+            self._nfs.remove_folder(tree.aside(session, incarnation))
+        self._nfs.remove_folder(tree.asides(session))
+        for date in filter(is_date, self._nfs.folders(tree.processing)):
+            if self._nfs.remove_folder(tree.claimed(date, session)):
+                self._nfs.remove_folder(tree.day(date))
+
+    def _drain(self, session: str) -> None:
+        lock = self._locks.get(session)
+        if lock is None:
+            return
+        try:
+            lock.write(replace(lock.note, draining=True))
+        except OSError as error:
+            log.error("cannot note that the session was stopped: %s", said(error), extra={"session_name": session, "action": "drain"})

@@ -1,0 +1,111 @@
+"""The lock of a session: who, of all pods on the share, owns it and its files. Keeper process.
+
+flock(2) on a file of the NFS directory. On NFSv4 the client turns it into a lock at the server, which outlives neither
+the process that holds it nor, by the server's lease time (90 s), the node. There is no clock of ours in it and no heartbeat
+that could be late. The file's content tells people and the next holder who holds it; the lock alone decides.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import time
+from dataclasses import asdict, dataclass
+
+from nfsw.actors.nfs import Nfs
+
+#: What flock says when another process has the lock. NFS has both.
+_TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
+
+
+class LockTaken(Exception):
+    """Another pod holds the session. `args[0]`: what it calls itself, None when it has not noted that yet."""
+
+    @property
+    def holder(self) -> str | None:
+        holder: str | None = self.args[0]
+        return holder
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the lock file says. A crash while it is written leaves nothing readable: then it is as if nothing were noted."""
+
+    holder: str | None = None
+    started_at: float | None = None  # seconds since the epoch
+    active: bool = False  # a call made the session active
+    draining: bool = False  # and another one stopped it
+
+
+class SessionLock:
+    """One held lock."""
+
+    def __init__(self, nfs: Nfs, session: str, fd: int) -> None:
+        self._nfs = nfs
+        self._path = nfs.tree.lock(session)
+        self._fd = fd
+        self.note = _parse(self._read())
+
+    @classmethod
+    def take(cls, nfs: Nfs, session: str) -> "SessionLock":
+        """Raises LockTaken, OSError."""
+        path = nfs.tree.lock(session)
+        nfs.make_folder(nfs.tree.sessions)
+        while True:
+            with nfs.call("open", path):
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                if _lock(nfs, path, fd):
+                    return cls(nfs, session, fd)
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)  # the one who held it has just removed the file: what we locked is nobody's any more
+
+    def write(self, note: Note) -> None:
+        """fsync before it returns: a process that has to die must have nothing left to write to NFS."""
+        text = json.dumps(asdict(note)).encode() + b"\n"
+        with self._nfs.call("write", self._path):
+            os.pwrite(self._fd, text, 0)
+            os.ftruncate(self._fd, len(text))
+            os.fsync(self._fd)
+        self.note = note
+
+    def release(self, *, forget: bool) -> None:
+        """`forget`: remove the file too, while it is ours."""
+        if forget:
+            self._nfs.unlink(self._path)
+        with self._nfs.call("close", self._path):
+            os.close(self._fd)
+
+    def _read(self) -> bytes:
+        with self._nfs.call("read", self._path):
+            return os.pread(self._fd, 4096, 0)
+
+
+def _lock(nfs: Nfs, path: str, fd: int) -> bool:
+    """Whether the locked file is still the one at `path`."""
+    with nfs.call("flock", path):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _TAKEN:
+                raise LockTaken(_parse(os.pread(fd, 4096, 0)).holder) from error
+            raise
+        ours = os.fstat(fd).st_ino
+    seen = nfs.observe(path)
+    return seen is not None and seen.fingerprint.inode == ours
+
+
+def _parse(text: bytes) -> Note:
+    try:
+        fields = json.loads(text)
+        return Note(**fields)
+    except (ValueError, TypeError):
+        return Note()
+
+
+def begun(note: Note, holder: str, started_at: float | None) -> Note:
+    """The note of a session that `holder` makes active; what the holder before it noted stays true."""
+    draining = note.draining and started_at is None
+    return Note(holder, started_at or note.started_at or time.time(), active=True, draining=draining)

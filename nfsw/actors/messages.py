@@ -1,0 +1,367 @@
+"""The words that the actors exchange: frozen values named as facts, and the few requests that cause them.
+
+A file is an `Arrival` while it lies in `incoming`, and a `FileRef` from its claim on. Both, and the fingerprint, can be
+read off the NFS directory at any time, so that no message is ever the only record of anything.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Fingerprint(NamedTuple):
+    """What tells one version of a file from another. Two equal ones, observed apart: the file did not change in between.
+
+    A tuple, because a scan makes and compares one for each of 100,000 files.
+    """
+
+    size: int  # bytes
+    mtime_ns: int  # by the clock of whoever set it: compared for equality only
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """incoming/<session>/<name>"""
+
+    session: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """.processing/<date>/<session>/<name>; its blob is <date>/<session>/<name>."""
+
+    date: str  # YYYYMMDD, UTC date of the claim
+    session: str
+    name: str
+
+    @property
+    def blob(self) -> str:
+        return f"{self.date}/{self.session}/{self.name}"
+
+
+type File = Arrival | FileRef
+
+
+# --- Scanner ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """To Scanner and Collector: look at these sessions from now on."""
+
+    active: str | None  # new files of this one are reported
+    held: frozenset[str]  # what was claimed for these is looked after; the active one is among them
+    recorded: frozenset[str]  # their folder under .processing has to stay, though it is empty
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """To Scanner: nobody has this file in hand any more; report it again."""
+
+    file: File
+
+
+@dataclass(frozen=True, slots=True)
+class FileStable:
+    """The file has not changed for as long as is asked for."""
+
+    file: File
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class FileRefused:
+    """The file will never be claimed under this name; it stays where it is."""
+
+    file: File
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalLifted:
+    """A refused file is no longer there."""
+
+    file: File
+
+
+@dataclass(frozen=True, slots=True)
+class NameAside:
+    """A name that a claim moved out of its way was left behind by a crash."""
+
+    session: str
+    name: str
+    incarnation: str  # of the claimer that moved it
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFound:
+    name: str
+    date: str  # of its newest folder
+    mtime_ns: int  # of that folder
+    files: bool  # whether any of its folders holds a file
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """One look over `.processing` and `incoming` is done."""
+
+    sessions: tuple[SessionFound, ...]  # newest first
+
+
+# --- Keeper ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """To Keeper: take the session for this pod."""
+
+    session: str
+    record: bool  # make the folders too: the session is to be active
+    started_at: float | None = None  # seconds since the epoch; None: as the holder before us noted it, else now
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """To Keeper: note that the session was stopped, so that a restart does not make it active again."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """To Keeper: give the session up."""
+
+    session: str
+    forget: bool  # it is over: remove the record as well
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHeld:
+    session: str
+    started_at: float  # seconds since the epoch
+    draining: bool  # it was stopped, by us or by the holder before us
+    recorded: bool  # a call had made it active, here or in another pod
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDenied:
+    session: str
+    holder: str | None  # what the other pod calls itself; None: it has not noted its name yet
+
+
+@dataclass(frozen=True, slots=True)
+class HoldFailed:
+    session: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionReleased:
+    session: str
+
+
+# --- Claimer ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """To Claimer: claim the file if it is an arrival, and stage it."""
+
+    file: File
+    fingerprint: Fingerprint
+    afresh: bool = False  # what is staged of it is worthless
+
+
+@dataclass(frozen=True, slots=True)
+class PutBack:
+    """To Claimer: see to a name that was left aside."""
+
+    aside: NameAside
+
+
+@dataclass(frozen=True, slots=True)
+class FileClaimed:
+    arrival: Arrival
+    file: FileRef
+
+
+@dataclass(frozen=True, slots=True)
+class NameTaken:
+    """The arrival has to wait: a file of its name is being processed."""
+
+    arrival: Arrival
+
+
+@dataclass(frozen=True, slots=True)
+class StagingFound:
+    """Something of this file lies in staging, from an earlier life of the Claimer."""
+
+    file: FileRef
+    size: int  # bytes on local disk
+
+
+@dataclass(frozen=True, slots=True)
+class StagingBegun:
+    file: FileRef
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class StagingGrew:
+    """Also to Uploader: there is more in the proof file to be sent."""
+
+    file: FileRef
+    staged: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FileStaged:
+    """Also to Uploader: the staged copy is complete, and the source was the same before and after."""
+
+    file: FileRef
+
+
+@dataclass(frozen=True, slots=True)
+class FileChanged:
+    """The file is not what it was when it was seen stable: it has to become stable again."""
+
+    file: File
+
+
+@dataclass(frozen=True, slots=True)
+class FileGone:
+    """Benign: it is no longer there."""
+
+    file: File
+
+
+@dataclass(frozen=True, slots=True)
+class FileTroubled:
+    """NFS or the staging disk would not let us; the file is safe where it is and is tried again."""
+
+    file: File
+    error: str
+
+
+# --- Uploader --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerReady:
+    """The container is there, and its service took our credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRefused:
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """To Uploader: send what is staged of the file, while it is being staged."""
+
+    file: FileRef
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """To Uploader: forget the file."""
+
+    file: FileRef
+
+
+@dataclass(frozen=True, slots=True)
+class SetUploads:
+    """To Uploader: how much may be sent."""
+
+    bytes_per_s: int | None
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UploadBegun:
+    file: FileRef
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class UploadGrew:
+    file: FileRef
+    held: int  # bytes of the file that Azure holds
+    sent: int  # bytes acknowledged since the last message of this kind
+    resent: int  # of these, bytes that had gone up before
+
+
+@dataclass(frozen=True, slots=True)
+class UploadFailed:
+    file: FileRef
+    attempt: int
+    error: str
+    retry_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class StagedCopyBad:
+    """The staged copy is not what was read from NFS, or is not there any more."""
+
+    file: FileRef
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileUploaded:
+    """The blob is committed, and its size and MD5 as read back are those that were read from NFS."""
+
+    file: FileRef
+    fingerprint: Fingerprint
+    seconds: float  # from the first attempt to the verified blob
+    overwrote: bool  # a blob of that name with other content was there
+
+
+# --- Collector -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """To Collector: mark the file as sent and delete it."""
+
+    file: FileRef
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Unstage:
+    """To Collector: remove the staged copy, others need the room."""
+
+    file: FileRef
+
+
+@dataclass(frozen=True, slots=True)
+class FileCompleted:
+    """Nothing of the file is left on NFS."""
+
+    file: FileRef
+
+
+@dataclass(frozen=True, slots=True)
+class Unstaged:
+    """Nothing of the file is left in staging."""
+
+    file: FileRef
+
+
+# --- Signals: about the actor, not about a file ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The actor takes messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The actor has finished with the message of this number; what followed from it was told before."""
+
+    number: int

@@ -1,0 +1,160 @@
+"""The NFS calls, each one announced on the board while it lasts. NFS processes only: any of these may hang for ever.
+
+What comes back is either the answer or OSError. ENOENT and ESTALE mean the same thing: gone. A stale handle is looked
+up again by path once (open(2) on NFS; the kernel retries path walks itself since 3.13, but not calls on descriptors).
+"""
+
+import errno
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from nfsw.actors import statx
+from nfsw.actors.board import Board
+from nfsw.actors.messages import Fingerprint
+from nfsw.actors.statx import Seen
+from nfsw.actors.tree import NfsTree
+
+#: Files that are looked at under one announcement: an announcement for each would cost as much as the look.
+_STATS_A_CALL = 256
+
+GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTDIR})
+
+
+def is_gone(error: OSError) -> bool:
+    return error.errno in GONE
+
+
+def said(error: OSError) -> str:
+    """An error in words, without the path, which the log line names anyway."""
+    return f"{errno.errorcode.get(error.errno or 0, 'E?')}: {error.strerror}"
+
+
+class Nfs:
+    """The calls of one actor. Threads share it; each has a slot of its own on the board."""
+
+    def __init__(self, tree: NfsTree, board: Board) -> None:
+        self.tree = tree
+        self._board = board
+        self._own = threading.local()
+        self._slots = iter(range(board.slots))
+        self._numbering = threading.Lock()
+
+    @contextmanager
+    def call(self, what: str, path: str) -> Iterator[None]:
+        """Announces a call, such as `link 20260131/s1/a.bin`, until it has come back."""
+        slot = self._slot()
+        self._board.enter(slot, f"{what} {self.tree.shown(path)}")
+        try:
+            yield
+        finally:
+            self._board.leave(slot)
+
+    def observe(self, path: str) -> Seen | None:
+        """What the server says `path` is now; None: gone."""
+        with self.call("statx", path):
+            return _unless_gone(lambda: statx.observe(path, fresh=True))
+
+    def listing(self, folder: str) -> "list[os.DirEntry[str]]":
+        """What is in `folder`, kinds from the listing itself; empty when it is not there."""
+        with self.call("scandir", folder):
+            try:
+                with os.scandir(folder) as listing:
+                    return list(listing)
+            except OSError as error:
+                if is_gone(error):
+                    return []
+                raise
+
+    def folders(self, folder: str) -> list[str]:
+        return [entry.name for entry in self.listing(folder) if entry.is_dir(follow_symlinks=False)]
+
+    def stats(self, folder: str, entries: "list[os.DirEntry[str]]") -> Iterator[Fingerprint | None]:
+        """What each of the entries is, as the attribute cache may have it; None: gone."""
+        for start in range(0, len(entries), _STATS_A_CALL):
+            with self.call("stat", folder):
+                found = [_fingerprint(entry) for entry in entries[start : start + _STATS_A_CALL]]
+            yield from found
+
+    def make_folder(self, path: str) -> None:
+        """Makes `path` and what is missing above it, up to the root, which has to be there. No error when it exists."""
+        if path == self.tree.root:
+            raise FileNotFoundError(errno.ENOENT, "the NFS root is not there", path)
+        with self.call("mkdir", path):
+            try:
+                os.mkdir(path)
+                return
+            except FileExistsError:
+                return
+            except FileNotFoundError:
+                pass  # the folder above comes first
+        self.make_folder(os.path.dirname(path))
+        with self.call("mkdir", path):
+            try:
+                os.mkdir(path)
+            except FileExistsError:
+                return
+
+    def remove_folder(self, path: str) -> bool:
+        """Whether `path` was empty and is gone now."""
+        with self.call("rmdir", path):
+            try:
+                os.rmdir(path)
+            except OSError as error:
+                if is_gone(error) or error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY):
+                    return False
+                raise
+            return True
+
+    def link(self, path: str, name: str) -> None:
+        """A second name for `path`; never replaces anything. Raises FileExistsError when `name` is taken."""
+        with self.call("link", name):
+            os.link(path, name, follow_symlinks=False)
+
+    def rename(self, path: str, name: str) -> None:
+        """For names that only we make: rename(2) replaces an existing one without a word."""
+        with self.call("rename", path):
+            os.rename(path, name)
+
+    def unlink(self, path: str) -> bool:
+        """Whether `path` was there to be removed."""
+        with self.call("unlink", path):
+            try:
+                os.unlink(path)
+            except OSError as error:
+                if is_gone(error):
+                    return False
+                raise
+            return True
+
+    def _slot(self) -> int:
+        slot: int | None = getattr(self._own, "slot", None)
+        if slot is None:
+            with self._numbering:
+                slot = self._own.slot = next(self._slots)
+        return slot
+
+
+def _unless_gone[T](look: Callable[[], T]) -> T | None:
+    """The answer; None when there is nothing. A stale handle gets one more look."""
+    for again in (True, False):
+        try:
+            return look()
+        except OSError as error:
+            if error.errno == errno.ESTALE and again:
+                continue
+            if is_gone(error):
+                return None
+            raise
+    return None
+
+
+def _fingerprint(entry: "os.DirEntry[str]") -> Fingerprint | None:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError as error:
+        if is_gone(error):
+            return None
+        raise
+    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino)

@@ -1,0 +1,50 @@
+"""When is a file finished? Pure; the clock and the observations come from outside. Scanner process.
+
+A file is stable when two scans in a row saw the same size and mtime, and it has not changed for the minimum age by
+*our* clock: its mtime may be hours old on a file that arrived just now (`cp -p`), or lie in the future for ever. The
+first and the last observation of that time are made past the attribute cache, which with `actimeo=5` would answer
+twice with what it saw five seconds ago. Two equal fresh observations prove that nothing happened in between.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from nfsw.actors.messages import Fingerprint
+
+
+class Verdict(Enum):
+    WAIT = "wait"
+    #: Make a fresh observation and ask again.
+    LOOK = "look"
+    STABLE = "stable"
+
+
+@dataclass(slots=True)
+class Quiet:
+    """How long a file has looked the same."""
+
+    fingerprint: Fingerprint
+    since: float  # seconds, CLOCK_MONOTONIC: before the first fresh observation; before the first one at all until there is a fresh one
+    scans: int = 1  # that saw it so
+    fresh: bool = False  # whether a fresh observation is among them
+
+    def see(self, fingerprint: Fingerprint, now: float) -> None:
+        """A scan has seen the file, as the attribute cache may have it. `now`: from before it looked."""
+        if fingerprint == self.fingerprint:
+            self.scans += 1
+        else:
+            self.fingerprint, self.since, self.scans, self.fresh = fingerprint, now, 1, False
+
+    def see_fresh(self, fingerprint: Fingerprint, now: float) -> None:
+        """The same scan has looked past the cache."""
+        if fingerprint != self.fingerprint:
+            self.fingerprint, self.since, self.scans = fingerprint, now, 1
+        elif not self.fresh:
+            self.since = now
+        self.fresh = True
+
+    def verdict(self, now: float, age: float, *, looked: bool = False) -> Verdict:
+        """`age`: seconds of quiet that are asked for. `looked`: the latest observation was a fresh one."""
+        if self.scans < 2 or (self.fresh and now - self.since < age):
+            return Verdict.WAIT
+        return Verdict.STABLE if self.fresh and looked else Verdict.LOOK

@@ -1,0 +1,46 @@
+"""statx(2), which Python does not have: the one way to look at a file past the NFS attribute cache. NFS processes.
+
+With AT_STATX_FORCE_SYNC the client asks the server, whatever `actimeo` says (statx(2), and fs/nfs/inode.c nfs_getattr).
+"""
+
+import ctypes
+import os
+import stat
+import struct
+from dataclasses import dataclass
+
+from nfsw.actors.messages import Fingerprint
+
+_AT_FDCWD = -100
+_AT_SYMLINK_NOFOLLOW = 0x100
+_AT_STATX_FORCE_SYNC = 0x2000
+_BASIC = 0x7FF
+
+# struct statx: mask, blksize, attributes, nlink, uid, gid, mode, (pad), ino, size, blocks, attributes_mask,
+# then four timestamps of (s64 seconds, u32 nanoseconds, s32 pad): access, birth, change, modification.
+_STATX = struct.Struct("=IIQIIIHxxQQQQ" + "qIi" * 4)
+_BUFFER = 256
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_statx = _libc.statx
+_statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_void_p)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    fingerprint: Fingerprint
+    regular: bool
+    links: int
+
+
+def observe(path: str, *, fresh: bool, folder: int | None = None) -> Seen:
+    """What `path` is now; a link is looked at, not followed. `fresh`: as the server has it. Raises OSError."""
+    buffer = ctypes.create_string_buffer(_BUFFER)
+    flags = _AT_SYMLINK_NOFOLLOW | (_AT_STATX_FORCE_SYNC if fresh else 0)
+    if _statx(_AT_FDCWD if folder is None else folder, os.fsencode(path), flags, _BASIC, buffer):
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error), path)
+    fields = _STATX.unpack_from(buffer)
+    mode, inode, size = fields[6], fields[7], fields[8]
+    seconds, nanoseconds = fields[20], fields[21]
+    return Seen(Fingerprint(size, seconds * 1_000_000_000 + nanoseconds, inode), stat.S_ISREG(mode), fields[3])

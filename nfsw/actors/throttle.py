@@ -1,0 +1,64 @@
+"""How fast bytes may leave: a token bucket for the whole service, and a tap that shuts. Uploader process, one event loop."""
+
+import asyncio
+from collections.abc import Callable
+
+#: Seconds of the limit that may go at once. Small against the ten seconds over which the limit is kept.
+_BURST_S = 0.25
+#: A piece of a block, in bytes, when nothing limits it.
+LARGEST_PIECE = 512 * 1024
+_SMALLEST_PIECE = 16 * 1024
+
+
+class Throttle:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._rate: int | None = None  # bytes per second
+        self._free_at = 0.0  # when what has been let through is paid for
+        self._open = asyncio.Event()
+        self._open.set()
+        self._changed = asyncio.Event()
+
+    @property
+    def paused(self) -> bool:
+        return not self._open.is_set()
+
+    def set(self, rate: int | None, *, paused: bool) -> None:
+        """Takes hold at once, of whoever waits as well."""
+        if rate != self._rate:
+            self._free_at = self._clock()
+            self._rate = rate
+        if paused:
+            self._open.clear()
+        else:
+            self._open.set()
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def piece(self) -> int:
+        """How many bytes to ask for at a time, so that the limit is kept smoothly."""
+        if self._rate is None:
+            return LARGEST_PIECE
+        return max(_SMALLEST_PIECE, min(LARGEST_PIECE, int(self._rate * _BURST_S)))
+
+    async def opened(self) -> None:
+        """Returns when uploads are not paused."""
+        await self._open.wait()
+
+    async def take(self, size: int) -> None:
+        """Returns when `size` more bytes may go."""
+        while True:
+            await self._open.wait()
+            if self._rate is None:
+                return
+            now = self._clock()
+            wait = self._free_at - now - _BURST_S
+            if wait <= 0:
+                self._free_at = max(self._free_at, now) + size / self._rate
+                return
+            changed = self._changed
+            try:
+                async with asyncio.timeout(wait):
+                    await changed.wait()
+            except TimeoutError:
+                continue

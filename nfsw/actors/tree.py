@@ -1,0 +1,85 @@
+"""Where everything lies: the NFS tree and the staging tree as pure path functions. Any process; nothing here touches a disk."""
+
+import re
+from dataclasses import dataclass
+
+from nfsw.actors.messages import Arrival, File, FileRef
+from nfsw.actors.names import COMPLETED, shown
+
+_DATE = re.compile(r"\d{8}")
+
+
+def is_date(name: str) -> bool:
+    """Whether a folder below `.processing` is one of ours."""
+    return _DATE.fullmatch(name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class NfsTree:
+    """Paths below APP_NFS_ROOT. `incoming` and `.processing` are the contract's; `.nfsw` is ours alone."""
+
+    root: str
+
+    @property
+    def processing(self) -> str:
+        return f"{self.root}/.processing"
+
+    def incoming(self, session: str) -> str:
+        return f"{self.root}/incoming/{session}"
+
+    def day(self, date: str) -> str:
+        return f"{self.processing}/{date}"
+
+    def claimed(self, date: str, session: str) -> str:
+        return f"{self.processing}/{date}/{session}"
+
+    def source(self, file: File) -> str:
+        """The file itself, claimed or not."""
+        match file:
+            case Arrival(session, name):
+                return f"{self.incoming(session)}/{name}"
+            case FileRef(date, session, name):
+                return f"{self.claimed(date, session)}/{name}"
+
+    def completed(self, file: FileRef) -> str:
+        return self.source(file) + COMPLETED
+
+    @property
+    def sessions(self) -> str:
+        """Lock files, one a session: who holds it."""
+        return f"{self.root}/.nfsw/sessions"
+
+    def lock(self, session: str) -> str:
+        return f"{self.sessions}/{session}"
+
+    def asides(self, session: str) -> str:
+        """Names that claims moved out of their way, a folder for each life of a claimer."""
+        return f"{self.root}/.nfsw/aside/{session}"
+
+    def aside(self, session: str, incarnation: str) -> str:
+        return f"{self.asides(session)}/{incarnation}"
+
+    def shown(self, path: str) -> str:
+        """`path` as people are told of it: below the root, safe to print."""
+        return shown(path.removeprefix(self.root + "/"))
+
+
+@dataclass(frozen=True, slots=True)
+class StagingTree:
+    """Paths below APP_STAGING_DIR. Copies and proofs lie apart, so that no name of a file can be taken for a proof's."""
+
+    root: str
+
+    @property
+    def copies(self) -> str:
+        return f"{self.root}/copies"
+
+    @property
+    def proofs(self) -> str:
+        return f"{self.root}/proofs"
+
+    def copy(self, file: FileRef) -> str:
+        return f"{self.copies}/{file.blob}"
+
+    def proof(self, file: FileRef) -> str:
+        return f"{self.proofs}/{file.blob}"

@@ -1,0 +1,302 @@
+"""One attempt to get one file into one blob: block by block, resumed, verified. Uploader process, one event loop.
+
+The proof file says what to send, and grows while the file is staged; the service says what it holds already. So an attempt
+sends the difference and nothing else, whatever ended the attempt before it.
+"""
+
+import asyncio
+import hashlib
+import logging
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from nfsw.actors.azure_store import BlobThere, BytesRefused, ForeignBlocks, Store, StoreTrouble, source_note
+from nfsw.actors.backoff import pauses
+from nfsw.actors.logs import about
+from nfsw.actors.messages import Upload
+from nfsw.actors.proof import BadProof, Block, Proof, ProofReader
+from nfsw.actors.throttle import Throttle
+from nfsw.actors.tree import StagingTree
+
+log = logging.getLogger("nfsw.uploader")
+
+#: A piece of a block that does not leave, or an answer that does not come, for this long ends the request, in seconds.
+STALL_S = 60.0
+#: Requests for one block before the attempt fails, and the bounds of the pauses in between, in seconds.
+_TRIES = 4
+_FIRST_PAUSE_S = 0.5
+_LONGEST_PAUSE_S = 60.0
+#: A piece that took this long to leave, in seconds, is followed by smaller ones, in bytes, so that a slow uplink is no stall.
+_SLOW_PIECE_S = 2.0
+_SLOW_PIECE = 32 * 1024
+
+
+class StagedCopyBroken(Exception):
+    """The staged copy is not what was read from NFS, or is not there. The message says which."""
+
+
+@dataclass(slots=True)
+class Account:
+    """What the attempts for one file have done so far; kept from one to the next."""
+
+    tried: set[str] = field(default_factory=set)  # ids of blocks that have been on their way
+    held: int = 0  # bytes of the file that the service holds
+    overwrote: bool = False  # a blob with other content was there
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """What all attempts share."""
+
+    store: Store
+    staging: StagingTree
+    throttle: Throttle
+    chance: random.Random
+    single_put_size: int  # bytes; a file of at most that many goes up in one request
+    concurrency: int  # blocks in flight for one file
+
+
+class Attempt:
+    def __init__(
+        self,
+        uplink: Uplink,
+        upload: Upload,
+        account: Account,
+        acknowledged: Callable[[int, int], None],
+        more_staged: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`acknowledged`: called with the bytes that the service has taken, and how many of these had been on their way before.
+        `more_staged`: returns when more may be staged.
+        """
+        self._uplink = uplink
+        self._store = uplink.store
+        self._throttle = uplink.throttle
+        self._file = upload.file
+        self._fingerprint = upload.fingerprint
+        self._account = account
+        self._acknowledged = acknowledged
+        self._more_staged = more_staged
+        self._proofs = ProofReader(uplink.staging.proof(upload.file))
+        self._copy = -1
+
+    async def run(self) -> None:
+        """Returns once the blob is committed and read back. Raises StoreTrouble, StagedCopyBroken."""
+        self._account.held = 0
+        try:
+            self._copy = os.open(self._uplink.staging.copy(self._file), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StagedCopyBroken(f"the staged copy cannot be opened: {error.strerror}") from error
+        try:
+            if self._fingerprint.size <= self._uplink.single_put_size:
+                proof = await self._put()
+            else:
+                proof = await self._send_blocks()
+            await self._verify(proof)
+        finally:
+            os.close(self._copy)
+
+    async def _put(self) -> Proof:
+        async for _ in self._blocks():
+            pass  # all of them are in one request
+        proof = self._proven()
+        assert proof.md5 is not None
+        whole = Block(0, 0, self._fingerprint.size, proof.md5)
+        data = self._read(whole)
+        await self._throttle.take(len(data))
+        resent = self._begin(whole)
+        async with self._in_time(whole.length / _SLOW_PIECE):
+            try:
+                await self._store.put(self._file.blob, data, proof.md5, self._fingerprint, replace=False)
+            except BlobThere:
+                if not await self._is_committed(proof):
+                    self._say_overwrite()
+                    await self._store.put(self._file.blob, data, proof.md5, self._fingerprint, replace=True)
+            except BytesRefused as refused:
+                self._check(whole)
+                raise StoreTrouble(str(refused)) from refused
+        self._acknowledge(whole, resent=resent)
+        return proof
+
+    async def _send_blocks(self) -> Proof:
+        blob = self._file.blob
+        there = await self._store.look(blob)
+        if there and there.source == source_note(self._fingerprint):
+            # Most likely ours, committed just before a crash. Its hash will tell, as soon as ours is known.
+            async for _ in self._blocks():
+                pass
+            if await self._is_committed(self._proven()):
+                return self._proven()
+        try:
+            await self._send_missing()
+        except ForeignBlocks as foreign:
+            log.warning("clearing blocks that somebody else left under this name: %s", foreign, extra=self._about())
+            await self._store.clear_blocks(blob)
+            await self._send_missing()
+        proof = self._proven()
+        assert proof.md5 is not None
+        if there:
+            self._say_overwrite()
+        async with self._in_time(0):
+            try:
+                await self._store.commit(blob, proof.blocks, proof.md5, self._fingerprint, replace=there is not None)
+            except BlobThere:
+                if not await self._is_committed(proof):
+                    self._say_overwrite()
+                    await self._store.commit(blob, proof.blocks, proof.md5, self._fingerprint, replace=True)
+        return proof
+
+    async def _send_missing(self) -> None:
+        """Sends each block as soon as it is staged, but for those that the service holds already."""
+        held = await self._store.blocks(self._file.blob) or {}
+        self._account.held = 0
+        in_flight = asyncio.Semaphore(self._uplink.concurrency)
+        try:
+            async with asyncio.TaskGroup() as group:
+                async for block in self._blocks():
+                    if held.get(block.id) == block.length:
+                        self._account.held += block.length
+                        self._acknowledged(0, 0)
+                        continue
+                    await in_flight.acquire()
+                    sending = group.create_task(self._send(block), name=f"block {block.index} of {self._file.blob}")
+                    sending.add_done_callback(lambda _: in_flight.release())
+        except* Exception as failed:
+            raise _gravest(failed) from None
+
+    async def _send(self, block: Block) -> None:
+        for number, pause in enumerate(pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._uplink.chance), start=1):
+            resent = self._begin(block)
+            try:
+                async with self._in_time(None) as deadline:
+                    await self._store.stage(self._file.blob, block, self._pieces(block, deadline))
+            except BytesRefused:
+                self._check(block)
+                if number == _TRIES:
+                    raise
+                wait = pause
+            except StoreTrouble as trouble:
+                self._check_length(block)
+                if not trouble.passing or number == _TRIES:
+                    raise
+                wait = max(pause, trouble.retry_after or 0)
+            else:
+                self._acknowledge(block, resent=resent)
+                return
+            await asyncio.sleep(min(wait, _LONGEST_PAUSE_S))
+
+    async def _pieces(self, block: Block, deadline: asyncio.Timeout) -> AsyncIterator[bytes]:
+        """The block's bytes. Each piece moves the deadline; time that the throttle takes does not count."""
+        clock = asyncio.get_running_loop().time
+        offset, end, slow = block.offset, block.offset + block.length, False
+        while offset < end:
+            size = min(_SLOW_PIECE if slow else self._throttle.piece(), end - offset)
+            deadline.reschedule(None)
+            await self._throttle.take(size)
+            data = os.pread(self._copy, size, offset)
+            if not data:
+                raise StagedCopyBroken("the staged copy is too short")
+            begun = clock()
+            deadline.reschedule(begun + STALL_S)
+            yield data
+            slow = clock() - begun > _SLOW_PIECE_S
+            offset += len(data)
+        deadline.reschedule(clock() + STALL_S)
+
+    async def _blocks(self) -> AsyncIterator[Block]:
+        """The file's blocks from the first on, each as soon as it is staged; ends when the whole file is."""
+        passed = 0
+        while True:
+            try:
+                proof = self._proofs.read_on(self._fingerprint)
+            except (BadProof, OSError) as error:
+                raise StagedCopyBroken(f"no proof of the staged copy: {error}") from error
+            if proof:
+                for block in proof.blocks[passed:]:
+                    yield block
+                passed = len(proof.blocks)
+                if proof.md5 is not None:
+                    return
+            await self._more_staged()
+
+    async def _verify(self, proof: Proof) -> None:
+        """Only what is read back from the service counts."""
+        async with self._in_time(0):
+            there = await self._store.look(self._file.blob)
+        if there is None or (there.size, there.md5, there.source) != (self._fingerprint.size, proof.md5, source_note(self._fingerprint)):
+            raise StoreTrouble(f"the blob as read back is not the file as read from NFS: {there}")
+
+    async def _is_committed(self, proof: Proof) -> bool:
+        there = await self._store.look(self._file.blob)
+        return there is not None and (there.size, there.md5, there.source) == (
+            self._fingerprint.size,
+            proof.md5,
+            source_note(self._fingerprint),
+        )
+
+    def _proven(self) -> Proof:
+        proof = self._proofs.proof
+        assert proof is not None
+        return proof
+
+    def _read(self, block: Block) -> bytes:
+        data = os.pread(self._copy, block.length, block.offset)
+        if len(data) != block.length:
+            raise StagedCopyBroken("the staged copy is too short")
+        return data
+
+    def _check(self, block: Block) -> None:
+        """After the service has refused the bytes: is the copy to blame, or was it the way?"""
+        if hashlib.md5(self._read(block), usedforsecurity=False).digest() != block.md5:
+            raise StagedCopyBroken(f"the staged copy has changed between byte {block.offset} and {block.offset + block.length}")
+
+    def _check_length(self, block: Block) -> None:
+        """A body that ends early looks like trouble of the connection."""
+        if os.fstat(self._copy).st_size < block.offset + block.length:
+            raise StagedCopyBroken("the staged copy is too short")
+
+    def _begin(self, block: Block) -> bool:
+        """Whether the block has been on its way before."""
+        before = block.id in self._account.tried
+        self._account.tried.add(block.id)
+        return before
+
+    def _acknowledge(self, block: Block, *, resent: bool) -> None:
+        self._account.held += block.length
+        self._acknowledged(block.length, block.length if resent else 0)
+
+    def _say_overwrite(self) -> None:
+        if not self._account.overwrote:
+            log.warning("a blob of this name is there and is overwritten: the last writer wins", extra=self._about())
+        self._account.overwrote = True
+
+    @asynccontextmanager
+    async def _in_time(self, extra: float | None) -> AsyncIterator[asyncio.Timeout]:
+        """A request that stalls is trouble of the way to the service. `extra`: seconds on top; None: the deadline is moved from inside."""
+        try:
+            async with asyncio.timeout(STALL_S + (extra or 0)) as deadline:
+                yield deadline
+        except TimeoutError as error:
+            raise StoreTrouble(f"no answer: nothing moved for {STALL_S:.0f} s") from error
+
+    def _about(self) -> dict[str, str]:
+        return about(self._file.session, self._file.name, "upload")
+
+
+def _gravest(failed: ExceptionGroup[Exception]) -> Exception:
+    """One reason for an attempt that several blocks failed: what needs the most doing about."""
+    errors = [error for error in _flat(failed)]
+    for kind in (StagedCopyBroken, ForeignBlocks, StoreTrouble):
+        for error in errors:
+            if isinstance(error, kind):
+                return error
+    return errors[0]
+
+
+def _flat(failed: ExceptionGroup[Exception]) -> list[Exception]:
+    flat: list[Exception] = []
+    for error in failed.exceptions:
+        flat.extend(_flat(error) if isinstance(error, ExceptionGroup) else [error])
+    return flat

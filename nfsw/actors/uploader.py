@@ -1,0 +1,186 @@
+"""The Uploader sends staged files to Azure, APP_WORKERS at a time, each again and again until it is there. A child process, asyncio.
+
+A process of its own because TLS and the body of a block hold an event loop for longer than a probe should wait (the
+process-topology ADR has the figures). A file that fails steps aside and waits; the others go on.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nfsw.actors.azure_store import Store, StoreTrouble
+from nfsw.actors.backoff import pauses
+from nfsw.actors.config import UploaderConfig
+from nfsw.actors.envelope import Message
+from nfsw.actors.logs import about
+from nfsw.actors.messages import (
+    Abandon,
+    ContainerReady,
+    ContainerRefused,
+    FileRef,
+    FileStaged,
+    FileUploaded,
+    SetUploads,
+    StagedCopyBad,
+    StagingGrew,
+    Upload,
+    UploadBegun,
+    UploadFailed,
+    UploadGrew,
+)
+from nfsw.actors.slots import Slots
+from nfsw.actors.throttle import Throttle
+from nfsw.actors.tree import StagingTree
+from nfsw.actors.upload import Account, Attempt, StagedCopyBroken, Uplink
+
+log = logging.getLogger("nfsw.uploader")
+
+#: The pauses between two attempts for one file, in seconds.
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 300.0
+#: While files wait because the service did not answer, it is asked this often, in seconds, so that they go on soon after it does again.
+_PROBE_S = 5.0
+
+type Tell = Callable[[Message], None]
+
+
+@dataclass(slots=True)
+class Job:
+    """One file, from `Upload` until it is in Azure or abandoned."""
+
+    upload: Upload
+    more: asyncio.Event = field(default_factory=asyncio.Event)
+    task: "asyncio.Task[None] | None" = None
+
+
+class Uploader:
+    def __init__(self, config: UploaderConfig, store: Store, chance: random.Random | None = None) -> None:
+        self._store = store
+        self._slots = Slots(config.workers)
+        self._chance = chance or random.Random()  # noqa: S311 - spreads retries, hides nothing
+        self._throttle = Throttle(time.monotonic)
+        self._uplink = Uplink(
+            store, StagingTree(config.staging_dir), self._throttle, self._chance, config.single_put_size, config.concurrency
+        )
+        self._jobs: dict[FileRef, Job] = {}
+        self._answers = asyncio.Event()  # set when the service answers after it did not, and replaced then
+        self._unanswered = 0  # files that wait because it did not
+        self._probing: asyncio.Task[None] | None = None
+
+    async def on_start(self, tell: Tell) -> None:
+        """Says whether the container is there; uploads are taken either way, since the trouble may pass."""
+        try:
+            await self._store.ensure_container()
+        except StoreTrouble as trouble:
+            tell(ContainerRefused(str(trouble)))
+        else:
+            tell(ContainerReady())
+
+    async def on_message(self, message: Message, tell: Tell) -> None:
+        """Returns when the message needs nothing more: for an `Upload`, when the file is in Azure or abandoned."""
+        match message:
+            case Upload(file):
+                await self._abandon(file)
+                job = self._jobs[file] = Job(message)
+                job.task = asyncio.create_task(self._keep_trying(job, tell), name=f"upload {file.blob}")
+                try:
+                    await asyncio.wait([job.task])
+                finally:
+                    if self._jobs.get(file) is job:
+                        del self._jobs[file]
+                if not job.task.cancelled() and (error := job.task.exception()):
+                    raise error
+            case StagingGrew(file) | FileStaged(file):
+                if waiting := self._jobs.get(file):
+                    waiting.more.set()
+            case Abandon(file):
+                await self._abandon(file)
+            case SetUploads(bytes_per_s, paused):
+                self._throttle.set(bytes_per_s, paused=paused)
+
+    async def close(self) -> None:
+        await self._store.close()
+
+    async def _abandon(self, file: FileRef) -> None:
+        job = self._jobs.pop(file, None)
+        if job and job.task:
+            job.task.cancel()
+            await asyncio.wait([job.task])
+
+    async def _keep_trying(self, job: Job, tell: Tell) -> None:
+        file, fingerprint = job.upload.file, job.upload.fingerprint
+        account = Account()
+        begun = time.monotonic()
+        waits = pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._chance)
+        number = 0
+        while True:
+            number += 1
+            tell(UploadBegun(file, number))
+            try:
+                await self._attempt(job, account, tell, again=number > 1)
+            except StagedCopyBroken as broken:
+                log.error("will be staged again: %s", broken, extra=about(file.session, file.name, "upload"))
+                tell(StagedCopyBad(file, str(broken)))
+                return
+            except StoreTrouble as trouble:
+                pause = max(next(waits), trouble.retry_after or 0)
+                log.warning(
+                    "attempt %d failed, next one in %.1f s: %s", number, pause, trouble, extra=about(file.session, file.name, "upload")
+                )
+                tell(UploadFailed(file, number, str(trouble), pause))
+                await self._wait(pause, trouble)
+            else:
+                seconds = time.monotonic() - begun
+                log.info("uploaded %d bytes in %.1f s", fingerprint.size, seconds, extra=about(file.session, file.name, "upload"))
+                tell(FileUploaded(file, fingerprint, seconds, account.overwrote))
+                return
+
+    async def _attempt(self, job: Job, account: Account, tell: Tell, *, again: bool) -> None:
+        def acknowledged(sent: int, resent: int) -> None:
+            tell(UploadGrew(job.upload.file, account.held, sent, resent))
+
+        await self._throttle.opened()
+        async with self._slots.turn(again=again) as turn:
+
+            async def more_staged() -> None:
+                await turn.step_aside(job.more.wait)
+                job.more.clear()
+
+            await Attempt(self._uplink, job.upload, account, acknowledged, more_staged).run()
+
+    async def _wait(self, pause: float, trouble: StoreTrouble) -> None:
+        """`pause` seconds, or less when the service did not answer and does again."""
+        if trouble.status is not None and trouble.status < 500:
+            await asyncio.sleep(pause)
+            return
+        answers = self._answers
+        self._unanswered += 1
+        if self._probing is None:
+            self._probing = asyncio.create_task(self._probe(), name="probe")
+        try:
+            async with asyncio.timeout(pause):
+                await answers.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._unanswered -= 1
+
+    async def _probe(self) -> None:
+        """Wakes all who wait for the service once it answers after it did not: they need not sit out their pauses."""
+        down = False
+        while self._unanswered:
+            await asyncio.sleep(self._chance.uniform(_PROBE_S / 2, _PROBE_S))
+            try:
+                await self._store.probe()
+            except StoreTrouble as trouble:
+                log.debug("still no answer: %s", trouble)
+                down = True
+            else:
+                if down:
+                    self._answers.set()
+                    self._answers = asyncio.Event()
+                down = False
+        self._probing = None

@@ -1,0 +1,56 @@
+"""The session: start, stop, status. Main process."""
+
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+
+from nfsw.api import bodies
+from nfsw.api.answers import answer
+from nfsw.api.problems import described
+from nfsw.supervisor.service import Service
+from nfsw.supervisor.status import Status
+
+
+def add_watch(app: FastAPI, service: Service) -> None:
+    @app.post(
+        "/v1/watch/start",
+        tags=["watch"],
+        summary="Start a session",
+        description="Without a body, or without a name in it, the session is called 00-session-<UUIDv7>.",
+        status_code=HTTPStatus.CREATED,
+        response_model=Status,
+        response_description="Started; the status.",
+        responses=described(
+            {
+                HTTPStatus.BAD_REQUEST: "A bad session name or a bad body.",
+                HTTPStatus.CONFLICT: "A session is active, or another pod holds this one; who.",
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+                HTTPStatus.SERVICE_UNAVAILABLE: "NFS did not answer in time; which call.",
+            }
+        ),
+        openapi_extra=bodies.described(bodies.Start, required=False),
+    )
+    async def start(request: Request) -> Response:
+        wanted = await bodies.read(request, bodies.Start, empty=bodies.Start())
+        return answer(await service.start(wanted.session), HTTPStatus.CREATED)
+
+    @app.post(
+        "/v1/watch/stop",
+        tags=["watch"],
+        summary="Stop the session",
+        description="No new files are claimed; those that are claimed already are finished.",
+        response_model=Status,
+        response_description="Stopped; the status.",
+        responses=described(
+            {
+                HTTPStatus.CONFLICT: "No session is active.",
+                HTTPStatus.SERVICE_UNAVAILABLE: "NFS did not answer in time; which call.",
+            }
+        ),
+    )
+    async def stop() -> Response:
+        return answer(await service.stop())
+
+    @app.get("/v1/watch/status", tags=["watch"], summary="What the service does", response_model=Status, response_description="The status.")
+    async def status() -> Response:
+        return answer(service.status())

@@ -1,0 +1,177 @@
+"""`nfsw serve`: puts the service together and runs it until it is told to end. The main process.
+
+The children are started before FastAPI is imported, so that they boot meanwhile. The end is immediate, whatever brings it
+about: children are killed, and the process leaves without waiting for anything. What was under way is found again.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn
+
+from nfsw import settings
+from nfsw.actors import logs
+from nfsw.actors.config import ActorConfig, ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
+from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.proof import proof_bytes
+from nfsw.settings import Settings
+from nfsw.supervisor.child import ProcessChild
+from nfsw.supervisor.exporters import Providers, providers
+from nfsw.supervisor.ledger import Ledger
+from nfsw.supervisor.mailbox import Mailbox
+from nfsw.supervisor.moving import Moving
+from nfsw.supervisor.pipeline import Pipeline
+from nfsw.supervisor.ref import ActorRef, ChildSpec
+from nfsw.supervisor.session import Desk
+from nfsw.supervisor.supervisor import Supervisor
+from nfsw.supervisor.telemetry import Telemetry
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+log = logging.getLogger("nfsw.serve")
+
+#: Azure cannot be reached, or refused the credentials, at the start.
+NO_AZURE = 1
+#: The environment does not make a configuration.
+BAD_SETTINGS = 2
+#: An error that nobody expected; sysexits.h's EX_SOFTWARE.
+CRASHED = 70
+#: Another pod holds what this one held; sysexits.h's EX_TEMPFAIL.
+LOST_SESSION = 75
+
+
+def main() -> int:
+    """Reads the environment and serves. Returns an exit code, or leaves the process by itself."""
+    try:
+        chosen = settings.load()
+        listening = _listen(chosen)
+    except settings.BadSettings as wrong:
+        print(f"nfsw: {wrong}", file=sys.stderr)  # noqa: T201 - the contract's one line
+        return BAD_SETTINGS
+    logs.configure(chosen.log_level)
+    for name in settings.unknown(os.environ):
+        log.warning("%s is no setting of this service", name)
+    asyncio.run(_serve(chosen, listening))
+    return CRASHED
+
+
+async def _serve(chosen: Settings, listening: socket.socket) -> None:
+    service, supervisor, exporting = _assemble(chosen)
+
+    def leave(code: int) -> NoReturn:
+        supervisor.kill_all()
+        os._exit(code)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: leave(0))
+    moving = asyncio.create_task(service.run(), name="service")
+    await asyncio.sleep(0)  # one turn of the loop starts the children
+
+    serving = asyncio.create_task(_serve_http(service, exporting, listening, leave), name="http")
+    checking = asyncio.create_task(service.container_checked(), name="container")
+    done, _ = await asyncio.wait([moving, serving, checking], return_when=asyncio.FIRST_COMPLETED)
+    if checking in done and (reason := checking.result()):
+        log.critical("cannot use the Azure container: %s", reason, extra={"action": "start"})
+        leave(NO_AZURE)
+    done, _ = await asyncio.wait([moving, serving], return_when=asyncio.FIRST_COMPLETED)
+    for ended in done:
+        log.critical("%s has ended", ended.get_name(), exc_info=ended.exception())
+    leave(CRASHED)
+
+
+def _assemble(chosen: Settings) -> tuple[Moving, Supervisor, Providers]:
+    def lost(reason: str) -> None:
+        log.critical("this pod ends: %s", reason, extra={"action": "lose"})
+        supervisor.kill_all()
+        os._exit(LOST_SESSION)
+
+    exporting = providers(chosen.pod_name)
+    telemetry = Telemetry(exporting.tracers.get_tracer("nfsw"), exporting.meters.get_meter("nfsw"))
+    ledger = Ledger(chosen.staging_limit_bytes)
+    desk = Desk(
+        ask=lambda message: refs["keeper"].mailbox.post(Envelope(message)),
+        show=lambda watch: pipeline.show(watch),
+        busy=ledger.of_session,
+        lost=lost,
+    )
+    refs = {ref.name: ref for ref in _refs(chosen, desk)}
+    pipeline = Pipeline(refs, ledger, desk, telemetry, chosen.workers, chosen.azure_max_block_size)
+    supervisor = Supervisor(list(refs.values()), pipeline, chosen.hang_timeout_s, chosen.hang_escalate_s)
+    service = Moving(supervisor, pipeline, desk, telemetry.totals, chosen.upload_limit, chosen.hang_timeout_s)
+    return service, supervisor, exporting
+
+
+def _refs(chosen: Settings, desk: Desk) -> list[ActorRef]:
+    """The Uploader first: it takes longest to start."""
+    root, staging, workers = str(chosen.nfs_root), str(chosen.staging_dir), chosen.workers
+    limit, block_size = chosen.staging_limit_bytes, chosen.azure_max_block_size
+
+    def spec(name: str, config: ActorConfig, capacity: int | None, expendable: Callable[[], bool] = lambda: True) -> ChildSpec:
+        slots = (capacity or 0) + 2
+        return ChildSpec(name, lambda: ProcessChild.start(name, config, chosen.log_level, slots), capacity, expendable)
+
+    uploader = UploaderConfig(
+        staging,
+        chosen.azure_account_url,
+        chosen.connection_string,
+        chosen.azure_container,
+        chosen.azure_max_single_put_size,
+        chosen.azure_max_concurrency,
+        workers,
+    )
+    scanner = ScannerConfig(
+        root, chosen.poll_interval_s, chosen.min_file_age_s, chosen.file_extensions, max(0, limit - proof_bytes(limit, block_size))
+    )
+    return [
+        ActorRef(spec("uploader", uploader, None)),
+        ActorRef(spec("keeper", KeeperConfig(root, chosen.pod_name), 1, lambda: not desk.holds_any)),
+        ActorRef(spec("scanner", scanner, None)),
+        ActorRef(spec("claimer", ClaimerConfig(root, staging, block_size, workers), workers), Mailbox(chosen.queue_size)),
+        ActorRef(spec("collector", CollectorConfig(root, staging, chosen.gc_interval_s, workers), workers)),
+    ]
+
+
+async def _serve_http(service: Moving, exporting: Providers, listening: socket.socket, leave: Callable[[int], NoReturn]) -> None:
+    import uvicorn  # noqa: PLC0415 - the children boot while this is imported
+
+    from nfsw.api.app import create_app  # noqa: PLC0415
+
+    class Server(uvicorn.Server):
+        """uvicorn takes the signals over while it runs; they mean the same as before."""
+
+        def handle_exit(self, sig: int, frame: object) -> None:
+            leave(0)
+
+    app = create_app(service)
+    if exporting.exports:
+        _instrument(app, exporting)
+    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="on")
+    host, port = listening.getsockname()[:2]
+    log.info("listening on %s port %d", host, port, extra={"action": "listen"})
+    await Server(config).serve(sockets=[listening])
+
+
+def _instrument(app: "FastAPI", exporting: Providers) -> None:
+    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # noqa: PLC0415
+
+    FastAPIInstrumentor.instrument_app(
+        app, tracer_provider=exporting.tracers, meter_provider=exporting.meters, excluded_urls="healthz,readyz", exclude_spans=["receive", "send"]
+    )
+
+
+def _listen(chosen: Settings) -> socket.socket:
+    """Raises BadSettings: an address that is taken, or not ours, is a setting that is wrong."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(chosen.host, chosen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family, kind)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(128)
+    except OSError as error:
+        raise settings.BadSettings(f"APP_HOST, APP_PORT: cannot listen on {chosen.host} port {chosen.port}: {error.strerror}") from error
+    return listening

@@ -1,0 +1,105 @@
+"""A child process as the supervisor sees it: a channel, a board, a process to be killed and reaped. Main process."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from nfsw.actors.board import Board
+from nfsw.actors.channel import PACKET, pack, unpack
+from nfsw.actors.config import ActorConfig, Boot
+from nfsw.actors.envelope import Envelope
+
+log = logging.getLogger("nfsw.supervisor")
+
+
+class Child(Protocol):
+    """One life of an actor. The in-memory one of the tests and the process below are the same to the supervisor."""
+
+    pid: int
+    board: Board
+    started: float  # seconds, monotonic
+
+    async def send(self, envelopes: Sequence[Envelope]) -> None:
+        """Waits while the child does not read. Raises OSError when it is gone."""
+
+    async def receive(self) -> tuple[Envelope, ...] | None:
+        """The next packet; None: the child is gone."""
+
+    def kill(self) -> None:
+        """SIGKILL. A call that hangs in state D keeps the process until it returns."""
+
+    async def gone(self) -> int:
+        """Returns once the process has ended and is reaped: its exit code, negative for a signal."""
+
+    def close(self) -> None:
+        """Gives the channel and the board back."""
+
+
+class ProcessChild:
+    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, board: Board) -> None:
+        self.pid = process.pid
+        self.board = board
+        self.started = time.monotonic()
+        self._process = process
+        self._sock = sock
+        self._loop = asyncio.get_running_loop()
+        self._ended = asyncio.Event()
+        self._pidfd = os.pidfd_open(process.pid)
+        self._loop.add_reader(self._pidfd, self._reap)
+
+    @classmethod
+    def start(cls, name: str, config: ActorConfig, log_level: str, slots: int) -> "ProcessChild":
+        """Starts a fresh interpreter: no locks, threads or descriptors of the main process in it. Returns at once."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        board = Board.create(slots)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-m", "nfsw.actors", name, str(theirs.fileno()), str(board)],
+                pass_fds=(theirs.fileno(), board),
+                stdin=subprocess.DEVNULL,
+            )
+            ours.setblocking(False)
+            ours.send(pack([Envelope(Boot(config, log_level, slots))]))
+            return cls(process, ours, Board(board, slots))
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(board)
+
+    async def send(self, envelopes: Sequence[Envelope]) -> None:
+        await self._loop.sock_sendall(self._sock, pack(envelopes))
+
+    async def receive(self) -> tuple[Envelope, ...] | None:
+        try:
+            packet = await self._loop.sock_recv(self._sock, PACKET)
+        except ConnectionResetError:  # it died with messages of ours unread
+            return None
+        return unpack(packet) if packet else None
+
+    def kill(self) -> None:
+        if not self._ended.is_set():
+            self._process.send_signal(signal.SIGKILL)
+
+    async def gone(self) -> int:
+        await self._ended.wait()
+        return self._process.returncode
+
+    def close(self) -> None:
+        self._sock.close()
+        self.board.close()
+
+    def _reap(self) -> None:
+        """The process descriptor became readable: all its threads have ended."""
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._process.wait()
+        self._ended.set()

@@ -1,0 +1,141 @@
+"""The service as the API sees it: the supervisor, its pipeline and the session desk behind one face. Main process."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from uuid_utils import uuid7
+
+from nfsw.actors.names import shown
+from nfsw.supervisor.ledger import Entry, Stage
+from nfsw.supervisor.pipeline import Pipeline
+from nfsw.supervisor.session import Desk
+from nfsw.supervisor.status import ByteCounts, FileCounts, FileState, InFlight, Limits, RefusedFile, Status
+from nfsw.supervisor.supervisor import Supervisor
+from nfsw.supervisor.telemetry import Totals
+from nfsw.timetable import Timetable
+
+#: Refused files that the status lists; the count has them all.
+MOST_LISTED = 1000
+#: How often the timetable of the upload limit is read, in seconds.
+_TIMETABLE_S = 5.0
+
+
+class Moving:
+    """Implements `service.Service`."""
+
+    def __init__(
+        self, supervisor: Supervisor, pipeline: Pipeline, desk: Desk, totals: Totals, timetable: Timetable, patience_s: float
+    ) -> None:
+        """`patience_s`: how long `start` waits for NFS, in seconds."""
+        self._supervisor = supervisor
+        self._pipeline = pipeline
+        self._desk = desk
+        self._totals = totals
+        self._timetable = timetable
+        self._patience_s = patience_s
+        self._container: str | None = "the Azure container has not answered yet"
+        self._limited_by_call = False
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._supervisor.run(), name="supervisor")
+            group.create_task(self._follow_timetable(), name="timetable")
+
+    async def container_checked(self) -> str | None:
+        """Returns once the Uploader has asked for the container: why it cannot be used, or None."""
+        reason = await asyncio.shield(self._pipeline.container)
+        self._container = f"the Azure container cannot be used: {reason}" if reason else None
+        return reason
+
+    async def start(self, session: str | None) -> Status:
+        await self._desk.start(session or f"00-session-{uuid7()}", self._patience_s)
+        return self.status()
+
+    async def stop(self) -> Status:
+        session = self._desk.stop()
+        self._pipeline.unclaim(session)
+        return self.status()
+
+    def sick(self) -> str | None:
+        return self._supervisor.sick()
+
+    def unready(self) -> str | None:
+        return self._supervisor.sick() or self._supervisor.unready() or self._container
+
+    def limits(self) -> Limits:
+        return Limits(self._pipeline.uploads.bytes_per_s)
+
+    async def limit_uploads(self, bytes_per_s: int | None) -> Limits:
+        self._limited_by_call = True
+        self._pipeline.set_uploads(replace(self._pipeline.uploads, bytes_per_s=bytes_per_s))
+        return self.limits()
+
+    async def pause_uploads(self) -> Status:
+        self._pipeline.set_uploads(replace(self._pipeline.uploads, paused=True))
+        return self.status()
+
+    async def resume_uploads(self) -> Status:
+        self._pipeline.set_uploads(replace(self._pipeline.uploads, paused=False))
+        return self.status()
+
+    def status(self) -> Status:
+        now = time.monotonic()
+        ledger, totals, refused = self._pipeline.ledger, self._totals, self._pipeline.refused
+        in_flight = tuple(_in_flight(entry, state, now) for entry in ledger if (state := entry.state))
+        return Status(
+            session=self._desk.status(),
+            files=FileCounts(
+                queued=sum(entry.stage is Stage.QUEUED for entry in ledger),
+                staging=sum(file.state is FileState.STAGING for file in in_flight),
+                uploading=sum(file.state is FileState.UPLOADING for file in in_flight),
+                completed=totals.completed,
+                failed=totals.failed,
+                refused=len(refused),
+            ),
+            bytes=ByteCounts(totals.bytes_completed, ledger.staging_used, ledger.staging_limit, totals.bytes_sent, totals.bytes_resent),
+            in_flight=in_flight,
+            refused=tuple(RefusedFile(shown(file.name), file.session, refused[file]) for file in list(refused)[:MOST_LISTED]),
+            actors=tuple(ref.status(now) for ref in self._supervisor.refs.values()),
+            uploads="paused" if self._pipeline.uploads.paused else "running",
+            waiting_for=tuple(self._waiting_for(in_flight)),
+        )
+
+    def _waiting_for(self, in_flight: tuple[InFlight, ...]) -> Iterator[str]:
+        if reason := self.unready():
+            yield reason
+        if self._pipeline.uploads.paused:
+            yield "uploads are paused"
+        if self._pipeline.short_of_room:
+            yield "room in staging"
+        if waiting := sum(file.retry_in_s is not None for file in in_flight):
+            yield f"the next attempt of {waiting} {'file' if waiting == 1 else 'files'} that failed"
+
+    async def _follow_timetable(self) -> None:
+        """Whoever sets a limit by a call has the last word."""
+        while not self._limited_by_call:
+            limit = self._timetable.limit(datetime.now().astimezone())
+            self._pipeline.set_uploads(replace(self._pipeline.uploads, bytes_per_s=limit))
+            await asyncio.sleep(_TIMETABLE_S)
+
+
+def _in_flight(entry: Entry, state: FileState, now: float) -> InFlight:
+    size = entry.fingerprint.size
+    rate = entry.meter.rate(now)
+    file = entry.file
+    return InFlight(
+        file=shown(file.name),
+        session=file.session,
+        date=getattr(file, "date", ""),
+        state=state,
+        size=size,
+        done=entry.done,
+        rate=rate,
+        eta_s=(size - entry.done) / rate if rate > 0 else None,
+        attempts=entry.attempts,
+        error=entry.error,
+        retry_in_s=max(0.0, entry.retry_at - now) if entry.retry_at is not None else None,
+    )

@@ -1,0 +1,388 @@
+"""The pipeline: what each message means for the file that it is about, and who gets the next one. Main process.
+
+Data flows one way: Scanner, Claimer, Uploader, Collector. How many files are under way is decided at one place, the gate in
+front of the Claimer; behind it nothing has to wait for room, so nothing can wait in a circle. What goes wrong with a file
+parks it for a growing while; after that it is in nobody's hands, and the Scanner finds it again like any other.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterator, Sequence
+
+from nfsw.actors.backoff import pauses
+from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.logs import about
+from nfsw.actors.messages import (
+    Abandon,
+    Arrival,
+    Complete,
+    ContainerReady,
+    ContainerRefused,
+    File,
+    FileChanged,
+    FileClaimed,
+    FileCompleted,
+    FileGone,
+    FileRef,
+    FileRefused,
+    FileStable,
+    FileStaged,
+    FileTroubled,
+    FileUploaded,
+    Fingerprint,
+    HoldFailed,
+    LetGo,
+    Looked,
+    NameAside,
+    NameTaken,
+    PutBack,
+    RefusalLifted,
+    SessionDenied,
+    SessionHeld,
+    SessionReleased,
+    SetUploads,
+    StagedCopyBad,
+    StagingBegun,
+    StagingFound,
+    StagingGrew,
+    Take,
+    Unstage,
+    Unstaged,
+    Upload,
+    UploadBegun,
+    UploadFailed,
+    UploadGrew,
+    Watch,
+)
+from nfsw.actors.proof import proof_bytes
+from nfsw.supervisor.ledger import Entry, Ledger, Stage
+from nfsw.supervisor.ref import ActorRef
+from nfsw.supervisor.session import Desk
+from nfsw.supervisor.telemetry import Telemetry
+
+log = logging.getLogger("nfsw.pipeline")
+
+#: The pauses of a file that NFS or the staging disk would not let through, in seconds.
+_FIRST_PAUSE_S = 2.0
+_LONGEST_PAUSE_S = 300.0
+#: What has lain in staging for this long while its file waits may be given up for others, in seconds.
+_GIVE_UP_STAGED_S = 30.0
+#: Files under way for each worker: one staged, one sent, one being completed.
+_UNDER_WAY = 3
+
+
+class Pipeline:
+    """The plot of the supervisor. `refs` are its actors."""
+
+    def __init__(self, refs: dict[str, ActorRef], ledger: Ledger, desk: Desk, telemetry: Telemetry, workers: int, block_size: int) -> None:
+        self.ledger = ledger
+        self.refused: dict[File, str] = {}
+        self.uploads = SetUploads(None, paused=False)
+        #: Set once the Uploader has said whether the container is there: None when it is, else why not.
+        self.container: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        #: Whether the first file in the queue waits for room in staging.
+        self.short_of_room = False
+        self._refs = refs
+        self._desk = desk
+        self._telemetry = telemetry
+        self._most_under_way = _UNDER_WAY * workers
+        self._block_size = block_size
+        self._pauses: dict[File, Iterator[float]] = {}
+        self._giving_up: set[FileRef] = set()
+        self._chance = random.Random()  # noqa: S311 - spreads retries, hides nothing
+        refs["claimer"].mailbox.gate = self._may_take
+
+    # --- Plot ---
+
+    def greeting(self, actor: str) -> Sequence[Message]:
+        match actor:
+            case "scanner":
+                self.refused.clear()
+                return [self._desk.watch()]
+            case "collector":
+                return [self._desk.watch()]
+            case "keeper":
+                return self._desk.greeting()
+            case "uploader":
+                return [self.uploads]
+            case _:
+                return []
+
+    async def on_message(self, actor: str, envelope: Envelope) -> None:  # noqa: C901, PLR0912 - one line for each word
+        match envelope.message:
+            case FileStable(file, fingerprint):
+                await self._on_stable(file, fingerprint)
+            case FileRefused(file, reason):
+                self.refused[file] = reason
+            case RefusalLifted(file):
+                self.refused.pop(file, None)
+            case NameAside() as aside:
+                await self._refs["claimer"].mailbox.put(Envelope(PutBack(aside)))
+            case Looked() as looked:
+                self._desk.on_looked(looked)
+                self._wake()
+            case SessionHeld() as held:
+                self._desk.on_held(held)
+            case SessionDenied() as denied:
+                self._desk.on_denied(denied)
+            case HoldFailed() as failed:
+                self._desk.on_hold_failed(failed)
+            case SessionReleased() as released:
+                self._desk.on_released(released)
+            case FileClaimed(arrival, file):
+                self._on_claimed(arrival, file)
+            case NameTaken(arrival):
+                self._let_go(arrival)
+            case StagingFound(file, size):
+                self.ledger.found_staged(file, size)
+            case StagingBegun(file, fingerprint):
+                self._on_staging_begun(file, fingerprint)
+            case StagingGrew(file, staged) as grew:
+                if entry := self._staging(file):
+                    entry.staged = staged
+                    entry.meter.note(staged, time.monotonic())
+                    self._post("uploader", grew, entry)
+            case FileStaged(file) as whole:
+                if entry := self._staging(file):
+                    entry.stage, entry.staged = Stage.UPLOADING, entry.fingerprint.size
+                    self._telemetry.staged(entry)
+                    self._post("uploader", whole, entry)
+            case FileChanged(file) | FileGone(file):
+                self._withdraw(file)
+                self._let_go(file)
+            case FileTroubled(file, error):
+                self._withdraw(file)
+                self._park(file, error)
+            case ContainerReady():
+                self._settle_container(None)
+            case ContainerRefused(reason):
+                self._settle_container(reason)
+            case UploadBegun(file, attempt):
+                if entry := self.ledger.get(file):
+                    entry.attempts, entry.retry_at = max(entry.attempts, attempt), None
+            case UploadGrew(file, held) as sent:
+                entry = self.ledger.get(file)
+                self._telemetry.sent(entry, sent)
+                if entry:
+                    entry.held = held
+                    if entry.stage is Stage.UPLOADING:
+                        entry.meter.note(held, time.monotonic())
+            case UploadFailed() as failed_upload:
+                self._on_upload_failed(failed_upload)
+            case StagedCopyBad(file, reason):
+                self._stage_afresh(file, reason)
+            case FileUploaded() as uploaded:
+                self._on_uploaded(uploaded)
+            case FileCompleted(file):
+                self._on_completed(file)
+            case Unstaged(file):
+                self._on_unstaged(file)
+            case other:
+                raise TypeError(f"{actor} says {other!r}, which nobody understands")
+
+    def on_done(self, actor: str, job: Message) -> None:
+        if isinstance(job, Take) and isinstance(job.file, FileRef):
+            self._after_take(job.file)
+        self._wake()
+
+    def redelivered(self, actor: str, job: Message) -> Message | None:
+        match job:
+            case Take(file) | Upload(file):
+                return job if file in self.ledger else None
+            case _:
+                return job
+
+    def on_dead_letter(self, actor: str, job: Message, reason: str) -> None:
+        match job:
+            case Take(file) | Upload(file) | Complete(file):
+                log.error("set aside: %s", reason, extra=about(file.session, file.name, "dead-letter"))
+                self._withdraw(file)
+                self._park(file, reason)
+            case _:
+                log.error("set aside: %s: %r", reason, job, extra={"action": "dead-letter"})
+
+    # --- What the service asks ---
+
+    def set_uploads(self, uploads: SetUploads) -> None:
+        if uploads != self.uploads:
+            self.uploads = uploads
+            self._refs["uploader"].mailbox.post(Envelope(uploads))
+
+    def show(self, watch: Watch) -> None:
+        """The sessions that are held have changed."""
+        for actor in ("scanner", "collector"):
+            self._refs[actor].mailbox.post(Envelope(watch))
+
+    def unclaim(self, session: str) -> None:
+        """The session was stopped: what waits to be claimed is left where it is."""
+        for job in self._refs["claimer"].mailbox.remove(
+            lambda message: isinstance(message, Take) and isinstance(message.file, Arrival) and message.file.session == session
+        ):
+            assert isinstance(job, Take)
+            self._let_go(job.file)
+
+    # --- The story of a file ---
+
+    async def _on_stable(self, file: File, fingerprint: Fingerprint) -> None:
+        if file in self.ledger:
+            return
+        match file:
+            case Arrival(session, name):
+                if not self._desk.claims(session) or self.ledger.in_process(session, name):
+                    self._post("scanner", LetGo(file))
+                    return
+            case FileRef(_, session, _):
+                if not self._desk.holds(session):
+                    return
+        entry = self.ledger.add(Entry(file, fingerprint))
+        self._telemetry.queued(entry)
+        await self._refs["claimer"].mailbox.put(Envelope(Take(file, fingerprint), traceparent=entry.traceparent))
+
+    def _on_claimed(self, arrival: Arrival, file: FileRef) -> None:
+        entry = self.ledger.claimed(arrival, file)
+        if entry is None:
+            return
+        for envelope in self._refs["claimer"].jobs():
+            if isinstance(envelope.message, Take) and envelope.message.file == arrival:
+                self._refs["claimer"].rephrase(envelope, Take(file, entry.fingerprint))
+        self._telemetry.claimed(entry)
+
+    def _on_staging_begun(self, file: FileRef, fingerprint: Fingerprint) -> None:
+        entry = self.ledger.get(file)
+        if entry is None:
+            return
+        entry.stage, entry.staged, entry.held = Stage.STAGING, 0, 0
+        self._telemetry.staging(entry)
+        self._post("uploader", Upload(file, fingerprint), entry)
+
+    def _staging(self, file: FileRef) -> Entry | None:
+        """The entry of a file whose staged copy is to be sent; None: it is worthless already."""
+        entry = self.ledger.get(file)
+        return entry if entry and entry.stage is Stage.STAGING and not entry.afresh else None
+
+    def _on_upload_failed(self, failed: UploadFailed) -> None:
+        entry = self.ledger.get(failed.file)
+        if entry is None:
+            return
+        if entry.error is None:
+            self._telemetry.failed(entry, failed.error)
+        entry.error = failed.error
+        entry.retry_at = time.monotonic() + failed.retry_in_s
+        self._wake()
+
+    def _on_uploaded(self, uploaded: FileUploaded) -> None:
+        entry = self.ledger.get(uploaded.file)
+        if entry is None:
+            return
+        entry.stage, entry.held, entry.error = Stage.COMPLETING, entry.fingerprint.size, None
+        self._telemetry.uploaded(entry, uploaded)
+        self._post("collector", Complete(uploaded.file, uploaded.fingerprint), entry)
+
+    def _on_completed(self, file: FileRef) -> None:
+        entry = self.ledger.drop(file)
+        self._pauses.pop(file, None)
+        if entry:
+            self._telemetry.completed(entry)
+        self._wake()
+
+    def _on_unstaged(self, file: FileRef) -> None:
+        """It may be older news than the file's next version in staging."""
+        entry = self.ledger.get(file)
+        self._giving_up.discard(file)
+        if entry is None or entry.stage in (Stage.COMPLETING, Stage.PARKED):
+            self.ledger.release(file)
+        self._wake()
+
+    def _stage_afresh(self, file: FileRef, reason: str) -> None:
+        entry = self.ledger.get(file)
+        if entry is None:
+            return
+        if entry.error is None:
+            self._telemetry.failed(entry, reason)
+        entry.error, entry.afresh = reason, True
+        if not any(isinstance(job.message, Take) and job.message.file == file for job in self._refs["claimer"].jobs()):
+            self._after_take(file)
+
+    def _after_take(self, file: FileRef) -> None:
+        """The Claimer is done with the file; if what it staged turned out worthless meanwhile, it does it again."""
+        entry = self.ledger.get(file)
+        if entry and entry.afresh:
+            entry.afresh, entry.stage = False, Stage.QUEUED
+            self._post("claimer", Take(file, entry.fingerprint, afresh=True), entry)
+
+    # --- Who may go next ---
+
+    def _may_take(self, message: Message) -> bool:
+        """The gate in front of the Claimer. Reserves the file's room in staging."""
+        if not isinstance(message, Take) or (entry := self.ledger.get(message.file)) is None:
+            return True
+        if self.ledger.in_flight() >= self._most_under_way:
+            return False
+        need = entry.fingerprint.size + proof_bytes(entry.fingerprint.size, self._block_size)
+        self.short_of_room = not self.ledger.fits(entry.file, need)
+        if self.short_of_room:
+            self._make_room()
+            return False
+        self.ledger.reserve(entry.file, need)
+        entry.stage = Stage.STAGING
+        self._telemetry.taken(entry)
+        return True
+
+    def _make_room(self) -> None:
+        """Gives up what lies in staging for nobody's use just now. Its file is safe on NFS, and blocks that Azure holds are not sent again."""
+        for file in self.ledger.idle_staged(_GIVE_UP_STAGED_S):
+            if file in self._giving_up:
+                continue
+            self._giving_up.add(file)
+            if (entry := self.ledger.get(file)) and entry.stage is Stage.UPLOADING:
+                self._withdraw(file)
+                self._park(file, entry.error or "its room in staging was needed")
+            log.info("gives up its room in staging", extra=about(file.session, file.name, "unstage"))
+            self._post("collector", Unstage(file))
+
+    # --- Out of hand ---
+
+    def _withdraw(self, file: File) -> None:
+        """Nobody is to send the file any more."""
+        entry = self.ledger.get(file)
+        if isinstance(file, FileRef) and entry and entry.stage in (Stage.STAGING, Stage.UPLOADING):
+            self._post("uploader", Abandon(file), entry)
+
+    def _let_go(self, file: File) -> None:
+        """In nobody's hands from now on: the Scanner reports it again once it is stable."""
+        entry = self.ledger.drop(file)
+        if isinstance(file, Arrival):
+            self.ledger.release(file)
+        if entry:
+            self._telemetry.let_go(entry)
+        self._post("scanner", LetGo(file))
+        self._wake()
+
+    def _park(self, file: File, error: str) -> None:
+        entry = self.ledger.get(file)
+        if entry is None:
+            return
+        pause = next(self._pauses.setdefault(file, pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._chance)))
+        if entry.error is None:
+            self._telemetry.failed(entry, error)
+        entry.stage, entry.error, entry.retry_at = Stage.PARKED, error, time.monotonic() + pause
+        if isinstance(file, Arrival):
+            self.ledger.release(file)
+        asyncio.get_running_loop().call_later(pause, self._unpark, entry)
+        self._wake()
+
+    def _unpark(self, entry: Entry) -> None:
+        if self.ledger.get(entry.file) is entry and entry.stage is Stage.PARKED:
+            self._let_go(entry.file)
+
+    def _settle_container(self, reason: str | None) -> None:
+        if not self.container.done():
+            self.container.set_result(reason)
+
+    def _post(self, actor: str, message: Message, entry: Entry | None = None) -> None:
+        self._refs[actor].mailbox.post(Envelope(message, traceparent=entry.traceparent if entry else None))
+
+    def _wake(self) -> None:
+        self._refs["claimer"].mailbox.wake()

@@ -1,0 +1,228 @@
+"""Which sessions this pod holds, and which one is active. Main process; the rules alone, no I/O: the Keeper has the locks.
+
+A pod has at most one active session: it was started by a call, or found on NFS, where its folder under `.processing` is the
+record of it. Besides, a pod looks after files of sessions that nobody holds, until they are sent; their new arrivals it
+leaves to a pod that is free. The Scanner's looks drive all of this, so whatever was missed is seen again.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from nfsw.actors.envelope import Message
+from nfsw.actors.messages import (
+    Drain,
+    Hold,
+    HoldFailed,
+    Looked,
+    Release,
+    SessionDenied,
+    SessionFound,
+    SessionHeld,
+    SessionReleased,
+    Watch,
+)
+from nfsw.supervisor.service import NfsSilent, NoSession, SessionConflict
+from nfsw.supervisor.status import SessionState, SessionStatus
+
+log = logging.getLogger("nfsw.session")
+
+#: How long a session must have been nobody's before a pod that has one of its own looks after its files, in seconds. A pod
+#: that only restarts has its session back by then.
+ADOPT_AFTER_S = 10.0
+#: How often `start` tries a lock that another pod may be about to let go, in seconds.
+_TRY_AGAIN_S = 2.0
+
+
+@dataclass(slots=True)
+class Active:
+    name: str
+    started_at: float  # seconds since the epoch
+    resumed: bool
+    draining: bool = False
+    held: bool = False  # the Keeper has its lock
+
+
+@dataclass(slots=True)
+class Desk:
+    """`ask` posts a request to the Keeper, `show` tells Scanner and Collector what to watch."""
+
+    ask: Callable[[Message], None]
+    show: Callable[[Watch], None]
+    #: Whether a file of the session is in hand.
+    busy: Callable[[str], bool]
+    #: Ends the service: another pod has what we hold.
+    lost: Callable[[str], None]
+    active: Active | None = None
+    adopted: dict[str, bool] = field(default_factory=dict)  # held for their files' sake; whether a call had made them active
+    _answers: dict[str, asyncio.Future[None]] = field(default_factory=dict)  # of `start`
+    _asked: set[str] = field(default_factory=set)  # with the Keeper
+    _denied: dict[str, float] = field(default_factory=dict)  # when another pod was found to hold it (monotonic)
+    _free_since: dict[str, float] = field(default_factory=dict)  # since when nobody seems to hold it (monotonic)
+
+    async def start(self, name: str, timeout_s: float) -> None:
+        """Makes the session active. Raises SessionConflict, NfsSilent."""
+        if self.active and (self.active.held or not self.active.resumed):
+            state = "still draining" if self.active.draining else "active"
+            raise SessionConflict(f"session {self.active.name} is {state} in this pod")
+        self.active = Active(name, time.time(), resumed=False)
+        answer = self._answers[name] = asyncio.get_running_loop().create_future()
+        self._asked.add(name)
+        self.ask(Hold(name, record=True, started_at=self.active.started_at))
+        try:
+            async with asyncio.timeout(timeout_s):
+                await answer
+        except TimeoutError:
+            self._forget_start(name)
+            self.ask(Release(name, forget=True))
+            raise NfsSilent(f"NFS has not answered for {timeout_s:.0f} s; the session was not started") from None
+        except BaseException:
+            self._forget_start(name)
+            raise
+        finally:
+            self._answers.pop(name, None)
+
+    def stop(self) -> str:
+        """No new claims from now on. Returns the session's name. Raises NoSession."""
+        if self.active is None or self.active.draining or not self.active.held:
+            raise NoSession("no session is active in this pod")
+        self.active.draining = True
+        self.ask(Drain(self.active.name))
+        self._show()
+        return self.active.name
+
+    def claims(self, session: str) -> bool:
+        """Whether arrivals of the session are to be claimed."""
+        return self.active is not None and self.active.held and not self.active.draining and self.active.name == session
+
+    def holds(self, session: str) -> bool:
+        return session in self.adopted or (self.active is not None and self.active.held and self.active.name == session)
+
+    @property
+    def holds_any(self) -> bool:
+        return bool(self.adopted) or (self.active is not None and self.active.held)
+
+    def watch(self) -> Watch:
+        held = set(self.adopted)
+        recorded = {name for name, was_active in self.adopted.items() if was_active}
+        active = None
+        if self.active and self.active.held:
+            held.add(self.active.name)
+            if not self.active.draining:
+                active = self.active.name
+                recorded.add(active)
+        return Watch(active, frozenset(held), frozenset(recorded))
+
+    def greeting(self) -> list[Message]:
+        """For a Keeper that starts anew: its locks are gone, and have to be ours again."""
+        again: list[Message] = [Hold(name, record=False) for name in self.adopted]
+        if self.active and self.active.held:
+            again.append(Hold(self.active.name, record=not self.active.draining))
+        return again
+
+    def status(self) -> SessionStatus | None:
+        if self.active is None or not self.active.held:
+            return None
+        state = SessionState.DRAINING if self.active.draining else SessionState.ACTIVE
+        return SessionStatus(self.active.name, state, datetime.fromtimestamp(self.active.started_at, UTC), self.active.resumed)
+
+    # What the Keeper says.
+
+    def on_held(self, held: SessionHeld) -> None:
+        name = held.session
+        self._asked.discard(name)
+        self._denied.pop(name, None)
+        if self.active and self.active.name == name:
+            if self.active.held:
+                return  # a new Keeper has taken it again
+            self.active.held = True
+            self.adopted.pop(name, None)
+            self.active.started_at = held.started_at or self.active.started_at
+            self.active.draining = held.draining
+            answer = self._answers.get(name)
+            if answer and not answer.done():
+                answer.set_result(None)
+            log.info("session %s", "resumed" if self.active.resumed else "started", extra={"session_name": name, "action": "start"})
+        elif name in self.adopted:
+            return
+        else:
+            self.adopted[name] = held.recorded and not held.draining
+            log.info("looking after the files of a session that nobody holds", extra={"session_name": name, "action": "adopt"})
+        self._show()
+
+    def on_denied(self, denied: SessionDenied) -> None:
+        name = denied.session
+        self._asked.discard(name)
+        self._denied[name] = time.monotonic()
+        self._free_since.pop(name, None)
+        if self.holds(name):
+            self.lost(f"session {name} is held by {denied.holder or 'another pod'} now")
+        if self.active and self.active.name == name:
+            self._refuse(name, SessionConflict(f"session {name} is held by pod {denied.holder or '(it has not noted its name yet)'}"))
+
+    def on_hold_failed(self, failed: HoldFailed) -> None:
+        name = failed.session
+        self._asked.discard(name)
+        log.error("cannot hold the session: %s", failed.error, extra={"session_name": name, "action": "hold"})
+        if self.active and self.active.name == name and not self.active.held:
+            self._refuse(name, NfsSilent(f"NFS would not let us hold session {name}: {failed.error}"))
+
+    def on_released(self, released: SessionReleased) -> None:
+        self._asked.discard(released.session)
+        self._free_since.pop(released.session, None)
+
+    # What the Scanner sees.
+
+    def on_looked(self, looked: Looked) -> None:
+        """One look at `.processing`, newest session first."""
+        found = {session.name: session for session in looked.sessions}
+        self._let_go_what_is_sent(found)
+        now = time.monotonic()
+        for name in [name for name in self._free_since if name not in found]:
+            del self._free_since[name]
+        for session in looked.sessions:
+            name = session.name
+            if self.holds(name) or name in self._asked or now - self._denied.get(name, -_TRY_AGAIN_S) < _TRY_AGAIN_S:
+                continue
+            free_since = self._free_since.setdefault(name, now)
+            if self.active is None:
+                self.active = Active(name, time.time(), resumed=True)
+                self._asked.add(name)
+                self.ask(Hold(name, record=True))
+            elif session.files and now - free_since >= ADOPT_AFTER_S:
+                self._asked.add(name)
+                self.ask(Hold(name, record=False))
+
+    def _let_go_what_is_sent(self, found: dict[str, SessionFound]) -> None:
+        def is_sent(name: str) -> bool:
+            return not self.busy(name) and not (name in found and found[name].files)
+
+        active = self.active
+        if active and active.held and active.draining and is_sent(active.name):
+            self.active = None
+            self._release(active.name, forget=True)
+            log.info("session ended: all its claimed files are sent", extra={"session_name": active.name, "action": "end"})
+        for name in [name for name in self.adopted if is_sent(name)]:
+            was_active = self.adopted.pop(name)
+            self._release(name, forget=not was_active)
+
+    def _release(self, name: str, *, forget: bool) -> None:
+        self._asked.add(name)
+        self.ask(Release(name, forget=forget))
+        self._show()
+
+    def _refuse(self, name: str, reason: Exception) -> None:
+        self.active = None
+        answer = self._answers.get(name)
+        if answer and not answer.done():
+            answer.set_exception(reason)
+
+    def _forget_start(self, name: str) -> None:
+        if self.active and self.active.name == name:
+            self.active = None
+
+    def _show(self) -> None:
+        self.show(self.watch())

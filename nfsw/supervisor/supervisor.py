@@ -1,0 +1,249 @@
+"""The supervisor keeps the actors alive: it starts, feeds, relays, watches, kills, replaces, and knows when to give up.
+
+Main process. It holds no logic of files: what a message means is the pipeline's. One for one: a dead actor is replaced and
+nobody else notices, since its mailbox is here. What it had in hand is delivered again, so handlers can be repeated.
+A hang is treated with the smaller remedy first: the hung life is killed and replaced. When that does not help for long
+enough, or an actor dies too often, the pod has to go, and the kubelet learns it from /healthz.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.messages import Complete, Done, Drain, Hold, PutBack, Release, Started, Take, Unstage, Upload
+from nfsw.supervisor.child import Child
+from nfsw.supervisor.ref import ActorRef
+from nfsw.supervisor.status import ActorState
+
+log = logging.getLogger("nfsw.supervisor")
+
+#: Seconds between SIGKILL and the moment at which a life counts as lost.
+REAP_S = 5.0
+#: Lost lives of one actor at a time: each one keeps its memory, and maybe a lock, so there is no replacing for ever.
+MOST_LOST = 3
+#: Deliveries of one job before it is set aside: it may be what kills its actor.
+MOST_DELIVERIES = 3
+#: Longest time between two looks at the boards, in seconds.
+_WATCH_S = 1.0
+#: A call that is younger than this, in seconds, is no sign that a hang goes on.
+_BRISK_S = 1.0
+
+_JOBS = (Take, PutBack, Upload, Complete, Unstage, Hold, Drain, Release)
+
+
+class Plot(Protocol):
+    """What the supervisor asks of whoever knows what the messages mean."""
+
+    async def on_message(self, actor: str, envelope: Envelope) -> None:
+        """One message from an actor. Waiting here holds up this actor's other messages: back-pressure."""
+
+    def greeting(self, actor: str) -> Sequence[Message]:
+        """What a new life has to know before anything else."""
+
+    def on_done(self, actor: str, job: Message) -> None: ...
+
+    def redelivered(self, actor: str, job: Message) -> Message | None:
+        """The job as it should be delivered again after its actor died; None: it is moot."""
+
+    def on_dead_letter(self, actor: str, job: Message, reason: str) -> None: ...
+
+
+class Supervisor:
+    def __init__(self, refs: Sequence[ActorRef], plot: Plot, hang_timeout_s: float, hang_escalate_s: float) -> None:
+        self.refs = {ref.name: ref for ref in refs}
+        self._plot = plot
+        self._hang_timeout_s = hang_timeout_s
+        self._hang_escalate_s = hang_escalate_s
+        self._sick: str | None = None
+
+    async def run(self) -> None:
+        """Until cancelled. An error in here is a bug, and ends the service."""
+        async with asyncio.TaskGroup() as group:
+            for ref in self.refs.values():
+                group.create_task(self._keep(ref), name=f"keep {ref.name}")
+            group.create_task(self._watch(), name="watch")
+
+    def sick(self) -> str | None:
+        return self._sick
+
+    def unready(self) -> str | None:
+        """Which actor does not do its work, and why."""
+        now = time.monotonic()
+        for ref in self.refs.values():
+            if ref.hung_since is not None:
+                return f"{ref.name} has waited {now - ref.hung_since:.0f} s in {ref.hung_in}"
+            if ref.state is not ActorState.RUNNING:
+                return f"{ref.name} is {ref.state}"
+        return None
+
+    def kill_all(self) -> None:
+        """SIGKILL for every child. Needs no event loop."""
+        for ref in self.refs.values():
+            for child in (ref.child, *ref.lost):
+                if child is not None:
+                    child.kill()
+
+    async def _keep(self, ref: ActorRef) -> None:
+        """One life after the other."""
+        while True:
+            await self._live(ref)
+            self._give_back(ref)
+            now = time.monotonic()
+            if ref.hung_since is None and not ref.intensity.allows(now):
+                ref.state = ActorState.GAVE_UP
+                self._escalate(f"{ref.name} died more than {ref.intensity.restarts} times within {ref.intensity.period_s:.0f} s")
+                return
+            ref.restarts += 1
+            ref.state = ActorState.HUNG if ref.hung_since is not None else ActorState.RESTARTING
+            while len(ref.lost) >= MOST_LOST:
+                await self._one_returns(ref)
+
+    async def _live(self, ref: ActorRef) -> None:
+        """One life, from its start until it is reaped or lost."""
+        child = ref.child = ref.spec.start()
+        if ref.hung_since is None:
+            ref.state = ActorState.STARTING
+        log.info("started %s, pid %d", ref.name, child.pid, extra={"action": "start"})
+        duties = [
+            asyncio.create_task(self._feed(ref, child), name=f"feed {ref.name}"),
+            asyncio.create_task(self._relay(ref, child), name=f"relay {ref.name}"),
+            asyncio.create_task(child.gone(), name=f"death watch {ref.name}"),
+        ]
+        try:
+            done, _ = await asyncio.wait(duties, return_when=asyncio.FIRST_COMPLETED)
+            for duty in done:
+                duty.result()
+        except OSError:
+            log.debug("%s left its channel", ref.name)
+        finally:
+            child.kill()
+            for duty in duties[:2]:
+                duty.cancel()
+            await asyncio.wait(duties[:2])
+        await self._bury(ref, child, duties[2])
+
+    async def _bury(self, ref: ActorRef, child: Child, death: "asyncio.Task[int]") -> None:
+        done, _ = await asyncio.wait([death], timeout=REAP_S)
+        ref.child = None
+        if done:
+            log.warning("%s, pid %d, ended: %s", ref.name, child.pid, _how(death.result()), extra={"action": "reap"})
+            child.close()
+            return
+        log.error(
+            "%s, pid %d, does not end %.0f s after SIGKILL: lost, its call hangs in the kernel", ref.name, child.pid, REAP_S, extra={"action": "lose"}
+        )
+        ref.lost.append(child)
+        death.add_done_callback(lambda _: self._found(ref, child))
+
+    def _found(self, ref: ActorRef, child: Child) -> None:
+        log.info("%s, pid %d, has ended after all", ref.name, child.pid, extra={"action": "reap"})
+        ref.lost.remove(child)
+        child.close()
+        ref.mailbox.wake()
+
+    async def _one_returns(self, ref: ActorRef) -> None:
+        returns = [asyncio.create_task(child.gone()) for child in ref.lost]
+        try:
+            await asyncio.wait(returns, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in returns:
+                waiting.cancel()
+
+    async def _feed(self, ref: ActorRef, child: Child) -> None:
+        if greeting := self._plot.greeting(ref.name):
+            await child.send([Envelope(message) for message in greeting])
+        while True:
+            await ref.idle.wait()
+            envelope: Envelope | None = await ref.mailbox.get()
+            batch: list[Envelope] = []
+            while envelope is not None:
+                batch.append(ref.numbered(envelope) if isinstance(envelope.message, _JOBS) else envelope)
+                envelope = ref.mailbox.get_now() if ref.idle.is_set() and len(batch) < 32 else None
+            await child.send(batch)
+
+    async def _relay(self, ref: ActorRef, child: Child) -> None:
+        while (envelopes := await child.receive()) is not None:
+            for envelope in envelopes:
+                match envelope.message:
+                    case Started():
+                        log.debug("%s takes messages", ref.name)
+                        if ref.hung_since is None:
+                            ref.state = ActorState.RUNNING
+                    case Done(number):
+                        if job := ref.done(number):
+                            self._plot.on_done(ref.name, job)
+                    case _:
+                        await self._plot.on_message(ref.name, envelope)
+
+    def _give_back(self, ref: ActorRef) -> None:
+        """What a dead child had in hand is delivered again, unless it may be what killed it."""
+        again: list[Envelope] = []
+        for envelope in ref.take_back():
+            message = self._plot.redelivered(ref.name, envelope.message)
+            if message is None:
+                continue
+            if envelope.attempt >= MOST_DELIVERIES:
+                self._plot.on_dead_letter(ref.name, message, f"{ref.name} died {envelope.attempt} times with this file in hand")
+                continue
+            again.append(replace(envelope, message=message, number=None, attempt=envelope.attempt + 1))
+        ref.mailbox.give_back(again)
+
+    async def _watch(self) -> None:
+        interval = min(_WATCH_S, self._hang_timeout_s / 4)
+        while True:
+            await asyncio.sleep(interval)
+            for ref in self.refs.values():
+                self._check(ref, time.monotonic())
+
+    def _check(self, ref: ActorRef, now: float) -> None:
+        if ref.hung_since is not None and now - ref.hung_since >= self._hang_escalate_s:
+            self._escalate(f"{ref.name} has waited {now - ref.hung_since:.0f} s in {ref.hung_in}")
+        child = ref.child
+        if child is None:
+            return
+        call = child.board.oldest()
+        silent = child.board.silent_s()
+        silent = now - child.started if silent is None else silent
+        if call and call.seconds >= self._hang_timeout_s:
+            ref.silent = False
+            self._hang(ref, child, call.what, now - call.seconds, kill=ref.spec.expendable())
+        elif silent >= self._hang_timeout_s:
+            ref.silent = True
+            self._hang(ref, child, "silence: its process does not run", now - silent, kill=True)
+        elif ref.hung_since is not None:
+            brisk = (call is None or call.seconds < _BRISK_S) and silent < self._hang_timeout_s
+            ref.well_checks = ref.well_checks + 1 if brisk and (child.board.finished() or not ref.in_hand or ref.silent) else 0
+            if ref.well_checks >= 2:
+                log.warning("%s goes on after %.0f s", ref.name, now - ref.hung_since, extra={"action": "recover"})
+                ref.hung_since = None
+                ref.state = ActorState.RUNNING
+
+    def _hang(self, ref: ActorRef, child: Child, what: str, since: float, *, kill: bool) -> None:
+        ref.well_checks = 0
+        ref.hung_in = what
+        ref.state = ActorState.HUNG
+        if ref.hung_since is None:
+            ref.hung_since = since
+            log.error("%s, pid %d, hangs in %s", ref.name, child.pid, what, extra={"action": "hang"})
+        if kill:
+            child.kill()
+
+    def _escalate(self, reason: str) -> None:
+        if self._sick is None:
+            self._sick = reason
+            log.critical("this pod has to be restarted: %s", reason, extra={"action": "escalate"})
+
+
+def _how(code: int) -> str:
+    """An exit code in words."""
+    match code:
+        case -9:
+            return "killed (SIGKILL; by the supervisor, a user, or for want of memory)"
+        case _ if code < 0:
+            return f"signal {-code}"
+        case _:
+            return f"exit code {code}"
