@@ -1,0 +1,158 @@
+"""Start, stop and status: what is taken, what comes back, and which words an error has."""
+
+import json
+from http.client import HTTPConnection
+
+import pytest
+
+from nfsw.actors.names import bad_session_name
+from nfsw.supervisor.service import NfsSilent
+from tests.support.http import Answer
+from tests.support.memory_service import ACTIVE, BUSY, MemoryService
+from tests.unit.api.conftest import Ask
+
+JSON = {"Content-Type": "application/json"}
+
+
+def raw(url: str, body: bytes, headers: dict[str, str], path: str = "/v1/watch/start", method: str = "POST") -> Answer:
+    connection = HTTPConnection(url.removeprefix("http://"), timeout=10)
+    try:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        return Answer(response.status, response.headers.get_content_type(), response.read(), 0.0)
+    finally:
+        connection.close()
+
+
+def test_the_status_is_the_contract_word_for_word(service: MemoryService, ask: Ask) -> None:
+    service.now = BUSY
+    status = ask("GET", "/v1/watch/status").json()
+    assert status["session"] == {"name": "s1", "state": "active", "started_at": "2026-01-31T12:00:00Z", "resumed": False}
+    assert status["files"] == {"queued": 3, "staging": 1, "uploading": 4, "completed": 17, "failed": 1, "refused": 2}
+    assert status["bytes"]["completed"] == 123_456_789
+    assert status["in_flight"][0] == {
+        "file": "camera-left_20260131T115900.mp4",
+        "session": "s1",
+        "date": "20260131",
+        "state": "uploading",
+        "size": 10_737_418_240,
+        "done": 1_073_741_824,
+        "rate": 118_000_000.0,
+        "eta_s": 82.1,
+        "attempts": 1,
+        "error": None,
+        "retry_in_s": None,
+    }
+    assert status["actors"][1] == {"name": "scanner", "state": "running", "pid": 13, "restarts": 0, "busy_s": 0.0, "doing": None}
+    assert status["uploads"] == "running"
+
+
+def test_without_a_session_the_status_has_null(ask: Ask) -> None:
+    assert ask("GET", "/v1/watch/status").json()["session"] is None
+
+
+def test_names_come_through_as_they_are_but_for_bytes_that_are_not_utf8(service: MemoryService, ask: Ask) -> None:
+    service.now = BUSY
+    status = ask("GET", "/v1/watch/status").json()
+    assert status["in_flight"][-1]["file"] == BUSY.in_flight[-1].file
+    assert status["refused"][1]["file"] == "caf\\xe9.bin"
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"session": null}', b' {"session":null} '], ids=repr)
+def test_a_start_without_a_name_gets_one(url: str, body: bytes) -> None:
+    answer = raw(url, body, JSON)
+    assert answer.status == 201
+    assert answer.json()["session"]["name"].startswith("00-session-")
+
+
+def test_a_start_needs_neither_body_nor_content_type(url: str) -> None:
+    assert raw(url, b"", {}).status == 201
+
+
+def test_a_start_with_a_name_starts_that_session(ask: Ask) -> None:
+    answer = ask("POST", "/v1/watch/start", {"session": "s-1_x.y"})
+    assert answer.status == 201
+    assert answer.json()["session"]["name"] == "s-1_x.y"
+
+
+def test_a_charset_beside_the_content_type_is_no_harm(url: str) -> None:
+    assert raw(url, b'{"session": "s"}', {"Content-Type": "Application/JSON; charset=utf-8"}).status == 201
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".s", "s.", "a/b", "a b", "a\n", "ü", "x" * 129])
+def test_a_bad_name_is_refused_with_the_reason(service: MemoryService, ask: Ask, name: str) -> None:
+    answer = ask("POST", "/v1/watch/start", {"session": name})
+    assert answer.status == 400
+    assert answer.detail == f"session: {bad_session_name(name)}"
+    assert service.now.session is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b'"s1"',
+        b'{"session": 7}',
+        b'{"session": true}',
+        b'{"session": ["s"]}',
+        b'{"session": "\\ud800"}',
+        b'{"session": "s", "more": 1}',
+        b'{"Session": "s"}',
+        b"[" * 20_000,
+        b'{"session": "s"} {"session": "t"}',
+    ],
+    ids=lambda body: repr(body[:40]),
+)
+def test_a_bad_body_is_refused(service: MemoryService, url: str, body: bytes) -> None:
+    answer = raw(url, body, JSON)
+    assert answer.status == 400
+    assert answer.detail
+    assert service.now.session is None
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""])
+def test_a_body_that_does_not_say_that_it_is_json_is_refused(url: str, content_type: str) -> None:
+    answer = raw(url, b'{"session": "s"}', {"Content-Type": content_type})
+    assert answer.status == 400
+    assert "application/json" in answer.detail
+
+
+def test_a_body_of_over_64_kib_is_refused(url: str) -> None:
+    answer = raw(url, json.dumps({"session": "x" * 65_536}).encode(), JSON)
+    assert answer.status == 413
+    assert answer.detail
+
+
+def test_a_second_start_is_a_conflict_that_names_the_session(service: MemoryService, ask: Ask) -> None:
+    service.now = ACTIVE
+    answer = ask("POST", "/v1/watch/start", {"session": "s2"})
+    assert (answer.status, answer.detail) == (409, "session s1 is active")
+
+
+def test_a_session_of_another_pod_is_a_conflict_that_names_the_pod(service: MemoryService, ask: Ask) -> None:
+    service.held_elsewhere["s2"] = "pod-7"
+    answer = ask("POST", "/v1/watch/start", {"session": "s2"})
+    assert (answer.status, answer.detail) == (409, "session s2 is held by pod-7")
+
+
+def test_stop_answers_the_status_with_the_session_draining(service: MemoryService, ask: Ask) -> None:
+    service.now = BUSY
+    answer = ask("POST", "/v1/watch/stop")
+    assert answer.status == 200
+    assert answer.json()["session"]["state"] == "draining"
+
+
+def test_a_stop_without_a_session_is_a_conflict(ask: Ask) -> None:
+    answer = ask("POST", "/v1/watch/stop")
+    assert (answer.status, answer.detail) == (409, "No session is active.")
+
+
+@pytest.mark.parametrize("path", ["/v1/watch/start", "/v1/watch/stop"])
+def test_a_silent_nfs_is_503_with_the_call(service: MemoryService, ask: Ask, path: str) -> None:
+    service.now = ACTIVE
+    service.refuses = NfsSilent("mkdir incoming/s1 has not come back for 10 s")
+    answer = ask("POST", path)
+    assert (answer.status, answer.detail) == (503, "mkdir incoming/s1 has not come back for 10 s")
