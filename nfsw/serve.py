@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from nfsw import settings
 from nfsw.actors import logs
 from nfsw.actors.config import ActorConfig, ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
-from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.envelope import Envelope
 from nfsw.actors.proof import proof_bytes
 from nfsw.settings import Settings
 from nfsw.supervisor.child import ProcessChild
@@ -95,7 +95,7 @@ def _assemble(chosen: Settings) -> tuple[Moving, Supervisor, Providers]:
     ledger = Ledger(chosen.staging_limit_bytes)
     desk = Desk(
         ask=lambda message: refs["keeper"].mailbox.post(Envelope(message)),
-        show=lambda watch: pipeline.show(watch),
+        show=lambda watch: pipeline.show(watch),  # noqa: PLW0108 - the pipeline is made below, with the desk
         busy=ledger.of_session,
         lost=lost,
     )
@@ -144,7 +144,7 @@ async def _serve_http(service: Moving, exporting: Providers, listening: socket.s
     class Server(uvicorn.Server):
         """uvicorn takes the signals over while it runs; they mean the same as before."""
 
-        def handle_exit(self, sig: int, frame: object) -> None:
+        def handle_exit(self, *_: object) -> None:
             leave(0)
 
     app = create_app(service)
@@ -160,7 +160,11 @@ def _instrument(app: "FastAPI", exporting: Providers) -> None:
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # noqa: PLC0415
 
     FastAPIInstrumentor.instrument_app(
-        app, tracer_provider=exporting.tracers, meter_provider=exporting.meters, excluded_urls="healthz,readyz", exclude_spans=["receive", "send"]
+        app,
+        tracer_provider=exporting.tracers,
+        meter_provider=exporting.meters,
+        excluded_urls="healthz,readyz",
+        exclude_spans=["receive", "send"],
     )
 
 

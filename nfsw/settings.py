@@ -45,18 +45,26 @@ class Settings(BaseSettings):
     )
     azure_connection_string: SecretStr | None = Field(None, description="instead of the account URL: Azurite, SAS or account key")
     azure_container: str = Field(description="container, made if it is not there")
-    azure_max_block_size: int = Field(4 * MIB, ge=1, le=LARGEST_BLOCK, description="bytes a block; grows by itself for a file of over 50,000 blocks")
-    azure_max_single_put_size: int = Field(64 * MIB, ge=0, le=LARGEST_SINGLE_PUT, description="a file of at most this many bytes goes up in one request")
+    azure_max_block_size: int = Field(
+        4 * MIB, ge=1, le=LARGEST_BLOCK, description="bytes a block; grows by itself for a file of over 50,000 blocks"
+    )
+    azure_max_single_put_size: int = Field(
+        64 * MIB, ge=0, le=LARGEST_SINGLE_PUT, description="a file of at most this many bytes goes up in one request"
+    )
     azure_max_concurrency: int = Field(8, ge=1, le=256, description="blocks in flight for one file")
 
     workers: int = Field(4, ge=1, le=256, description="files staged at a time, and files uploaded at a time")
     queue_size: int = Field(16, ge=1, le=100_000, description="bound of the work queue: the scanner waits when it is full")
     poll_interval_s: float = Field(2.0, gt=0, le=3600, allow_inf_nan=False, description="seconds between two scans")
-    min_file_age_s: float = Field(5.0, ge=0, le=86_400, allow_inf_nan=False, description="seconds that a file must have been quiet before it is claimed")
+    min_file_age_s: float = Field(
+        5.0, ge=0, le=86_400, allow_inf_nan=False, description="seconds that a file must have been quiet before it is claimed"
+    )
     file_extensions: Annotated[tuple[str, ...], NoDecode] = Field((), description="such as .bin,.mp4,.dat; empty: all files")
     gc_interval_s: float = Field(30.0, gt=0, le=86_400, allow_inf_nan=False, description="seconds between two sweeps for .completed")
 
-    hang_timeout_s: float = Field(30.0, gt=0, le=86_400, allow_inf_nan=False, description="an NFS call older than this many seconds is a hang")
+    hang_timeout_s: float = Field(
+        30.0, gt=0, le=86_400, allow_inf_nan=False, description="an NFS call older than this many seconds is a hang"
+    )
     hang_escalate_s: float = Field(
         120.0, gt=0, le=604_800, allow_inf_nan=False, description="a hang that lasts this many seconds turns /healthz to 503"
     )

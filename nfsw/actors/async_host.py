@@ -34,7 +34,12 @@ class AsyncHost:
         self._sock.setblocking(False)
         try:
             async with asyncio.TaskGroup() as group:
-                for name, duty in (("beat", self._beat()), ("send", self._send()), ("receive", self._receive(group)), ("start", self._start())):
+                for name, duty in (
+                    ("beat", self._beat()),
+                    ("send", self._send()),
+                    ("receive", self._receive(group)),
+                    ("start", self._start()),
+                ):
                     group.create_task(duty, name=name)
         except* (BrokenPipeError, ConnectionResetError):
             os._exit(0)
@@ -78,4 +83,3 @@ class AsyncHost:
         while True:
             self._board.beat()
             await asyncio.sleep(BEAT_S)
-

@@ -4,10 +4,9 @@ The SDK's own retries are off: they sleep 15 seconds and more, do not retry 429 
 wrong leaves here as one of a few errors that say what can be done about it.
 """
 
-import asyncio
 import mimetypes
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 from azure.core import MatchConditions
 from azure.core.exceptions import (
     AzureError,
-    ClientAuthenticationError,
     HttpResponseError,
     ResourceExistsError,
     ResourceModifiedError,
@@ -31,7 +29,7 @@ from nfsw.actors.proof import Block
 #: Seconds to set up a connection, and to wait for the next byte of an answer.
 _CONNECT_S = 20
 _ANSWER_S = 60
-#: Unsent bytes that the kernel holds for a connection. With the default it takes in a whole block, and nobody can see that it does not move.
+#: Unsent bytes that the kernel holds for a connection. By default it takes in a whole block, and nobody sees that it does not move.
 _SEND_BUFFER = 512 * 1024
 #: The blob's metadata in which its source is noted.
 _SOURCE = "nfsw_source"
@@ -210,7 +208,10 @@ def _session() -> Any:
         return made
 
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, socket_factory=limited), trust_env=True, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
+        connector=aiohttp.TCPConnector(limit=0, socket_factory=limited),
+        trust_env=True,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
     )
 
 
@@ -232,7 +233,6 @@ def _translated() -> Iterator[None]:
 
 def _answered(error: HttpResponseError) -> StoreTrouble:
     code = _code(error)
-    answer = error.response
     status = error.status_code
     if status is None:
         return StoreTrouble(_one_line(error.message))
@@ -244,15 +244,20 @@ def _answered(error: HttpResponseError) -> StoreTrouble:
         kind = BytesRefused
     elif code in ("InvalidBlobOrBlock", "InvalidBlockId", "InvalidBlockList"):
         kind = ForeignBlocks
-    after = answer.headers.get("Retry-After") if answer is not None else None
+    after = _headers(error).get("Retry-After")
     return kind(message, status=status, code=code, retry_after=float(after) if after and after.isdigit() else None)
 
 
 def _code(error: HttpResponseError) -> str | None:
     code = getattr(error, "error_code", None)
-    if code is None and error.response is not None:
-        code = error.response.headers.get("x-ms-error-code")
+    if code is None:
+        code = _headers(error).get("x-ms-error-code")
     return str(getattr(code, "value", code)) if code else None
+
+
+def _headers(error: HttpResponseError) -> Mapping[str, str]:
+    headers: Mapping[str, str] = getattr(error.response, "headers", {})
+    return headers
 
 
 def _one_line(text: str) -> str:

@@ -59,4 +59,3 @@ class ChildEnd:
                 yield self._waiting.popleft()
             except IndexError:
                 return
-

@@ -5,7 +5,6 @@ The sweep does the same for what a crash left behind, and removes folders and st
 """
 
 import logging
-import os
 
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
@@ -16,7 +15,6 @@ from nfsw.actors.messages import (
     Complete,
     FileChanged,
     FileCompleted,
-    FileGone,
     FileRef,
     FileTroubled,
     Fingerprint,

@@ -97,5 +97,5 @@ def _fitting(line: dict[str, object]) -> str:
     return text
 
 
-def _log_uncaught(kind: type[BaseException], error: BaseException, trace: object) -> None:
+def _log_uncaught(kind: type[BaseException], error: BaseException, _trace: object) -> None:
     logging.getLogger("nfsw").critical("uncaught %s: %s", kind.__name__, error, exc_info=error)

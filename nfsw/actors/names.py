@@ -55,7 +55,7 @@ def refusal(name: str, prefix: str, longest: int) -> str | None:
         return "the name has a character that Azure cannot hold (U+FFFE or U+FFFF)"
     if name.endswith("."):
         return "the name ends in a dot, which Azure drops"
-    # UTF-16 code units: what the service counts as a character outside of the basic plane is not documented, so the larger number is held against it.
+    # UTF-16 code units: how the service counts a character outside of the basic plane is not documented, so the larger number holds.
     if (characters := len((prefix + name).encode("utf-16-le")) // 2) > LONGEST_BLOB_NAME:
         return f"the blob name would have {characters} characters; Azure holds {LONGEST_BLOB_NAME}"
     if (size := len(encoded) + len(COMPLETED)) > longest:

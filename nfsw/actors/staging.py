@@ -179,7 +179,7 @@ def staged_files(staging: StagingTree) -> list[tuple[str, str, str, int]]:
 
 def discard(staging: StagingTree, file: FileRef) -> None:
     """Removes copy and proof, and the folders that this empties. Raises OSError. Any process; local disk."""
-    for path, top in ((staging.proof(file), staging.proofs), (staging.copy(file), staging.copies)):
+    for path in (staging.proof(file), staging.copy(file)):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         prune(os.path.dirname(path), staging.root)

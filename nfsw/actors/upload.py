@@ -163,7 +163,7 @@ class Attempt:
                     await in_flight.acquire()
                     sending = group.create_task(self._send(block), name=f"block {block.index} of {self._file.blob}")
                     sending.add_done_callback(lambda _: in_flight.release())
-        except* Exception as failed:
+        except* (StagedCopyBroken, StoreTrouble) as failed:
             raise _gravest(failed) from None
 
     async def _send(self, block: Block) -> None:
@@ -285,9 +285,9 @@ class Attempt:
         return about(self._file.session, self._file.name, "upload")
 
 
-def _gravest(failed: ExceptionGroup[Exception]) -> Exception:
+def _gravest(failed: ExceptionGroup[StagedCopyBroken | StoreTrouble]) -> Exception:
     """One reason for an attempt that several blocks failed: what needs the most doing about."""
-    errors = [error for error in _flat(failed)]
+    errors = _flat(failed)
     for kind in (StagedCopyBroken, ForeignBlocks, StoreTrouble):
         for error in errors:
             if isinstance(error, kind):
@@ -295,8 +295,8 @@ def _gravest(failed: ExceptionGroup[Exception]) -> Exception:
     return errors[0]
 
 
-def _flat(failed: ExceptionGroup[Exception]) -> list[Exception]:
-    flat: list[Exception] = []
+def _flat(failed: ExceptionGroup[StagedCopyBroken | StoreTrouble]) -> list[StagedCopyBroken | StoreTrouble]:
+    flat: list[StagedCopyBroken | StoreTrouble] = []
     for error in failed.exceptions:
         flat.extend(_flat(error) if isinstance(error, ExceptionGroup) else [error])
     return flat

@@ -60,7 +60,7 @@ class ProcessChild:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         board = Board.create(slots)
         try:
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            process = subprocess.Popen(
                 [sys.executable, "-m", "nfsw.actors", name, str(theirs.fileno()), str(board)],
                 pass_fds=(theirs.fileno(), board),
                 stdin=subprocess.DEVNULL,

@@ -13,7 +13,6 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from nfsw import __version__
 
-
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
 
 

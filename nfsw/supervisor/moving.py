@@ -99,7 +99,7 @@ class Moving:
             bytes=ByteCounts(totals.bytes_completed, ledger.staging_used, ledger.staging_limit, totals.bytes_sent, totals.bytes_resent),
             in_flight=in_flight,
             refused=tuple(RefusedFile(shown(file.name), file.session, refused[file]) for file in list(refused)[:MOST_LISTED]),
-            actors=tuple(ref.status(now) for ref in self._supervisor.refs.values()),
+            actors=tuple(ref.status() for ref in self._supervisor.refs.values()),
             uploads="paused" if self._pipeline.uploads.paused else "running",
             waiting_for=tuple(self._waiting_for(in_flight)),
         )

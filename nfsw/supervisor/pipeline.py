@@ -110,7 +110,7 @@ class Pipeline:
             case _:
                 return []
 
-    async def on_message(self, actor: str, envelope: Envelope) -> None:  # noqa: C901, PLR0912 - one line for each word
+    async def on_message(self, actor: str, envelope: Envelope) -> None:
         match envelope.message:
             case FileStable(file, fingerprint):
                 await self._on_stable(file, fingerprint)
@@ -182,19 +182,19 @@ class Pipeline:
             case other:
                 raise TypeError(f"{actor} says {other!r}, which nobody understands")
 
-    def on_done(self, actor: str, job: Message) -> None:
+    def on_done(self, job: Message) -> None:
         if isinstance(job, Take) and isinstance(job.file, FileRef):
             self._after_take(job.file)
         self._wake()
 
-    def redelivered(self, actor: str, job: Message) -> Message | None:
+    def redelivered(self, job: Message) -> Message | None:
         match job:
             case Take(file) | Upload(file):
                 return job if file in self.ledger else None
             case _:
                 return job
 
-    def on_dead_letter(self, actor: str, job: Message, reason: str) -> None:
+    def on_dead_letter(self, job: Message, reason: str) -> None:
         match job:
             case Take(file) | Upload(file) | Complete(file):
                 log.error("set aside: %s", reason, extra=about(file.session, file.name, "dead-letter"))
@@ -331,7 +331,7 @@ class Pipeline:
         return True
 
     def _make_room(self) -> None:
-        """Gives up what lies in staging for nobody's use just now. Its file is safe on NFS, and blocks that Azure holds are not sent again."""
+        """Gives up what lies in staging for nobody's use just now: the file is safe on NFS, and what Azure holds is not sent again."""
         for file in self.ledger.idle_staged(_GIVE_UP_STAGED_S):
             if file in self._giving_up:
                 continue

@@ -88,8 +88,13 @@ class ActorRef:
         else:
             self.idle.clear()
 
-    def status(self, now: float) -> ActorStatus:
+    def status(self) -> ActorStatus:
         call = self.child.board.oldest() if self.child else None
         return ActorStatus(
-            self.name, self.state, self.child.pid if self.child else None, self.restarts, call.seconds if call else 0.0, call.what if call else None
+            self.name,
+            self.state,
+            self.child.pid if self.child else None,
+            self.restarts,
+            call.seconds if call else 0.0,
+            call.what if call else None,
         )

@@ -44,12 +44,12 @@ class Plot(Protocol):
     def greeting(self, actor: str) -> Sequence[Message]:
         """What a new life has to know before anything else."""
 
-    def on_done(self, actor: str, job: Message) -> None: ...
+    def on_done(self, job: Message) -> None: ...
 
-    def redelivered(self, actor: str, job: Message) -> Message | None:
+    def redelivered(self, job: Message) -> Message | None:
         """The job as it should be delivered again after its actor died; None: it is moot."""
 
-    def on_dead_letter(self, actor: str, job: Message, reason: str) -> None: ...
+    def on_dead_letter(self, job: Message, reason: str) -> None: ...
 
 
 class Supervisor:
@@ -108,23 +108,23 @@ class Supervisor:
         if ref.hung_since is None:
             ref.state = ActorState.STARTING
         log.info("started %s, pid %d", ref.name, child.pid, extra={"action": "start"})
+        death = asyncio.create_task(child.gone(), name=f"death watch {ref.name}")
         duties = [
             asyncio.create_task(self._feed(ref, child), name=f"feed {ref.name}"),
             asyncio.create_task(self._relay(ref, child), name=f"relay {ref.name}"),
-            asyncio.create_task(child.gone(), name=f"death watch {ref.name}"),
         ]
         try:
-            done, _ = await asyncio.wait(duties, return_when=asyncio.FIRST_COMPLETED)
-            for duty in done:
-                duty.result()
+            done, _ = await asyncio.wait([*duties, death], return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                ended.result()
         except OSError:
             log.debug("%s left its channel", ref.name)
         finally:
             child.kill()
-            for duty in duties[:2]:
+            for duty in duties:
                 duty.cancel()
-            await asyncio.wait(duties[:2])
-        await self._bury(ref, child, duties[2])
+            await asyncio.wait(duties)
+        await self._bury(ref, child, death)
 
     async def _bury(self, ref: ActorRef, child: Child, death: "asyncio.Task[int]") -> None:
         done, _ = await asyncio.wait([death], timeout=REAP_S)
@@ -134,7 +134,11 @@ class Supervisor:
             child.close()
             return
         log.error(
-            "%s, pid %d, does not end %.0f s after SIGKILL: lost, its call hangs in the kernel", ref.name, child.pid, REAP_S, extra={"action": "lose"}
+            "%s, pid %d, does not end %.0f s after SIGKILL: lost, its call hangs in the kernel",
+            ref.name,
+            child.pid,
+            REAP_S,
+            extra={"action": "lose"},
         )
         ref.lost.append(child)
         death.add_done_callback(lambda _: self._found(ref, child))
@@ -175,7 +179,7 @@ class Supervisor:
                             ref.state = ActorState.RUNNING
                     case Done(number):
                         if job := ref.done(number):
-                            self._plot.on_done(ref.name, job)
+                            self._plot.on_done(job)
                     case _:
                         await self._plot.on_message(ref.name, envelope)
 
@@ -183,11 +187,11 @@ class Supervisor:
         """What a dead child had in hand is delivered again, unless it may be what killed it."""
         again: list[Envelope] = []
         for envelope in ref.take_back():
-            message = self._plot.redelivered(ref.name, envelope.message)
+            message = self._plot.redelivered(envelope.message)
             if message is None:
                 continue
             if envelope.attempt >= MOST_DELIVERIES:
-                self._plot.on_dead_letter(ref.name, message, f"{ref.name} died {envelope.attempt} times with this file in hand")
+                self._plot.on_dead_letter(message, f"{ref.name} died {envelope.attempt} times with this file in hand")
                 continue
             again.append(replace(envelope, message=message, number=None, attempt=envelope.attempt + 1))
         ref.mailbox.give_back(again)

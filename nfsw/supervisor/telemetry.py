@@ -51,7 +51,11 @@ class Telemetry:
 
     def queued(self, entry: Entry) -> None:
         file = entry.file
-        attributes = {"session.name": file.session, "file.name": shown(file.name), "file.size": entry.fingerprint.size}
+        attributes: dict[str, str | int] = {
+            "session.name": file.session,
+            "file.name": shown(file.name),
+            "file.size": entry.fingerprint.size,
+        }
         story = self._stories[entry] = _Story(self._tracer.start_span("file", attributes=attributes))
         entry.traceparent = _traceparent(story.root)
         self._begin(entry, "queue")
