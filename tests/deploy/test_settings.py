@@ -43,14 +43,14 @@ def test_a_pod_is_the_holder_of_its_session_under_its_own_name(overlay: str) -> 
     assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
 
 
-def test_telemetry_goes_to_the_collector_under_an_instance_id_of_its_own(overlay: str) -> None:
+def test_telemetry_goes_to_the_collector_of_the_same_node_and_says_where_it_comes_from(overlay: str) -> None:
     variables = environment(overlay)
     host, _, port = variables["OTEL_EXPORTER_OTLP_ENDPOINT"].removeprefix("http://").partition(":")
     collector = named(overlay, "Service", host)["spec"]
 
     assert int(port) in {one["port"] for one in collector["ports"] if one["name"] == "otlp-http"}
     assert collector["internalTrafficPolicy"] == "Local"
-    assert "service.instance.id=$(APP_POD_NAME)" in variables["OTEL_RESOURCE_ATTRIBUTES"].split(",")
+    assert "k8s.pod.name=$(APP_POD_NAME)" in variables["OTEL_RESOURCE_ATTRIBUTES"].split(",")
 
 
 def test_staging_stays_clear_of_every_limit_that_would_evict_the_pod(configured: Settings, overlay: str) -> None:

@@ -1,0 +1,72 @@
+"""The metrics that the service creates, and their names in Prometheus, as the collector's exporter makes them of OpenTelemetry's."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from opentelemetry.metrics import (
+    CallbackT,
+    Counter,
+    Histogram,
+    NoOpMeter,
+    ObservableCounter,
+    ObservableGauge,
+    UpDownCounter,
+)
+from opentelemetry.trace import NoOpTracer
+
+from nfsw.supervisor.telemetry import Telemetry
+
+UNITS = {"s": "seconds", "By": "bytes", "1": "ratio"}
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    name: str
+    unit: str
+    #: What Prometheus sees of it: one series for each ending.
+    endings: tuple[str, ...] = ("",)
+
+    def series(self) -> Iterator[str]:
+        parts = [self.name.replace(".", "_"), UNITS.get(self.unit, "")]
+        yield from ("_".join(part for part in (*parts, ending) if part) for ending in self.endings)
+
+
+class _Recorder(NoOpMeter):
+    """A meter that notes what is created on it. A kind that is not here is not noted, and a panel that asks for it fails."""
+
+    def __init__(self) -> None:
+        super().__init__("recorder")
+        self.created: list[Instrument] = []
+
+    def create_counter(self, name: str, unit: str = "", description: str = "") -> Counter:
+        self.created.append(Instrument(name, unit, ("total",)))
+        return super().create_counter(name, unit, description)
+
+    def create_up_down_counter(self, name: str, unit: str = "", description: str = "") -> UpDownCounter:
+        self.created.append(Instrument(name, unit))
+        return super().create_up_down_counter(name, unit, description)
+
+    def create_histogram(
+        self, name: str, unit: str = "", description: str = "", *, explicit_bucket_boundaries_advisory: Sequence[float] | None = None
+    ) -> Histogram:
+        self.created.append(Instrument(name, unit, ("bucket", "sum", "count")))
+        return super().create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=explicit_bucket_boundaries_advisory)
+
+    def create_observable_counter(
+        self, name: str, callbacks: Sequence[CallbackT] | None = None, unit: str = "", description: str = ""
+    ) -> ObservableCounter:
+        self.created.append(Instrument(name, unit, ("total",)))
+        return super().create_observable_counter(name, callbacks, unit, description)
+
+    def create_observable_gauge(
+        self, name: str, callbacks: Sequence[CallbackT] | None = None, unit: str = "", description: str = ""
+    ) -> ObservableGauge:
+        self.created.append(Instrument(name, unit))
+        return super().create_observable_gauge(name, callbacks, unit, description)
+
+
+def instruments() -> list[Instrument]:
+    """Every instrument of the service."""
+    recorder = _Recorder()
+    Telemetry(NoOpTracer(), recorder)
+    return recorder.created

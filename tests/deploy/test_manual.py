@@ -1,0 +1,47 @@
+"""docs/operations.md beside what it speaks of: settings, overlays, files, commands."""
+
+import re
+
+import pytest
+
+from nfsw.settings import PREFIX, Settings, variable
+from tests.deploy.overlays import CHECKOUT, K3S, OVERLAYS, quantity, service_container, service_pod
+
+MANUAL = (CHECKOUT / "docs/operations.md").read_text()
+SETTINGS = {variable(name) for name in Settings.model_fields}
+ROW = re.compile(r"^\| `(APP_\w+)` \| (.*?) \| ", re.MULTILINE)
+
+
+def test_every_setting_is_in_the_table_and_no_other() -> None:
+    table = MANUAL[MANUAL.index("## Settings") : MANUAL.index("## What one sees")]
+
+    assert {name for name, _ in ROW.findall(table)} == SETTINGS
+    assert set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", MANUAL)) <= SETTINGS
+
+
+@pytest.mark.parametrize("name", [name for name, field in Settings.model_fields.items() if isinstance(field.default, int | float)])
+def test_a_default_in_the_table_is_the_real_one(name: str) -> None:
+    given = {setting: default for setting, default in ROW.findall(MANUAL) if default[:1].isdigit()}
+
+    assert float(given[variable(name)].split()[0]) == Settings.model_fields[name].default
+
+
+def test_every_overlay_and_file_that_it_names_is_there() -> None:
+    named = set(re.findall(r"\bk3s/[\w./-]*\w", MANUAL)) - {"k3s/overlays/site"}
+
+    assert all((CHECKOUT / path).exists() for path in named if not path.startswith("k3s/overlays/site/")), named
+    assert {f"k3s/overlays/{name}" for name in OVERLAYS if name != "base"} <= named
+    assert (K3S / "overlays/remote-nfs/nfs-server.yaml").exists()
+    assert (K3S / "overlays/remote-nfs/site.env").exists()
+
+
+def test_the_figures_of_sizing_are_those_of_the_manifests() -> None:
+    sizing = MANUAL[MANUAL.index("## Sizing") : MANUAL.index("## Several sessions")]
+    resources = service_container("base")["resources"]
+    (staging,) = (volume for volume in service_pod("base")["volumes"] if volume["name"] == "staging")
+
+    assert f"| {staging['emptyDir']['sizeLimit'].replace('Gi', ' Gi')} |" in sizing
+    for kind in ("requests", "limits"):
+        assert f"{quantity(resources[kind]['ephemeral-storage']) / 2**30:.0f} Gi" in sizing
+    assert f"limit of {quantity(resources['limits']['memory']) / 2**30:.0f} GiB" in sizing
+    assert f"limit of {resources['limits']['cpu']} cores" in sizing
