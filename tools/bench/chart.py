@@ -6,7 +6,7 @@ from html import escape
 
 from tools.bench.figures import Spread
 
-WIDTH, LEFT, RIGHT = 760, 210, 110
+WIDTH, RIGHT = 760, 80
 BAR, GAP, GROUP_GAP, TOP, FOOT = 18, 4, 18, 46, 16
 COLOURS = ("#2563a8", "#c2571a", "#5b7f2b", "#7a4fa3")
 STYLE = (
@@ -30,8 +30,9 @@ def draw(title: str, unit: str, groups: Sequence[Bars]) -> str:
     y = TOP
     for group in groups:
         parts.append(f'<text x="0" y="{y + BAR - 4}">{escape(group.label)}</text>')
+        y += BAR + GAP
         most = max((spread.most for spread in group.spreads.values()), default=0) or 1
-        scale = (WIDTH - LEFT - RIGHT) / most
+        scale = (WIDTH - RIGHT) / most
         for side, spread in group.spreads.items():
             parts.extend(_bar(y, COLOURS[sides.index(side) % len(COLOURS)], spread, scale))
             y += BAR + GAP
@@ -59,10 +60,10 @@ def _legend(sides: Sequence[str]) -> list[str]:
 
 
 def _bar(y: int, colour: str, spread: Spread, scale: float) -> list[str]:
-    end, low, high, middle = (LEFT + value * scale for value in (spread.median, spread.least, spread.most, 0))
+    end, low, high = (value * scale for value in (spread.median, spread.least, spread.most))
     centre = y + BAR / 2
     return [
-        f'<rect x="{middle:.1f}" y="{y}" width="{end - middle:.1f}" height="{BAR}" fill="{colour}"/>',
+        f'<rect x="0" y="{y}" width="{end:.1f}" height="{BAR}" fill="{colour}"/>',
         f'<line class="w" x1="{low:.1f}" y1="{centre}" x2="{high:.1f}" y2="{centre}"/>',
         f'<text class="v" x="{max(end, high) + 6:.1f}" y="{y + BAR - 4}">{number(spread.median)}</text>',
     ]

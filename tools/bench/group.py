@@ -94,28 +94,28 @@ class ControlGroup(_Base):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        self._folder = folder
+        self.folder = folder
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        self._folder.rmdir()
+        self.folder.rmdir()
 
     def spawn(self, command: Sequence[str], settings: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
         # The process enters the group before it becomes the program.
-        enter = ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self._folder / "cgroup.procs")]
+        enter = ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(self.folder / "cgroup.procs")]
         return self._spawn([*enter, *command], settings, log)
 
     def pids(self) -> list[int]:
-        return [int(line) for line in (self._folder / "cgroup.procs").read_text().split()]
+        return [int(line) for line in (self.folder / "cgroup.procs").read_text().split()]
 
     def cpu_seconds(self) -> float:
-        first = (self._folder / "cpu.stat").read_text().split()
+        first = (self.folder / "cpu.stat").read_text().split()
         return int(first[first.index("usage_usec") + 1]) / 1e6
 
     def kill(self) -> None:
-        (self._folder / "cgroup.kill").write_text("1")
+        (self.folder / "cgroup.kill").write_text("1")
         self._reap()
-        while "populated 1" in (self._folder / "cgroup.events").read_text():
+        while "populated 1" in (self.folder / "cgroup.events").read_text():
             os.sched_yield()
 
 
