@@ -47,6 +47,7 @@ def test_bytes_that_are_sent_again_after_a_kill_are_counted(arena: Arena) -> Non
     values = kill.killed(arena, replace(QUICK, one_size=70 * MIB, kill_cap=40 * MIB), plain())
     assert values["at_kill_mib"] >= 35
     assert values["resent_mib"] >= values["at_kill_mib"], "it resumes nothing"
+    assert values["in_flight_mib"] == 8 * 4
 
 
 def test_a_file_that_did_not_arrive_is_noticed(arena: Arena) -> None:

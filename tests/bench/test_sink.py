@@ -75,6 +75,7 @@ def test_blocks_are_committed_in_the_order_of_the_list(sink: Sink, container: Co
     assert blob.get_blob_properties().size == 3003
     assert [block.size for block in blob.get_block_list("all")[0]] == [1002, 1000, 1001]
     assert sink.blobs()["b"]["order"] == [on_the_wire(2), on_the_wire(0), on_the_wire(1)]
+    assert sink.blobs()["b"]["sizes"] == {on_the_wire(number): 1000 + number for number in range(3)}
 
 
 def test_a_block_that_comes_twice_is_counted_twice_and_held_once(sink: Sink, container: ContainerClient) -> None:

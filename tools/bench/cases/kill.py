@@ -33,15 +33,15 @@ def killed(arena: Arena, scale: Scale, side: Side) -> dict[str, float]:
             mover.wait(deadline)
             wall = time.monotonic() - begun
         ground.check(pieces, endpoint.landing.landed())
-        parts = [part for blob in endpoint.sink.blobs().values() for part in blob["parts"].values()]
-        largest = max((part["received"] // max(part["completed"], 1) for part in parts), default=0)
+        (blob,) = endpoint.sink.blobs().values()
+        in_flight = CONCURRENCY * max(blob["sizes"].values(), default=0)
         resent = endpoint.sink.totals()["received"] - scale.one_size
     return {
         "at_kill_mib": at_kill / MIB,
         "resent_mib": resent / MIB,
-        "in_flight_mib": CONCURRENCY * largest / MIB,
-        "resent_over_in_flight": resent / (CONCURRENCY * largest) if largest else 0.0,
-        "whole_blocks_again": float(sum(part["completed"] - 1 for part in parts if part["completed"] > 1)),
+        "in_flight_mib": in_flight / MIB,
+        "resent_over_in_flight": resent / in_flight if in_flight else 0.0,
+        "whole_blocks_again": float(sum(part["completed"] - 1 for part in blob["parts"].values() if part["completed"] > 1)),
         "second_life_s": wall,
     }
 

@@ -64,6 +64,7 @@ def _described(container: str, name: str, blob: Blob) -> dict[str, object]:
         "put": blob.whole.received,
         "parts": {block: {"received": part.received, "completed": part.completed} for block, part in blob.parts.items()},
         "order": list(done.blocks) if done else [],
+        "sizes": blob.sizes,
         "staged": blob.staged,
     }
 
