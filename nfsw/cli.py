@@ -1,0 +1,155 @@
+"""The `nfsw` command: `serve` is the service, the others are clients of one that runs. The main process, or a client of it.
+
+Each command imports what it needs when it is called: a client starts without the libraries of the service, and the
+service without those of a client.
+"""
+
+import argparse
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from typing import TYPE_CHECKING
+
+import nfsw
+
+if TYPE_CHECKING:
+    from nfsw.client import Client
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+#: The service said no, or there is none.
+FAILED = 1
+#: Ended by Ctrl-C, as shells count it.
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code. Bad usage leaves by SystemExit with 2."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[Namespace], int] = options.run
+    return run(options)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="nfsw", description="Moves files from an NFS directory to Azure Blob Storage and loses none of them.")
+    parser.add_argument("--version", action="version", version=f"nfsw {nfsw.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    serve = commands.add_parser(
+        "serve", help="run the service", description="Run the service. Its settings are environment variables.", add_help=False
+    )
+    serve.add_argument("-h", "--help", action=_HelpWithSettings, help="show this and every setting, and leave")
+    serve.set_defaults(run=_serve)
+
+    client = ArgumentParser(add_help=False)
+    client.add_argument("--url", type=_url, default=DEFAULT_URL, help="where the service listens (default: %(default)s)")
+
+    start = commands.add_parser("start", parents=[client], help="start a session", description="Start a session.")
+    start.add_argument(
+        "session", nargs="?", metavar="SESSION", help="its name, which is its folder under incoming/; left out: one is made up"
+    )
+    start.set_defaults(run=_as_client(_start))
+
+    stop = commands.add_parser(
+        "stop", parents=[client], help="stop the session", description="Claim no more files; those that are claimed are finished."
+    )
+    stop.set_defaults(run=_as_client(_stop))
+
+    status = commands.add_parser("status", parents=[client], help="show what the service does", description="Show what the service does.")
+    status.add_argument("--watch", action="store_true", help="go on showing it until Ctrl-C, every file with its progress")
+    status.add_argument("--json", action="store_true", help="as the service says it; with --watch one line a second")
+    status.set_defaults(run=_as_client(_status))
+
+    return parser
+
+
+def _serve(_options: Namespace) -> int:
+    from nfsw.serve import main as serve  # noqa: PLC0415 - clients do without it
+
+    return serve()
+
+
+def _as_client(command: "Callable[[Client, Namespace], None]") -> Callable[[Namespace], int]:
+    """`command` with a client of the service at `--url`, and what goes wrong in one line."""
+
+    def run(options: Namespace) -> int:
+        from nfsw.client import Client, ClientError  # noqa: PLC0415 - `serve` does without it
+
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a terminal may know fewer characters than file names have
+        try:
+            command(Client(options.url), options)
+            if sys.stdout is not None:  # closed from the start
+                sys.stdout.flush()
+        except ClientError as error:
+            print(f"nfsw: {error}", file=sys.stderr)
+            return FAILED
+        except BrokenPipeError:  # whoever read our output, `head` maybe, has enough
+            _drop_output()
+        except OSError as error:
+            _drop_output()
+            print(f"nfsw: cannot write: {error.strerror}", file=sys.stderr)
+            return FAILED
+        except KeyboardInterrupt:
+            return INTERRUPTED
+        return 0
+
+    return run
+
+
+def _start(client: "Client", options: Namespace) -> None:
+    from nfsw.report import session_line  # noqa: PLC0415
+
+    print(session_line(client.start(options.session)))
+
+
+def _stop(client: "Client", _options: Namespace) -> None:
+    from nfsw.report import session_line  # noqa: PLC0415
+
+    print(session_line(client.stop()))
+
+
+def _status(client: "Client", options: Namespace) -> None:
+    if options.watch:
+        from nfsw.watch import watch  # noqa: PLC0415
+
+        watch(client, as_json=options.json)
+    elif options.json:
+        from nfsw.report import json_text  # noqa: PLC0415
+
+        print(json_text(client.status_json(), indent=2))
+    else:
+        from nfsw.report import report  # noqa: PLC0415
+
+        print("\n".join(report(client.status())))
+
+
+def _drop_output() -> None:
+    """What is left in the buffer would fail again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _HelpWithSettings(argparse.Action):
+    """The settings are read from their model, which takes long to import, so only when somebody asks."""
+
+    def __init__(self, option_strings: list[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: ArgumentParser, *_: object) -> None:
+        from nfsw.settings import help_lines  # noqa: PLC0415
+
+        parser.print_help()
+        print("\nsettings:", *help_lines(), sep="\n")
+        parser.exit()
+
+
+def _url(given: str) -> str:
+    from nfsw.client import checked_url  # noqa: PLC0415
+
+    try:
+        return checked_url(given)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None

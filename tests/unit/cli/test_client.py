@@ -1,0 +1,132 @@
+"""The client of the REST API, against the real application."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from nfsw.client import Client, ClientError, checked_url
+from nfsw.supervisor.service import NfsSilent
+from nfsw.supervisor.status import SessionState
+from tests.support.memory_service import BUSY, MemoryService
+from tests.support.serving import served
+
+
+@contextmanager
+def somebody_else(status: int, body: bytes) -> Iterator[str]:
+    """A server that is not ours and answers everything alike."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_session_is_started_seen_and_stopped() -> None:
+    with served(MemoryService()) as url:
+        client = Client(url)
+        started = client.start("s1").session
+        assert started is not None
+        assert (started.name, started.state) == ("s1", SessionState.ACTIVE)
+        assert client.status().session == started
+        assert client.stop().session is None
+
+
+def test_a_session_with_files_in_flight_drains() -> None:
+    with served(MemoryService(BUSY)) as url:
+        session = Client(url).stop().session
+    assert session is not None
+    assert session.state is SessionState.DRAINING
+
+
+def test_without_a_name_the_service_makes_one() -> None:
+    with served(MemoryService()) as url:
+        session = Client(url).start(None).session
+    assert session is not None
+    assert session.name.startswith("00-session-")
+
+
+def test_a_no_of_the_service_is_its_own_words() -> None:
+    service = MemoryService(BUSY)
+    with served(service) as url:
+        with pytest.raises(ClientError, match=r"\Asession s1 is active\Z"):
+            Client(url).start("s2")
+        with pytest.raises(ClientError, match=r"\Asession: a session name does not begin with a dot\Z"):
+            Client(url).start(".s")
+        service.refuses = NfsSilent("mkdir has not come back\nfor 10 s\x1b[2J")
+        with pytest.raises(ClientError, match=r"\Amkdir has not come back\\x0afor 10 s\\x1b\[2J\Z"):
+            Client(url).stop()
+
+
+def test_nobody_there_is_told_with_the_url() -> None:
+    with socket.socket() as bound:  # bound, but not listening
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(ClientError, match=f"no service at {url}: Connection refused"):
+            Client(url).status()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (200, b"<html>", "does not speak like nfsw: it answered 200 without JSON"),
+        (404, b"<html>", "does not speak like nfsw: it answered 404 without JSON"),
+        (502, b'{"error": "bad gateway"}', "does not speak like nfsw: it answered 502"),
+        (200, b'{"session": null}', "is no status of this version of nfsw: the answer has no 'files'"),
+        (200, b"[]", "is no status of this version of nfsw: the answer is"),
+    ],
+)
+def test_somebody_else_at_the_url_is_told(status: int, body: bytes, words: str) -> None:
+    with somebody_else(status, body) as url, pytest.raises(ClientError, match=words):
+        Client(url).status()
+
+
+def test_a_server_that_does_not_speak_http_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"SSH-2.0-OpenSSH\r\n")
+
+        thread = Thread(target=answer)
+        thread.start()
+        with pytest.raises(ClientError, match="no service at"):
+            Client(f"http://127.0.0.1:{listening.getsockname()[1]}").status()
+        thread.join()
+
+
+def test_a_url_may_have_a_path_before_ours() -> None:
+    with somebody_else(200, b"[]") as url, pytest.raises(ClientError, match=f"what {url}/nfsw says"):
+        Client(checked_url(f"{url}/nfsw/")).status()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "https://box.example", "http://[::1]:8000", "http://box/nfsw"])
+def test_a_good_url_is_taken(url: str) -> None:
+    assert checked_url(url + "/") == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "box:8000", "//box", "ftp://box", "http://", "http://box:99999", "http://box:port", "http://b x", "http://b\r\nx", "http://bóx"],
+)
+def test_a_bad_url_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match=r"is no URL such as http://127\.0\.0\.1:8000"):
+        checked_url(url)

@@ -1,0 +1,49 @@
+"""What `nfsw status` prints."""
+
+import dataclasses
+
+from nfsw.report import REFUSED_SHOWN, report, session_line
+from nfsw.supervisor.status import RefusedFile, SessionState
+from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE
+
+
+def test_an_idle_service_says_so() -> None:
+    lines = list(report(IDLE))
+    assert "session   none is active" in lines
+    assert not any("in flight" in line or line == "refused" for line in lines)
+
+
+def test_each_file_has_a_line_with_its_progress_and_one_with_its_trouble() -> None:
+    lines = list(report(BUSY))
+    assert "  uploading   10% of 10.0 GiB     113 MiB/s  1 min 22 s left  camera-left_20260131T115900.mp4" in lines
+    trouble = next(place for place, line in enumerate(lines) if line.endswith("radar sweep.bin"))
+    assert "next attempt" in lines[trouble]
+    assert "attempt 4: 503 ServerBusy" in lines[trouble + 1]
+
+
+def test_what_the_service_waits_for_and_who_hangs_is_there() -> None:
+    lines = list(report(HUNG))
+    assert "waits     a file of 3.0 GiB waits for room in staging" in lines
+    assert "  scanner    hung, in scandir incoming/s1 for 42 s, 1 restart, pid 13" in lines
+
+
+def test_hostile_names_stay_in_their_line() -> None:
+    assert all(line.isprintable() for line in report(BUSY))
+
+
+def test_many_refused_files_are_cut_short_and_counted() -> None:
+    refused = tuple(RefusedFile(f"{number}.completed", "s1", "no") for number in range(50))
+    status = dataclasses.replace(BUSY, refused=refused, files=dataclasses.replace(BUSY.files, refused=50))
+    lines = list(report(status))
+    assert sum(line.endswith(": no") for line in lines) == REFUSED_SHOWN
+    assert "  and 30 more" in lines
+
+
+def test_a_session_line_has_name_and_state() -> None:
+    assert session_line(IDLE) == "no session is active"
+    assert session_line(ACTIVE).startswith("session s1, active since 2026-01-31 ")
+    assert ACTIVE.session is not None
+    draining = dataclasses.replace(ACTIVE.session, state=SessionState.DRAINING, resumed=True)
+    line = session_line(dataclasses.replace(ACTIVE, session=draining))
+    assert line.startswith("session s1, draining since")
+    assert line.endswith(", resumed")
