@@ -7,7 +7,7 @@ import pytest
 
 from tools.bench import report
 from tools.bench.__main__ import CASES
-from tools.bench.cases.scale import QUICK
+from tools.bench.cases.scale import FULL
 from tools.bench.figures import Measurement, Results, Spread, percentile
 from tools.bench.goals import GOALS
 
@@ -21,6 +21,7 @@ def rounds(case: str, side: str, **values: tuple[float, ...]) -> list[Measuremen
 def results() -> Results:
     return Results(
         {"Processor": "one of many"},
+        FULL.in_words(),
         [
             *rounds("sink", "nfsw", wall_s=(1.0, 4.0, 3.0), cpu_s_per_gb=(3.0, 3.0, 3.0)),
             *rounds("sink", "rclone", wall_s=(2.0, 4.0, 12.0), cpu_s_per_gb=(6.0, 3.0, 2.0)),
@@ -49,7 +50,7 @@ def test_results_come_back_from_their_file(results: Results, tmp_path: Path) -> 
 
 
 def test_the_page_says_which_target_is_met_and_which_is_missed(results: Results, tmp_path: Path) -> None:
-    page = report.write(results, CASES, QUICK, tmp_path).read_text()
+    page = report.write(results, CASES, tmp_path).read_text()
     rows = {line.split(" | ")[0].removeprefix("| "): line for line in page.splitlines() if line.endswith((" met |", "**missed** |"))}
     assert rows["4 large files into a sink, staging included: wall against rclone"].endswith("| <= 0.7 | 0.50 | 0.25 to 1.00 | met |")
     assert rows["the same: CPU seconds per GB against rclone"].endswith("| <= 0.8 | 1.00 | 0.50 to 1.50 | **missed** |")
@@ -58,7 +59,7 @@ def test_the_page_says_which_target_is_met_and_which_is_missed(results: Results,
 
 
 def test_plots_are_written_for_what_was_measured(results: Results, tmp_path: Path) -> None:
-    page = report.write(results, CASES, QUICK, tmp_path).read_text()
+    page = report.write(results, CASES, tmp_path).read_text()
     assert {path.name for path in tmp_path.glob("*.svg")} == {"benchmarks-wall.svg", "benchmarks-cpu.svg"}
     for path in tmp_path.glob("*.svg"):
         assert f"({path.name})" in page
@@ -66,6 +67,11 @@ def test_plots_are_written_for_what_was_measured(results: Results, tmp_path: Pat
         width = float(root.attrib["width"])
         ends = [float(bar.attrib["x"]) + float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect")]
         assert 0 < max(ends) <= width
+
+
+def test_a_run_that_went_wrong_is_on_the_page(results: Results, tmp_path: Path) -> None:
+    results.failures.append("tls 2/5 rclone")
+    assert "\n- tls 2/5 rclone\n" in report.write(results, CASES, tmp_path).read_text()
 
 
 def test_every_target_is_held_against_a_figure_that_its_case_has() -> None:

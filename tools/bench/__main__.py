@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,11 +28,17 @@ CASES = (*moves.CASES, *kill.CASES, *service.CASES, *latency.CASES)
 SIDES = ("nfsw", "rclone", "upload_blob")
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, not a place for temporary names
 WARM_UP = [Piece("warm-up.bin", 0, MIB)]
+EXIT_WENT_WRONG = 1
 EXIT_MISSING = 2
 
 
 def main() -> int:
     options = _options()
+    build = CHECKOUT / "build/bench"
+    kept = build / "results.json"
+    out = options.out or (build if options.quick else CHECKOUT / "docs")
+    if options.again:
+        return _write(Results.load(kept), CASES, out)
     scale = QUICK if options.quick else FULL
     if options.rounds:
         scale = replace(scale, rounds=options.rounds, long_rounds=options.rounds)
@@ -39,17 +46,19 @@ def main() -> int:
     if sides is None:
         return EXIT_MISSING
     cases = [case for case in CASES if case.name in options.cases]
-    out = options.out or (CHECKOUT / "build/bench" if options.quick else CHECKOUT / "docs")
-    build = CHECKOUT / "build/bench"
     build.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="nfsw-bench-", dir=options.nfs or _memory_or(build, scale)) as nfs:
         with new_group() as group:
-            results = Results(describe(Path(nfs), build, group.counted_by))
+            results = Results(describe(Path(nfs), build, group.counted_by), scale.in_words())
         arena = Arena(Path(nfs), build, Pool(Path(nfs) / "pool", scale.pool_size))
-        _measure(arena, scale, sides, cases, results, build / "results.json")
+        _measure(arena, scale, sides, cases, results, kept)
+    return _write(results, cases, out)
+
+
+def _write(results: Results, cases: Sequence[Case], out: Path) -> int:
     print(report.summary(results, cases))
-    print(f"Written: {report.write(results, cases, scale, out)}")
-    return 0
+    print(f"Written: {report.write(results, cases, out)}")
+    return EXIT_WENT_WRONG if results.failures else 0
 
 
 def _options() -> argparse.Namespace:
@@ -59,6 +68,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cases", type=_names([case.name for case in CASES]), default=[case.name for case in CASES])
     parser.add_argument("--sides", type=_names(SIDES), default=list(SIDES))
     parser.add_argument("--nfs", type=Path, help="folder that stands in for NFS, or is on NFS; default: in memory where it fits")
+    parser.add_argument("--again", action="store_true", help="measure nothing: write the report of the latest results again")
     parser.add_argument("--out", type=Path, help="folder of the report; default: docs")
     return parser.parse_args()
 
@@ -97,19 +107,25 @@ def _memory_or(folder: Path, scale: Scale) -> Path:
 
 
 def _measure(arena: Arena, scale: Scale, sides: Sequence[Side], cases: Sequence[Case], results: Results, kept: Path) -> None:
-    """Kept after each run, so that a run that goes wrong costs no other."""
+    """Kept after each run, and a run that goes wrong costs no other."""
     for side in sides:
         arena.move(side, sink, WARM_UP)
     for case in cases:
         taking_part = [side for side in sides if case.peers or side.name == "nfsw"]
         for number in range(case.rounds(scale)):
             for side in taking_part:
-                begun = time.monotonic()
-                values = case.measure(arena, scale, side)
-                results.measurements.append(Measurement(case.name, side.name, number, values))
+                run, begun = f"{case.name} {number + 1}/{case.rounds(scale)} {side.name}", time.monotonic()
+                try:
+                    values = case.measure(arena, scale, side)
+                except Exception:  # noqa: BLE001 - whatever it was, half an hour of other runs is not to be lost for it
+                    results.failures.append(run)
+                    print(f"{run} went wrong, its logs are in {arena.keep_run(len(results.failures))}", file=sys.stderr)
+                    traceback.print_exc()
+                else:
+                    results.measurements.append(Measurement(case.name, side.name, number, values))
+                    shown = "  ".join(f"{key}={value:.3g}" for key, value in values.items())
+                    print(f"{run}: {shown}  [{time.monotonic() - begun:.0f} s]", flush=True)
                 results.save(kept)
-                shown = "  ".join(f"{key}={value:.3g}" for key, value in values.items())
-                print(f"{case.name} {number + 1}/{case.rounds(scale)} {side.name}: {shown}  [{time.monotonic() - begun:.0f} s]", flush=True)
 
 
 if __name__ == "__main__":

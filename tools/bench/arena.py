@@ -1,5 +1,6 @@
 """One run of one side from fresh folders and a fresh endpoint, with the clock and the CPU count around it. The benchmark's process."""
 
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,14 @@ class Arena:
     def enter(self, place: Place) -> Iterator[tuple[Ground, Endpoint]]:
         with fresh(self.nfs, self.work, self.pool) as ground, place(ground.work) as endpoint:
             yield ground, endpoint
+
+    def keep_run(self, number: int) -> Path:
+        """Puts aside what the run that has just gone wrong left behind, for the next one begins with removing it."""
+        kept = self.work / f"failed-{number}"
+        shutil.rmtree(kept, ignore_errors=True)
+        (self.work / "run").rename(kept)
+        shutil.rmtree(kept / "staging", ignore_errors=True)
+        return kept
 
     def move(self, side: Side, place: Place, pieces: Sequence[Piece]) -> dict[str, float]:
         """Moves the pieces and checks that they arrived."""

@@ -31,7 +31,9 @@ class Spread:
 @dataclass(slots=True)
 class Results:
     machine: dict[str, str]
+    sizes: list[str] = field(default_factory=list)  # of the cases, in words
     measurements: list[Measurement] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)  # runs that gave no figures: case, round and side
 
     def values(self, case: str, side: str, key: str) -> dict[int, float]:
         """By round."""
@@ -56,7 +58,8 @@ class Results:
     @staticmethod
     def load(path: Path) -> "Results":
         raw = json.loads(path.read_text())
-        return Results(raw["machine"], [Measurement(**one) for one in raw["measurements"]])
+        raw["measurements"] = [Measurement(**one) for one in raw["measurements"]]
+        return Results(**raw)
 
 
 def percentile(values: Iterable[float], share: float) -> float:

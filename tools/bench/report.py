@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.bench.cases.case import Case
-from tools.bench.cases.scale import GIB, KIB, MIB, Scale
 from tools.bench.chart import Bars, draw, number
 from tools.bench.figures import Results, Spread
 from tools.bench.goals import GOALS, OURS
@@ -74,21 +73,24 @@ PLOTS = (
 )
 
 
-def write(results: Results, cases: Sequence[Case], scale: Scale, folder: Path) -> Path:
+def write(results: Results, cases: Sequence[Case], folder: Path) -> Path:
     """Returns the page's path. Plots of cases that were not measured are not written."""
     folder.mkdir(parents=True, exist_ok=True)
     titles = {case.name: case.title for case in cases}
     plots = list(_plots(results, titles, folder))
     page = folder / "benchmarks.md"
     page.write_text(
-        "\n".join([*_head(results), *_goals(results), *plots, *_tables(results, cases), METHOD.read_text(), *_sizes(scale)]) + "\n"
+        "\n".join(
+            [*_head(results), *_goals(results), *plots, *_tables(results, cases), *_failures(results), METHOD.read_text(), *_sizes(results)]
+        )
+        + "\n"
     )
     return page
 
 
 def summary(results: Results, cases: Sequence[Case]) -> str:
     """The same tables, for the terminal."""
-    return "\n".join([*_goals(results), *_tables(results, cases)])
+    return "\n".join([*_goals(results), *_tables(results, cases), *_failures(results)])
 
 
 def _head(results: Results) -> Iterator[str]:
@@ -148,16 +150,17 @@ def _plots(results: Results, titles: dict[str, str], folder: Path) -> Iterator[s
             yield from (f"![{title}](benchmarks-{name}.svg)", "")
 
 
-def _sizes(scale: Scale) -> Iterator[str]:
-    yield from ("## Sizes in this run", "")
-    yield f"- 4 large files: 4 x {_size(scale.big_size)}; while memory and `/healthz` are watched: 4 x {_size(scale.loaded_size)}."
-    yield f"- Small files: {scale.small_files:,} x 4 KiB."
-    yield f"- One large file: {_size(scale.one_size)}; the slow uplink: {scale.cap / 1e6:g} MB/s, under the kill {scale.kill_cap / 1e6:g}."
-    yield f"- Idle: {scale.idle_s:g} s. Small files one at a time: {scale.latency_files}."
+def _failures(results: Results) -> Iterator[str]:
+    if results.failures:
+        yield from (
+            "## Runs that went wrong",
+            "",
+            *(f"- {failure}" for failure in results.failures),
+            "",
+            "They are in no figure above.",
+            "",
+        )
 
 
-def _size(count: int) -> str:
-    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
-        if count >= unit:
-            return f"{count / unit:g} {name}"
-    return f"{count} bytes"
+def _sizes(results: Results) -> Iterator[str]:
+    yield from ("## Sizes in this run", "", *(f"- {line}" for line in results.sizes))

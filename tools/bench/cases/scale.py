@@ -38,10 +38,23 @@ class Scale:
     def pool_size(self) -> int:
         return max(4 * self.big_size, self.one_size, self.loaded_size, self.small_files * 4 * KIB)
 
+    def in_words(self) -> list[str]:
+        loaded, one = f"4 x {_size(self.loaded_size)}", _size(self.one_size)
+        return [
+            f"4 large files: 4 x {_size(self.big_size)}; while memory and `/healthz` are watched: {loaded}.",
+            f"Small files: {self.small_files:,} x 4 KiB; one at a time: {self.latency_files}.",
+            f"One large file: {one}; the slow uplink: {self.cap / 1e6:g} MB/s, under the kill {self.kill_cap / 1e6:g} MB/s.",
+            f"Idle: watched for {self.idle_s:g} s.",
+        ]
+
     def _four(self, size: int) -> list[Piece]:
         """As different as the pool allows."""
         step = (self.pool_size - size) // 3
         return [Piece(f"{number}.bin", number * step, size) for number in range(4)]
+
+
+def _size(count: int) -> str:
+    return f"{count / GIB:g} GiB" if count >= GIB else f"{count / MIB:g} MiB"
 
 
 FULL = Scale(
