@@ -70,8 +70,7 @@ async def _serve(chosen: Settings, listening: socket.socket) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: leave(0))
     moving = asyncio.create_task(service.run(), name="service")
-    await asyncio.sleep(0)  # one turn of the loop starts the children
-
+    await supervisor.begun.wait()
     serving = asyncio.create_task(_serve_http(service, exporting, listening, leave), name="http")
     checking = asyncio.create_task(service.container_checked(), name="container")
     done, _ = await asyncio.wait([moving, serving, checking], return_when=asyncio.FIRST_COMPLETED)

@@ -4,10 +4,11 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from uuid_utils import uuid7
 
+from nfsw.actors.messages import FileRef
 from nfsw.actors.names import shown
 from nfsw.supervisor.ledger import Entry, Stage
 from nfsw.supervisor.pipeline import Pipeline
@@ -129,7 +130,7 @@ def _in_flight(entry: Entry, state: FileState, now: float) -> InFlight:
     return InFlight(
         file=shown(file.name),
         session=file.session,
-        date=getattr(file, "date", ""),
+        date=file.date if isinstance(file, FileRef) else f"{datetime.now(UTC):%Y%m%d}",  # which its claim is about to give it
         state=state,
         size=size,
         done=entry.done,

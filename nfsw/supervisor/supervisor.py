@@ -59,12 +59,16 @@ class Supervisor:
         self._hang_timeout_s = hang_timeout_s
         self._hang_escalate_s = hang_escalate_s
         self._sick: str | None = None
+        #: Set once every actor has been started for the first time.
+        self.begun = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled. An error in here is a bug, and ends the service."""
         async with asyncio.TaskGroup() as group:
             for ref in self.refs.values():
                 group.create_task(self._keep(ref), name=f"keep {ref.name}")
+            await asyncio.sleep(0)  # the turn in which each of them starts its child
+            self.begun.set()
             group.create_task(self._watch(), name="watch")
 
     def sick(self) -> str | None:
