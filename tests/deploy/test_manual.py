@@ -9,19 +9,18 @@ from tests.deploy.overlays import CHECKOUT, K3S, OVERLAYS, quantity, service_con
 
 MANUAL = (CHECKOUT / "docs/operations.md").read_text()
 SETTINGS = {variable(name) for name in Settings.model_fields}
+TABLE = MANUAL[MANUAL.index("## Settings") : MANUAL.index("## What one sees")]
 ROW = re.compile(r"^\| `(APP_\w+)` \| (.*?) \| ", re.MULTILINE)
 
 
 def test_every_setting_is_in_the_table_and_no_other() -> None:
-    table = MANUAL[MANUAL.index("## Settings") : MANUAL.index("## What one sees")]
-
-    assert {name for name, _ in ROW.findall(table)} == SETTINGS
+    assert {name for name, _ in ROW.findall(TABLE)} == SETTINGS
     assert set(re.findall(rf"\b{PREFIX}[A-Z_]+\b", MANUAL)) <= SETTINGS
 
 
 @pytest.mark.parametrize("name", [name for name, field in Settings.model_fields.items() if isinstance(field.default, int | float)])
 def test_a_default_in_the_table_is_the_real_one(name: str) -> None:
-    given = {setting: default for setting, default in ROW.findall(MANUAL) if default[:1].isdigit()}
+    given = {setting: default for setting, default in ROW.findall(TABLE) if default[:1].isdigit()}
 
     assert float(given[variable(name)].split()[0]) == Settings.model_fields[name].default
 

@@ -66,6 +66,15 @@ class Container:
         """Its first process, as this machine counts."""
         return int(self.inspected()["State"]["Pid"])
 
+    def memory_bytes(self) -> int:
+        """What counts against its limit: the page cache and staging's tmpfs are part of it."""
+        return int(self._counter("memory", "memory.usage_in_bytes", "memory.current"))
+
+    def cpu_seconds(self) -> float:
+        """Since its start, all processes together."""
+        said = self._counter("cpuacct", "cpuacct.usage", "cpu.stat")
+        return int(said.split()[1]) / 1e6 if said.startswith("usage_usec") else int(said) / 1e9
+
     def inspected(self) -> Any:
         (state,) = json.loads(podman("inspect", self.name))
         return state
@@ -80,6 +89,16 @@ class Container:
             ["podman", "logs", "--tail", "60", self.name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
         return done.stdout
+
+    def _counter(self, controller: str, first: str, second: str) -> str:
+        """From its control group: of the first version, a folder for each controller, or of the second, one for all."""
+        places: dict[str, str] = {}
+        for line in Path(f"/proc/{self.pid}/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            places |= dict.fromkeys(controllers.split(","), path)
+        if controller in places:
+            return Path(f"/sys/fs/cgroup/{controller}{places[controller]}/{first}").read_text()
+        return Path(f"/sys/fs/cgroup{places['']}/{second}").read_text()
 
     def _answers(self, status: int, path: str) -> bool:
         try:
