@@ -241,6 +241,8 @@ class Pipeline:
         await self._refs["claimer"].mailbox.put(Envelope(Take(file, fingerprint), traceparent=entry.traceparent))
 
     def _on_claimed(self, arrival: Arrival, file: FileRef) -> None:
+        # The name in incoming is free again. The next file that has it may come before the Scanner looks again.
+        self._post("scanner", LetGo(arrival))
         entry = self.ledger.claimed(arrival, file)
         if entry is None:
             return
@@ -282,6 +284,7 @@ class Pipeline:
 
     def _on_completed(self, file: FileRef) -> None:
         entry = self.ledger.drop(file)
+        self._post("scanner", LetGo(file))
         self._pauses.pop(file, None)
         if entry:
             self._telemetry.completed(entry)
