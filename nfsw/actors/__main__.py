@@ -3,7 +3,6 @@
 What it needs to know comes as the first packet, so that no secret is in its arguments.
 """
 
-import asyncio
 import ctypes
 import os
 import signal
@@ -31,7 +30,9 @@ def main(name: str, channel: int, board: int) -> None:
     logs.configure(boot.log_level, name)
     shown = Board(board, boot.board_slots)
     if isinstance(boot.actor, UploaderConfig):
-        asyncio.run(_upload(boot.actor, sock, shown))
+        from nfsw.actors.async_host import run  # noqa: PLC0415 - event loop, TLS and SDK are for this one alone
+
+        run(boot.actor, sock, shown)
     else:
         Host(_actor(boot, shown), ChildEnd(sock), shown).run()
 
@@ -57,16 +58,6 @@ def _actor(boot: Boot, board: Board) -> Actor:
             return Collector(boot.actor, board)
         case UploaderConfig():
             raise AssertionError("the Uploader has a host of its own")
-
-
-async def _upload(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
-    board.beat()
-    from nfsw.actors.async_host import AsyncHost  # noqa: PLC0415
-    from nfsw.actors.azure_store import Store  # noqa: PLC0415
-    from nfsw.actors.uploader import Uploader  # noqa: PLC0415
-
-    store = Store.connect(config.account_url, config.connection_string, config.container)
-    await AsyncHost(Uploader(config, store), sock, board).run()
 
 
 def _end_with_the_parent() -> None:

@@ -11,8 +11,10 @@ import socket
 from collections import deque
 
 from nfsw.actors import logs
+from nfsw.actors.azure_store import Store
 from nfsw.actors.board import Board
 from nfsw.actors.channel import BATCH, PACKET, pack, unpack
+from nfsw.actors.config import UploaderConfig
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.host import BEAT_S, CRASHED
 from nfsw.actors.messages import Done, Started
@@ -83,3 +85,14 @@ class AsyncHost:
         while True:
             self._board.beat()
             await asyncio.sleep(BEAT_S)
+
+
+def run(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
+    """Never returns."""
+    board.beat()
+    asyncio.run(_upload(config, sock, board))
+
+
+async def _upload(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
+    store = Store.connect(config.account_url, config.connection_string, config.container)
+    await AsyncHost(Uploader(config, store), sock, board).run()
