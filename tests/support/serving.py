@@ -15,7 +15,7 @@ from tests.support.waiting import until
 def served(service: MemoryService, port: int = 0) -> Iterator[str]:
     """The URL. Leaving it drops every connection, as the end of a service does."""
     server = uvicorn.Server(
-        uvicorn.Config(create_app(service), host="127.0.0.1", port=port, log_level="error", timeout_graceful_shutdown=0)
+        uvicorn.Config(create_app(service), host="127.0.0.1", port=port, log_level="critical", timeout_graceful_shutdown=0)
     )
     thread = Thread(target=server.run, name="server")
     thread.start()
