@@ -2,6 +2,7 @@
 
 from tests.support.content import MIB, some_bytes
 from tests.support.link import Link
+from tests.support.midway import IN_BLOCKS
 from tests.support.site import Site
 from tests.support.waiting import until
 
@@ -9,7 +10,7 @@ FILES = 3
 
 
 def test_a_cut_in_mid_transfer_is_told_and_outlasted(linked: Site, link: Link) -> None:
-    service = linked.serve()
+    service = linked.serve(**IN_BLOCKS)
     service.start_session("s")
     link.limit(4 * MIB)
     for number in range(FILES):

@@ -79,4 +79,4 @@ def test_a_full_queue_makes_the_scanner_wait_and_loses_nothing(site: Site) -> No
     look = completed(service, lambda status: queued.append(status["files"]["queued"]))
     until(lambda: look() == 60, within=60, what="all sixty are completed")
     site.all_arrived()
-    assert max(queued) <= 2
+    assert 2 <= max(queued) <= 3, "two in the queue, and one that waits to get in"
