@@ -28,6 +28,18 @@ def test_a_second_file_of_a_name_waits_until_the_first_is_sent(linked: Site, lin
     assert again, service.report()
 
 
+def test_a_name_that_comes_again_as_soon_as_it_is_free_ends_with_its_last_version(site: Site) -> None:
+    """The next version takes the name at the very moment at which the one before it is claimed."""
+    service = site.serve()
+    service.start_session("s")
+    path, versions = site.incoming("s") / "a.bin", 6
+    for version in range(versions):
+        site.write("s", path.name, some_bytes(version, 10_000 + version % 2))
+        until(lambda: not path.exists(), within=30, what=f"version {version} is claimed")
+    site.all_arrived()
+    until(lambda: service.status()["files"]["completed"] == versions, within=10, what="each version is counted")
+
+
 def test_a_name_that_is_marked_completed_is_swept_and_then_claimed(site: Site) -> None:
     """The mark of an earlier run, and a new file of its name."""
     site.serve().start_session("s")

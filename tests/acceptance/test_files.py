@@ -5,8 +5,6 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.support.content import MIB, some_bytes
 from tests.support.site import Site
 from tests.support.waiting import until
@@ -126,10 +124,3 @@ def test_a_file_that_can_never_fit_into_staging_is_refused_and_holds_up_nobody(s
     refused = until(lambda: service.status()["refused"], within=20, what="the large file is refused")
     assert [one["file"] for one in refused] == ["large.bin"]
     assert large.stat().st_size == 4 * MIB + 1
-
-
-@pytest.mark.parametrize("size", [0, 1, 4 * MIB], ids=["empty", "one byte", "one block"])
-def test_a_file_of_any_size_is_sent(site: Site, size: int) -> None:
-    site.serve().start_session("s")
-    site.write("s", "a.bin", some_bytes(size, size))
-    site.all_arrived()

@@ -1,72 +1,77 @@
 """Logs: one JSON object a line from every process, with the fields of the contract; a file's lines share one trace."""
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 
+import pytest
+
+from tests.support.azurite import Endpoint
+from tests.support.blobs import Container
 from tests.support.content import MIB, some_bytes
 from tests.support.logs import FIELDS, LogLine
 from tests.support.service import Service
-from tests.support.site import Site
+from tests.support.site import Site, site_in
 from tests.support.waiting import until
 
 NO_TRACE = "0" * 32
+FILE = "a file.bin"
+LIBRARIES = {"aiohttp", "asyncio", "azure", "opentelemetry", "urllib3"}
 
 
-def lines_of_one_file(site: Site, service: Service) -> list[LogLine]:
+def one_file(site: Site, service: Service) -> None:
     service.start_session("s")
-    site.write("s", "a file.bin", some_bytes(1, MIB))
+    site.write("s", FILE, some_bytes(1, MIB))
     site.all_arrived()
     until(lambda: service.status()["files"]["completed"] == 1, within=10, what="its last step is known")
-    return [line for line in service.log() if line.get("file_name") == "a file.bin"]
 
 
-def test_every_line_has_the_fields_and_every_process_speaks(site: Site) -> None:
-    service = site.serve(APP_LOG_LEVEL="DEBUG")
-    lines_of_one_file(site, service)
-    service.stop()
-    for line in service.log():
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory, azurite: Endpoint) -> Iterator[list[LogLine]]:
+    """All that an ordinary life says: start, probes, some bad requests, one file, the end."""
+    container = Container(azurite, "logs")
+    with site_in(tmp_path_factory.mktemp("logs"), azurite, container) as site:
+        service = site.serve()
+        for path in ("/healthz", "/readyz", "/v1/nothing"):
+            service.call("GET", path)
+        assert service.call("POST", "/v1/watch/start", b"{").status == 400
+        one_file(site, service)
+        service.stop()
+        yield service.log()
+    container.close()
+
+
+def test_every_line_has_the_fields(log: list[LogLine]) -> None:
+    for line in log:
         assert line.keys() >= FIELDS
         assert datetime.fromisoformat(line["timestamp"]).utcoffset() is not None, line
         assert line["level"] in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}, line
         assert re.fullmatch("[0-9a-f]{32}", line["trace_id"]), line
         assert re.fullmatch("[0-9a-f]{16}", line["span_id"]), line
         assert line["message"], line
-    assert {"scanner", "claimer", "uploader", "collector"} <= {line.get("actor") for line in service.log()}
 
 
-def test_the_lines_of_a_file_name_it_and_share_one_trace(site: Site) -> None:
-    lines = lines_of_one_file(site, site.serve())
-    assert lines
+def test_the_lines_of_a_file_name_it_and_share_one_trace(log: list[LogLine]) -> None:
+    lines = [line for line in log if line.get("file_name") == FILE]
     assert {line["session_name"] for line in lines} == {"s"}
     assert len({line["trace_id"] for line in lines} - {NO_TRACE}) == 1, lines
 
 
-def test_the_log_is_quiet_about_libraries_and_probes(site: Site) -> None:
-    service = site.serve()
-    for _ in range(5):
-        service.call("GET", "/healthz")
-    lines_of_one_file(site, service)
-    noisy = [
-        line for line in service.log() if line["logger"].split(".")[0] in {"azure", "aiohttp", "asyncio"} or "/healthz" in line["message"]
-    ]
-    assert not noisy
+def test_the_log_is_quiet_about_libraries_and_probes(log: list[LogLine]) -> None:
+    assert not [line for line in log if line["logger"].partition(".")[0] in LIBRARIES or "/healthz" in line["message"]]
+
+
+def test_an_ordinary_life_has_no_warning_and_no_error(log: list[LogLine]) -> None:
+    assert {line["level"] for line in log} == {"INFO"}
+
+
+def test_every_process_speaks_when_asked_for_detail(site: Site) -> None:
+    service = site.serve(APP_LOG_LEVEL="DEBUG")
+    one_file(site, service)
+    assert {"scanner", "claimer", "uploader", "collector"} <= {line.get("actor") for line in service.log()}
 
 
 def test_the_level_that_was_asked_for_is_kept(site: Site) -> None:
     service = site.serve(APP_LOG_LEVEL="WARNING")
-    lines_of_one_file(site, service)
+    one_file(site, service)
     assert {line["level"] for line in service.log()} <= {"WARNING", "ERROR", "CRITICAL"}
-
-
-def test_without_a_collector_nothing_is_said_of_telemetry(site: Site) -> None:
-    service = site.serve()
-    lines_of_one_file(site, service)
-    assert not [line for line in service.log() if line["logger"].startswith("opentelemetry")]
-
-
-def test_a_failed_request_is_no_traceback(site: Site) -> None:
-    service = site.serve()
-    assert service.call("POST", "/v1/watch/start", b"{").status == 400
-    assert service.call("GET", "/v1/nothing").status == 404
-    until(lambda: service.call("GET", "/healthz").status == 200, within=5, what="it lives")
-    assert not [line for line in service.log() if line["level"] == "ERROR"]
