@@ -51,6 +51,7 @@ class AsyncHost:
 
     async def _start(self) -> None:
         await self._actor.on_start(self._tell)
+        log.debug("takes messages", extra={"action": "start"})
         self._tell(Started())
 
     async def _receive(self, group: asyncio.TaskGroup) -> None:

@@ -47,6 +47,7 @@ class Host:
 
     def _start(self) -> None:
         self._actor.on_start(self._tell)
+        log.debug("takes messages", extra={"action": "start"})
         self._tell(Started())
         for number in range(1, self._actor.capacity):
             threading.Thread(target=self._guarded, args=(self._work,), name=f"worker {number}", daemon=True).start()
