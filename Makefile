@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 # Checked by the linters and the type checker: whichever of these folders there are.
 SOURCES = $(wildcard nfsw tests tools)
 # For the real NFS mount, in a kernel that runs as a process (x86-64 alone has that), and for a file system that hangs.
-TEST_PACKAGES = fuse3 iproute2 kmod nfs-common nfs-kernel-server $(if $(filter x86_64,$(shell uname -m)),user-mode-linux)
+TEST_PACKAGES = chromium fonts-dejavu-core rsync fuse3 iproute2 kmod nfs-common nfs-kernel-server $(if $(filter x86_64,$(shell uname -m)),user-mode-linux)
 # More for pytest, as in `make unit ARGS="-k claim -x"`; for the other targets it goes to the program they run.
 ARGS =
 

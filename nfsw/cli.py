@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import nfsw
 
 if TYPE_CHECKING:
-    from nfsw.client import Client
+    from nfsw.client.rest import Client
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 
@@ -75,7 +75,7 @@ def _as_client(command: "Callable[[Client, Namespace], None]") -> Callable[[Name
     """`command` with a client of the service at `--url`, and what goes wrong in one line."""
 
     def run(options: Namespace) -> int:
-        from nfsw.client import Client, ClientError  # noqa: PLC0415 - `serve` does without it
+        from nfsw.client.rest import Client, ClientError  # noqa: PLC0415 - `serve` does without it
 
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
@@ -101,28 +101,28 @@ def _as_client(command: "Callable[[Client, Namespace], None]") -> Callable[[Name
 
 
 def _start(client: "Client", options: Namespace) -> None:
-    from nfsw.report import session_line  # noqa: PLC0415
+    from nfsw.client.report import session_line  # noqa: PLC0415
 
     print(session_line(client.start(options.session)))
 
 
 def _stop(client: "Client", _options: Namespace) -> None:
-    from nfsw.report import session_line  # noqa: PLC0415
+    from nfsw.client.report import session_line  # noqa: PLC0415
 
     print(session_line(client.stop()))
 
 
 def _status(client: "Client", options: Namespace) -> None:
     if options.watch:
-        from nfsw.watch import watch  # noqa: PLC0415
+        from nfsw.client.watch import watch  # noqa: PLC0415
 
         watch(client, as_json=options.json)
     elif options.json:
-        from nfsw.report import json_text  # noqa: PLC0415
+        from nfsw.client.report import json_text  # noqa: PLC0415
 
         print(json_text(client.status_json(), indent=2))
     else:
-        from nfsw.report import report  # noqa: PLC0415
+        from nfsw.client.report import report  # noqa: PLC0415
 
         print("\n".join(report(client.status())))
 
@@ -147,7 +147,7 @@ class _HelpWithSettings(argparse.Action):
 
 
 def _url(given: str) -> str:
-    from nfsw.client import checked_url  # noqa: PLC0415
+    from nfsw.client.rest import checked_url  # noqa: PLC0415
 
     try:
         return checked_url(given)

@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from nfsw.client import Client, ClientError, checked_url
+from nfsw.client.rest import Client, ClientError, checked_url
 from nfsw.supervisor.service import NfsSilent
 from nfsw.supervisor.status import SessionState
 from tests.support.memory_service import BUSY, MemoryService

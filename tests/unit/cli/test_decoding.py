@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nfsw.api.answers import encode
-from nfsw.decoding import Undecodable, decode
+from nfsw.client.decoding import Undecodable, decode
 from nfsw.supervisor.status import Status
 from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE
 

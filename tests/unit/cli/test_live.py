@@ -7,7 +7,7 @@ import re
 import pytest
 from rich.console import Console
 
-from nfsw.live import LiveScreen, picture
+from nfsw.client.live import LiveScreen, picture
 from nfsw.supervisor.status import Status
 from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE, in_flight
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from nfsw.report import REFUSED_SHOWN, report, session_line
+from nfsw.client.report import REFUSED_SHOWN, report, session_line
 from nfsw.supervisor.status import RefusedFile, SessionState
 from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE
 

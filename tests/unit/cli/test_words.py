@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfsw.words import percent, safe, size, span
+from nfsw.client.words import percent, safe, size, span
 
 
 @pytest.mark.parametrize(

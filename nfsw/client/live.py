@@ -12,9 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nfsw.report import actor_words, counts, file_state, session_line, trouble
+from nfsw.client.report import actor_words, counts, file_state, session_line, trouble
+from nfsw.client.words import percent, rate, safe, size, span
 from nfsw.supervisor.status import ActorState, InFlight, Status
-from nfsw.words import percent, rate, safe, size, span
 
 #: Terminals narrower than this get no bars: the name matters more.
 BARS_FROM = 70

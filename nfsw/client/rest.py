@@ -4,9 +4,9 @@ import json
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-from nfsw.decoding import Undecodable, decode
+from nfsw.client.decoding import Undecodable, decode
+from nfsw.client.words import safe
 from nfsw.supervisor.status import Status
-from nfsw.words import safe
 
 #: Seconds for an answer that the service has at hand.
 AT_HAND = 10

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from nfsw.report import counts, file_state, progress, session_line, trouble
+from nfsw.client.report import counts, file_state, progress, session_line, trouble
+from nfsw.client.words import safe
 from nfsw.supervisor.status import InFlight, Status
-from nfsw.words import safe
 
 #: Seconds between two lines about one file that does nothing but move.
 PROGRESS_S = 10.0

@@ -1,6 +1,6 @@
 """`nfsw status --watch`: the status once a second until Ctrl-C, through restarts of the service. A client.
 
-A terminal gets a live picture (`nfsw.live`), anything else plain lines, one a change (`nfsw.lines`).
+A terminal gets a live picture (`nfsw.client.live`), anything else plain lines, one a change (`nfsw.client.lines`).
 """
 
 import os
@@ -8,9 +8,9 @@ import sys
 import time
 from typing import Protocol
 
-from nfsw.client import Client, ClientError
-from nfsw.decoding import Undecodable, decode
-from nfsw.report import json_text
+from nfsw.client.decoding import Undecodable, decode
+from nfsw.client.report import json_text
+from nfsw.client.rest import Client, ClientError
 from nfsw.supervisor.status import Status
 
 INTERVAL_S = 1.0
@@ -64,9 +64,9 @@ def _again(client: Client, screen: Screen | None) -> object:
 
 def _screen() -> Screen:
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
-        from nfsw.live import LiveScreen  # noqa: PLC0415 - rich is only for terminals
+        from nfsw.client.live import LiveScreen  # noqa: PLC0415 - rich is only for terminals
 
         return LiveScreen()
-    from nfsw.lines import LineScreen  # noqa: PLC0415
+    from nfsw.client.lines import LineScreen  # noqa: PLC0415
 
     return LineScreen(lambda line: print(line, flush=True), time.monotonic)

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator
 
+from nfsw.client.words import percent, rate, safe, size, span
 from nfsw.supervisor.status import ActorState, ActorStatus, FileCounts, InFlight, Status
-from nfsw.words import percent, rate, safe, size, span
 
 #: More of them would push the rest off the screen; `--json` has all.
 REFUSED_SHOWN = 20
