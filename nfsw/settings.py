@@ -89,6 +89,19 @@ class Settings(BaseSettings):
             raise PydanticCustomError("container", "must be 3 to 63 lower-case letters, digits and single hyphens")
         return name
 
+    @field_validator("azure_connection_string")
+    @classmethod
+    def _connection(cls, given: SecretStr | None) -> SecretStr | None:
+        if given is None:
+            return None
+        parts = [part.partition("=") for part in given.get_secret_value().split(";") if part.strip()]
+        keys = {key.strip().lower() for key, equals, value in parts if equals and value.strip()}
+        if len(keys) != len(parts) or not ("blobendpoint" in keys or {"accountname", "accountkey"} <= keys):
+            raise PydanticCustomError(
+                "connection", "is no connection string: Key=Value;... with AccountName and AccountKey, or BlobEndpoint"
+            )
+        return given
+
     @field_validator("file_extensions", mode="before")
     @classmethod
     def _extensions(cls, given: object) -> object:
