@@ -1,6 +1,9 @@
 """docs/operations.md beside what it speaks of: settings, overlays, files, commands."""
 
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,8 @@ from tests.deploy.overlays import CHECKOUT, K3S, OVERLAYS, quantity, service_con
 MANUAL = (CHECKOUT / "docs/operations.md").read_text()
 SETTINGS = {variable(name) for name in Settings.model_fields}
 TABLE = MANUAL[MANUAL.index("## Settings") : MANUAL.index("## What one sees")]
+MESSAGES = MANUAL[MANUAL.index("## Log messages") : MANUAL.index("## Sizing")]
+LEVELS = {"warning", "error", "critical"}
 ROW = re.compile(r"^\| `(APP_\w+)` \| (.*?) \| ", re.MULTILINE)
 
 
@@ -44,3 +49,24 @@ def test_the_figures_of_sizing_are_those_of_the_manifests() -> None:
         assert f"{quantity(resources[kind]['ephemeral-storage']) / 2**30:.0f} Gi" in sizing
     assert f"limit of {quantity(resources['limits']['memory']) / 2**30:.0f} GiB" in sizing
     assert f"limit of {resources['limits']['cpu']} cores" in sizing
+
+
+def test_every_log_message_that_may_need_a_hand_is_there_with_its_remedy() -> None:
+    rows = {(level, message) for level, message in re.findall(r"^\| ([A-Z]+) \| `(.*?)` \| .+? \| .+? \|$", MESSAGES, re.MULTILINE)}
+
+    assert rows == {message for file in sorted((CHECKOUT / "nfsw").rglob("*.py")) for message in _logged(file)}
+
+
+def test_every_exit_code_is_there() -> None:
+    codes = re.findall(r"^[A-Z_]+ = (\d+)$", (CHECKOUT / "nfsw/serve.py").read_text(), re.MULTILINE)
+
+    assert codes
+    assert all(re.search(rf"\b{code}\b", MESSAGES.partition("Exit codes:")[2]) for code in codes)
+
+
+def _logged(file: Path) -> Iterator[tuple[str, str]]:
+    """Level and message of each call in `file`, as the manual writes them."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Call(func=ast.Attribute(attr=level), args=[ast.Constant(value=str(message)), *_]) if level in LEVELS:
+                yield level.upper(), re.sub(r"%(\.\d+)?[sdrf]", "…", message)

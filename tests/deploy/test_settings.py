@@ -89,8 +89,10 @@ def test_the_pod_is_restarted_only_after_the_supervisor_has_had_its_chance(confi
     assert configured.hang_escalate_s + kubelet == 150
 
 
-def test_the_old_pod_is_gone_before_the_new_one_looks_for_a_session(overlay: str) -> None:
-    assert named(overlay, "Deployment", "nfsw")["spec"]["strategy"] == {"type": "Recreate"}
+def test_the_old_pod_works_until_the_new_one_has_proven_itself_and_then_goes_at_once(overlay: str) -> None:
+    strategy = named(overlay, "Deployment", "nfsw")["spec"]["strategy"]
+
+    assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     assert service_pod(overlay)["terminationGracePeriodSeconds"] == 5
     assert "lifecycle" not in service_container(overlay)
 
