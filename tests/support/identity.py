@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 #: What a caller must say to be the pod itself.
 HEADER = "only-this-pod"
@@ -22,19 +23,19 @@ class Identity:
         self.given = 0
         self.refuses = False
 
-    def answer(self, header: str | None) -> tuple[HTTPStatus, dict[str, object]]:
+    def answer(self, header: str | None, resource: str) -> tuple[HTTPStatus, dict[str, object]]:
         if self.refuses or header != HEADER:
             return HTTPStatus.FORBIDDEN, {"statusCode": 403, "message": "no such identity"}
         self.given += 1
         expires = int(time.time()) + LIFETIME_S
-        return HTTPStatus.OK, {"access_token": _token(expires), "expires_on": str(expires), "token_type": "Bearer"}
+        return HTTPStatus.OK, {"access_token": _token(expires), "expires_on": str(expires), "resource": resource, "token_type": "Bearer"}
 
 
 @contextmanager
 def identity_endpoint() -> Iterator[Identity]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, answer = identity.answer(self.headers.get("X-IDENTITY-HEADER"))
+            status, answer = identity.answer(self.headers.get("X-IDENTITY-HEADER"), parse_qs(urlsplit(self.path).query).get("resource", [""])[0])
             body = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
