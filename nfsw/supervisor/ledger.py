@@ -108,6 +108,8 @@ class Ledger:
         return self._entries.get(file)
 
     def add(self, entry: Entry) -> Entry:
+        """Whatever stood for the same file does not any more."""
+        self.drop(entry.file)
         self._entries[entry.file] = entry
         self._count(entry.file, +1)
         return entry
@@ -120,12 +122,13 @@ class Ledger:
         return entry
 
     def claimed(self, arrival: Arrival, file: FileRef) -> Entry | None:
-        """The same file under its new name."""
+        """The same file under its new name. Its room in staging takes the place of what another version of it left there."""
         entry = self.drop(arrival)
         if entry is None:
             return None
         entry.file = file
         if arrival in self._staging:
+            self.release(file)
             self._staging[file] = self._staging.pop(arrival)
         return self.add(entry)
 
