@@ -50,7 +50,10 @@ class ChildEnd:
         """The next packet; nothing within `timeout` seconds: an empty tuple; None when the main process is gone."""
         if not self._incoming.poll(timeout * 1000):
             return ()
-        packet = self._sock.recv(PACKET)
+        try:
+            packet = self._sock.recv(PACKET)
+        except ConnectionResetError:  # it ended with messages of ours unread
+            return None
         return unpack(packet) if packet else None
 
     def _take(self) -> Iterator[Envelope]:

@@ -1,0 +1,56 @@
+"""A share, a staging folder and a board for one actor. No real time passes in asynchronous tests: their loop's clock jumps."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from nfsw.actors.board import Board
+from nfsw.actors.nfs import Nfs
+from nfsw.actors.tree import NfsTree, StagingTree
+from tests.support.faketime import FakeTimeLoop
+from tests.support.share import Share
+from tests.support.told import Told
+
+SLOTS = 8
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], FakeTimeLoop]]:
+    return {"fake time": FakeTimeLoop}
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Share:
+    root = tmp_path / "nfs"
+    root.mkdir()
+    return Share(root)
+
+
+@pytest.fixture
+def tree(share: Share) -> NfsTree:
+    return NfsTree(str(share.root))
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> StagingTree:
+    return StagingTree(str(tmp_path / "staging"))
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    fd = Board.create(SLOTS)
+    board = Board(fd, SLOTS)
+    os.close(fd)
+    yield board
+    board.close()
+
+
+@pytest.fixture
+def nfs(tree: NfsTree, board: Board) -> Nfs:
+    return Nfs(tree, board)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
