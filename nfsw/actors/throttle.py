@@ -7,7 +7,7 @@ from collections.abc import Callable
 _BURST_S = 0.25
 #: A piece of a block, in bytes, when nothing limits it.
 LARGEST_PIECE = 512 * 1024
-_SMALLEST_PIECE = 16 * 1024
+_SMALLEST_PIECE = 1024
 
 
 class Throttle:
@@ -18,6 +18,7 @@ class Throttle:
         self._open = asyncio.Event()
         self._open.set()
         self._changed = asyncio.Event()
+        self._first = asyncio.Lock()
 
     @property
     def paused(self) -> bool:
@@ -46,7 +47,11 @@ class Throttle:
         await self._open.wait()
 
     async def take(self, size: int) -> None:
-        """Returns when `size` more bytes may go."""
+        """Returns when `size` more bytes may go. First come, first served."""
+        async with self._first:  # the others sleep on: woken all together for each piece, they would cost more than the pieces
+            await self._take(size)
+
+    async def _take(self, size: int) -> None:
         while True:
             await self._open.wait()
             if self._rate is None:

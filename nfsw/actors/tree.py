@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nfsw.actors.messages import Arrival, File, FileRef
 from nfsw.actors.names import COMPLETED, shown
 
-_DATE = re.compile(r"\d{8}")
+_DATE = re.compile(r"[0-9]{8}")
 
 
 def is_date(name: str) -> bool:
