@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from collections import deque
 
 from nfsw.actors import logs
@@ -70,7 +71,7 @@ class AsyncHost:
             self._tell(Done(envelope.number))
 
     def _tell(self, message: Message) -> None:
-        self._outbox.append(Envelope(message, traceparent=logs.traceparent.get()))
+        self._outbox.append(Envelope(message, traceparent=logs.traceparent.get(), told_at=time.monotonic()))
         self._told.set()
 
     async def _send(self) -> None:

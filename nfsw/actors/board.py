@@ -2,6 +2,7 @@
 
 The main process reads it without asking the child, so it knows of a hang even when the child cannot answer. A hang is
 read off, never reported. One board for each life of a child; all times are CLOCK_MONOTONIC, which all processes share.
+What the calls took is counted in the same memory, for the main process to export: it costs the child no message.
 """
 
 import mmap
@@ -9,6 +10,8 @@ import os
 import struct
 import time
 from dataclasses import dataclass
+
+from nfsw.actors.tally import TALLY_SIZE, Tallies, Tally, added_up
 
 _SLOT = struct.Struct("=QH246s")  # since when (ns, 0: idle), length of the text, text
 _HEAD = struct.Struct("=QQ")  # the loop's latest turn (ns), calls finished so far
@@ -30,6 +33,7 @@ class Board:
         self.slots = slots
         self._memory = mmap.mmap(fd, _size(slots))
         self._finished = 0
+        self._tallies = [Tally(self._memory, _offset(slots) + slot * TALLY_SIZE) for slot in range(slots)]
 
     @staticmethod
     def create(slots: int) -> int:
@@ -39,6 +43,8 @@ class Board:
         return fd
 
     def close(self) -> None:
+        for tally in self._tallies:
+            tally.close()
         self._memory.close()
 
     # The child's side.
@@ -51,10 +57,13 @@ class Board:
         text = what.encode("utf-8", "backslashreplace")[:246]
         _SLOT.pack_into(self._memory, _offset(slot), time.monotonic_ns(), len(text), text)
 
-    def leave(self, slot: int) -> None:
+    def leave(self, slot: int, call: str) -> None:
+        """`call`: its kind alone, such as `link`."""
+        since = int.from_bytes(self._memory[_offset(slot) : _offset(slot) + 8], "little")
         self._memory[_offset(slot) : _offset(slot) + 8] = bytes(8)
         self._finished += 1
         self._memory[8:16] = self._finished.to_bytes(8, "little")
+        self._tallies[slot].count(call, time.monotonic_ns() - since)
 
     # The main process's side.
 
@@ -67,6 +76,10 @@ class Board:
         """Calls that came back so far."""
         _, finished = _HEAD.unpack_from(self._memory, 0)
         return int(finished)
+
+    def calls(self) -> Tallies:
+        """What the calls that came back so far took."""
+        return added_up(self._tallies)
 
     def oldest(self) -> Call | None:
         """The call that has lasted longest."""
@@ -81,7 +94,7 @@ class Board:
 
 
 def _size(slots: int) -> int:
-    return _HEAD_SIZE + slots * _SLOT.size
+    return _offset(slots) + slots * TALLY_SIZE
 
 
 def _offset(slot: int) -> int:

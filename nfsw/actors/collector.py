@@ -5,6 +5,7 @@ The sweep does the same for what a crash left behind, and removes folders and st
 """
 
 import logging
+import time
 
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
@@ -60,6 +61,7 @@ class Collector(Actor):
 
     def _complete(self, file: FileRef, fingerprint: Fingerprint, tell: Tell) -> None:
         source, completed = self._nfs.tree.source(file), self._nfs.tree.completed(file)
+        marked_at: float | None = None
         seen = self._nfs.observe(source)
         if seen is not None:
             if seen.fingerprint != fingerprint:
@@ -70,10 +72,11 @@ class Collector(Actor):
                 # No claim is made while a .completed is there, so this one has been looked at before: it is this file's, or an older one's.
                 self._nfs.unlink(completed)
             self._rename(source, completed)
+            marked_at = time.monotonic()
         if not self._delete(file, fingerprint, tell):
             return
         self._unstage(file, tell)
-        tell(FileCompleted(file))
+        tell(FileCompleted(file, marked_at))
 
     def _rename(self, source: str, completed: str) -> None:
         """The ambiguous answer of a replayed request is settled by a look."""

@@ -14,3 +14,5 @@ class Envelope:
     attempt: int = 1
     #: W3C trace context of the file that the message is about.
     traceparent: str | None = None
+    #: When a child told it (seconds, CLOCK_MONOTONIC, which all processes share): the end of the step that it speaks of.
+    told_at: float = 0.0

@@ -83,7 +83,7 @@ class Host:
         logs.traceparent.set(None)
 
     def _tell(self, message: Message) -> None:
-        self._channel.send(Envelope(message, traceparent=logs.traceparent.get()))
+        self._channel.send(Envelope(message, traceparent=logs.traceparent.get(), told_at=time.monotonic()))
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Let it crash: the supervisor starts another, which begins from what lies on the disk."""

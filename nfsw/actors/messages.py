@@ -4,7 +4,7 @@ A file is an `Arrival` while it lies in `incoming`, and a `FileRef` from its cla
 read off the NFS directory at any time, so that no message is ever the only record of anything.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -68,6 +68,7 @@ class FileStable:
 
     file: File
     fingerprint: Fingerprint
+    seen_at: float = field(default=0.0, compare=False)  # when a scan first saw it (seconds, CLOCK_MONOTONIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +232,7 @@ class FileChanged:
 
 @dataclass(frozen=True, slots=True)
 class FileGone:
-    """Benign: it is no longer there."""
+    """Benign: it is no longer there. From the Scanner: one that was let go, and that it cannot report again."""
 
     file: File
 
@@ -318,6 +319,7 @@ class FileUploaded:
     fingerprint: Fingerprint
     seconds: float  # from the first attempt to the verified blob
     overwrote: bool  # a blob of that name with other content was there
+    committed_at: float = field(default=0.0, compare=False)  # when it was in Azure, and only to be read back (seconds, CLOCK_MONOTONIC)
 
 
 # --- Collector -------------------------------------------------------------------------------------------------------
@@ -343,6 +345,7 @@ class FileCompleted:
     """Nothing of the file is left on NFS."""
 
     file: FileRef
+    marked_at: float | None = field(default=None, compare=False)  # when it was `.completed` (seconds, CLOCK_MONOTONIC); None: it was before
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class Nfs:
         try:
             yield
         finally:
-            self._board.leave(slot)
+            self._board.leave(slot, what)
 
     def observe(self, path: str) -> Seen | None:
         """What the server says `path` is now; None: gone."""

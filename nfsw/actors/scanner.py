@@ -19,6 +19,7 @@ from nfsw.actors.logs import about
 from nfsw.actors.messages import (
     Arrival,
     File,
+    FileGone,
     FileRef,
     FileRefused,
     FileStable,
@@ -50,6 +51,7 @@ class Folder:
 
     quiet: dict[str, Quiet] = field(default_factory=dict)  # seen, and not yet stable
     reported: set[str] = field(default_factory=set)
+    awaited: set[str] = field(default_factory=set)  # claimed files that were let go: the main process waits to hear of them again
     refused: dict[str, Fingerprint | None] = field(default_factory=dict)  # the version that is refused; None: any, for its name's sake
 
 
@@ -76,6 +78,8 @@ class Scanner(Actor):
                 path, name = os.path.split(self._nfs.tree.source(file))
                 if folder := self._folders.get(path):
                     folder.reported.discard(name)
+                    if isinstance(file, FileRef):
+                        folder.awaited.add(name)
 
     def on_tick(self, tell: Tell) -> None:
         self._fresh_left = FRESH_SIGHTS
@@ -157,8 +161,9 @@ class Scanner(Actor):
                 reason = f"its {quiet.fingerprint.size} bytes can never be staged: the limit leaves room for {self._largest}"
                 self._refuse(folder, _file(date, session, entry.name), quiet.fingerprint, reason, tell)
             else:
-                tell(FileStable(_file(date, session, entry.name), quiet.fingerprint))
+                tell(FileStable(_file(date, session, entry.name), quiet.fingerprint, quiet.seen_at))
                 folder.reported.add(entry.name)
+            folder.awaited.discard(entry.name)
             del folder.quiet[entry.name]
         self._forget_all_but(folder, {entry.name for entry in wanted}, session, date, tell)
         return bool(regular)
@@ -188,14 +193,20 @@ class Scanner(Actor):
         for name in folder.refused.keys() - present:
             del folder.refused[name]
             tell(RefusalLifted(_file(date, session, name)))
+        for name in folder.awaited - present:
+            folder.awaited.remove(name)
+            tell(FileGone(_file(date, session, name)))
         folder.reported &= present
         for name in folder.quiet.keys() - present:
             del folder.quiet[name]
 
     def _forget(self, path: str, tell: Tell) -> None:
         """Nobody watches the folder any more, or it is gone."""
-        for file in self._files(path, self._folders.pop(path).refused):
+        folder = self._folders.pop(path)
+        for file in self._files(path, folder.refused):
             tell(RefusalLifted(file))
+        for file in self._files(path, folder.awaited):
+            tell(FileGone(file))
 
     def _files(self, path: str, names: Iterable[str]) -> Iterator[File]:
         above, session = os.path.split(path)

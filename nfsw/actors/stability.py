@@ -6,7 +6,7 @@ first and the last observation of that time are made past the attribute cache, w
 twice with what it saw five seconds ago. Two equal fresh observations prove that nothing happened in between.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from nfsw.actors.messages import Fingerprint
@@ -27,6 +27,10 @@ class Quiet:
     since: float  # seconds, CLOCK_MONOTONIC: before the first fresh observation; before the first one at all until there is a fresh one
     scans: int = 1  # that saw it so
     fresh: bool = False  # whether a fresh observation is among them
+    seen_at: float = field(init=False, compare=False)  # when a scan first saw the file, whatever it looked like then
+
+    def __post_init__(self) -> None:
+        self.seen_at = self.since
 
     def see(self, fingerprint: Fingerprint, now: float) -> None:
         """A scan has seen the file, as the attribute cache may have it. `now`: from before it looked."""

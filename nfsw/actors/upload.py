@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -45,6 +46,7 @@ class Account:
     tried: set[str] = field(default_factory=set)  # ids of blocks that have been on their way
     held: int = 0  # bytes of the file that the service holds
     overwrote: bool = False  # a blob with other content was there
+    committed_at: float = 0.0  # when the latest attempt had nothing left to do but to read back (seconds, CLOCK_MONOTONIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Attempt:
                 proof = await self._put()
             else:
                 proof = await self._send_blocks()
+            self._account.committed_at = time.monotonic()
             await self._verify(proof)
         finally:
             os.close(self._copy)

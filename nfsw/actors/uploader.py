@@ -135,7 +135,7 @@ class Uploader:
             else:
                 seconds = time.monotonic() - begun
                 log.info("uploaded %d bytes in %.1f s", fingerprint.size, seconds, extra=about(file.session, file.name, "upload"))
-                tell(FileUploaded(file, fingerprint, seconds, account.overwrote))
+                tell(FileUploaded(file, fingerprint, seconds, account.overwrote, account.committed_at))
                 return
 
     async def _attempt(self, job: Job, account: Account, tell: Tell, *, again: bool) -> None:

@@ -69,6 +69,7 @@ class Entry:
     afresh: bool = False
     meter: Meter = field(default_factory=Meter)
     traceparent: str | None = None
+    seen_at: float = field(default_factory=time.monotonic)  # when a scan saw it first of all (seconds, CLOCK_MONOTONIC)
 
     @property
     def state(self) -> FileState | None:

@@ -111,11 +111,13 @@ class Pipeline:
                 return []
 
     async def on_message(self, actor: str, envelope: Envelope) -> None:
+        at = envelope.told_at
         match envelope.message:
-            case FileStable(file, fingerprint):
-                await self._on_stable(file, fingerprint)
+            case FileStable() as stable:
+                await self._on_stable(stable, at)
             case FileRefused(file, reason):
                 self.refused[file] = reason
+                self._telemetry.refused(file)
             case RefusalLifted(file):
                 self.refused.pop(file, None)
             case NameAside() as aside:
@@ -132,7 +134,7 @@ class Pipeline:
             case SessionReleased() as released:
                 self._desk.on_released(released)
             case FileClaimed(arrival, file):
-                self._on_claimed(arrival, file)
+                self._on_claimed(arrival, file, at)
             case NameTaken(arrival):
                 self._let_go(arrival)
             case StagingFound(file, size):
@@ -147,10 +149,17 @@ class Pipeline:
             case FileStaged(file) as whole:
                 if entry := self._staging(file):
                     entry.stage, entry.staged = Stage.UPLOADING, entry.fingerprint.size
-                    self._telemetry.staged(entry)
+                    self._telemetry.staged(entry, at)
                     self._post("uploader", whole, entry)
-            case FileChanged(file) | FileGone(file):
+            case FileChanged(file):
                 self._withdraw(file)
+                self._let_go(file)
+            case FileGone(file) if actor == "scanner":
+                if file not in self.ledger:  # else it is news of an older file of that name
+                    self._telemetry.gone(file, None)
+            case FileGone(file):
+                self._withdraw(file)
+                self._telemetry.gone(file, self.ledger.get(file))
                 self._let_go(file)
             case FileTroubled(file, error):
                 self._withdraw(file)
@@ -162,21 +171,22 @@ class Pipeline:
             case UploadBegun(file, attempt):
                 if entry := self.ledger.get(file):
                     entry.attempts, entry.retry_at = max(entry.attempts, attempt), None
+                    self._telemetry.attempt(entry, attempt, at)
             case UploadGrew(file, held) as sent:
                 entry = self.ledger.get(file)
-                self._telemetry.sent(entry, sent)
+                self._telemetry.sent(entry, sent, at)
                 if entry:
                     entry.held = held
                     if entry.stage is Stage.UPLOADING:
                         entry.meter.note(held, time.monotonic())
             case UploadFailed() as failed_upload:
-                self._on_upload_failed(failed_upload)
+                self._on_upload_failed(failed_upload, at)
             case StagedCopyBad(file, reason):
                 self._stage_afresh(file, reason)
             case FileUploaded() as uploaded:
-                self._on_uploaded(uploaded)
-            case FileCompleted(file):
-                self._on_completed(file)
+                self._on_uploaded(uploaded, at)
+            case FileCompleted() as completed:
+                self._on_completed(completed, at)
             case Unstaged(file):
                 self._on_unstaged(file)
             case other:
@@ -225,7 +235,8 @@ class Pipeline:
 
     # --- The story of a file ---
 
-    async def _on_stable(self, file: File, fingerprint: Fingerprint) -> None:
+    async def _on_stable(self, stable: FileStable, at: float) -> None:
+        file, fingerprint = stable.file, stable.fingerprint
         if file in self.ledger:
             return
         match file:
@@ -237,10 +248,10 @@ class Pipeline:
                 if not self._desk.holds(session):
                     return
         entry = self.ledger.add(Entry(file, fingerprint))
-        self._telemetry.queued(entry)
+        self._telemetry.queued(entry, stable.seen_at, at)
         await self._refs["claimer"].mailbox.put(Envelope(Take(file, fingerprint), traceparent=entry.traceparent))
 
-    def _on_claimed(self, arrival: Arrival, file: FileRef) -> None:
+    def _on_claimed(self, arrival: Arrival, file: FileRef, at: float) -> None:
         # The name in incoming is free again. The next file that has it may come before the Scanner looks again.
         self._post("scanner", LetGo(arrival))
         entry = self.ledger.claimed(arrival, file)
@@ -249,14 +260,13 @@ class Pipeline:
         for envelope in self._refs["claimer"].jobs():
             if isinstance(envelope.message, Take) and envelope.message.file == arrival:
                 self._refs["claimer"].rephrase(envelope, Take(file, entry.fingerprint))
-        self._telemetry.claimed(entry)
+        self._telemetry.claimed(entry, file, at)
 
     def _on_staging_begun(self, file: FileRef, fingerprint: Fingerprint) -> None:
         entry = self.ledger.get(file)
         if entry is None:
             return
         entry.stage, entry.staged, entry.held = Stage.STAGING, 0, 0
-        self._telemetry.staging(entry)
         self._post("uploader", Upload(file, fingerprint), entry)
 
     def _staging(self, file: FileRef) -> Entry | None:
@@ -264,30 +274,31 @@ class Pipeline:
         entry = self.ledger.get(file)
         return entry if entry and entry.stage is Stage.STAGING and not entry.afresh else None
 
-    def _on_upload_failed(self, failed: UploadFailed) -> None:
+    def _on_upload_failed(self, failed: UploadFailed, at: float) -> None:
         entry = self.ledger.get(failed.file)
         if entry is None:
             return
         if entry.error is None:
             self._telemetry.failed(entry, failed.error)
+        self._telemetry.attempt_failed(entry, failed, at)
         entry.error = failed.error
         entry.retry_at = time.monotonic() + failed.retry_in_s
         self._wake()
 
-    def _on_uploaded(self, uploaded: FileUploaded) -> None:
+    def _on_uploaded(self, uploaded: FileUploaded, at: float) -> None:
         entry = self.ledger.get(uploaded.file)
         if entry is None:
             return
         entry.stage, entry.held, entry.error = Stage.COMPLETING, entry.fingerprint.size, None
-        self._telemetry.uploaded(entry, uploaded)
+        self._telemetry.uploaded(entry, uploaded, at)
         self._post("collector", Complete(uploaded.file, uploaded.fingerprint), entry)
 
-    def _on_completed(self, file: FileRef) -> None:
-        entry = self.ledger.drop(file)
-        self._post("scanner", LetGo(file))
-        self._pauses.pop(file, None)
+    def _on_completed(self, completed: FileCompleted, at: float) -> None:
+        entry = self.ledger.drop(completed.file)
+        self._post("scanner", LetGo(completed.file))
+        self._pauses.pop(completed.file, None)
         if entry:
-            self._telemetry.completed(entry)
+            self._telemetry.completed(entry, completed, at)
         self._wake()
 
     def _on_unstaged(self, file: FileRef) -> None:
@@ -370,6 +381,7 @@ class Pipeline:
         pause = next(self._pauses.setdefault(file, pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._chance)))
         if entry.error is None:
             self._telemetry.failed(entry, error)
+        self._telemetry.parked(entry, error)
         entry.stage, entry.error, entry.retry_at = Stage.PARKED, error, time.monotonic() + pause
         if isinstance(file, Arrival):
             self.ledger.release(file)

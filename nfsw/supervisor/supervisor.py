@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from nfsw.actors import logs
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.messages import Complete, Done, Drain, Hold, PutBack, Release, Started, Take, Unstage, Upload
 from nfsw.supervisor.child import Child
@@ -185,6 +186,7 @@ class Supervisor:
                         if job := ref.done(number):
                             self._plot.on_done(job)
                     case _:
+                        logs.traceparent.set(envelope.traceparent)  # what is logged meanwhile is about that file
                         await self._plot.on_message(ref.name, envelope)
 
     def _give_back(self, ref: ActorRef) -> None:

@@ -1,18 +1,25 @@
-"""Telemetry: one trace for each file, the metrics, and the totals of the status. Main process, which alone exports.
+"""What happens to files, as traces, metrics and the totals of the status. Main process, which alone exports.
 
-The actors load no OpenTelemetry. What they tell says when each step of a file's story began and ended, and that is enough
-for its spans; the trace context goes with the file's messages, so that log lines of every process carry it.
+The actors load no OpenTelemetry. What they tell says what was done and when, and that is enough; the trace context goes with
+the file's messages, so that log lines of every process carry it. Attributes of metrics are of a few values each: no
+file, and no session, since every session may have a name of its own.
 """
 
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 
-from opentelemetry import trace
 from opentelemetry.metrics import Meter
-from opentelemetry.trace import Span, Status, StatusCode, Tracer
+from opentelemetry.trace import Tracer
 
-from nfsw.actors.messages import FileRef, FileUploaded, UploadGrew
-from nfsw.actors.names import shown
-from nfsw.supervisor.ledger import Entry
+from nfsw.actors.messages import File, FileCompleted, FileRef, FileUploaded, UploadFailed, UploadGrew
+from nfsw.supervisor.census import Census
+from nfsw.supervisor.ledger import Entry, Stage
+from nfsw.supervisor.stories import Attributes, Stories
+
+#: Upper bounds of the classes, in seconds: from one small file to one of many GB on a thin line.
+_DURATIONS_S = (0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10_800, 36_000)
+#: In bytes: 1 KiB to 64 GiB.
+_SIZES = tuple(2**power for power in range(10, 37, 2))
 
 
 @dataclass(slots=True)
@@ -26,116 +33,126 @@ class Totals:
     bytes_resent: int = 0
 
 
-@dataclass(slots=True)
-class _Story:
-    """The spans of one file that are open: the whole, and its steps by name."""
-
-    root: Span
-    steps: dict[str, Span] = field(default_factory=dict)
-
-
 class Telemetry:
     def __init__(self, tracer: Tracer, meter: Meter) -> None:
         self.totals = Totals()
-        self._tracer = tracer
-        self._stories: dict[Entry, _Story] = {}
+        self.census = Census()
+        self._stories = Stories(tracer)
+        self._claimed = meter.create_counter("files.claimed", "{file}", "Files taken on: claimed, or found claimed, by `found` in")
         self._processed = meter.create_counter("files.processed", "{file}", "Files that are in Azure, verified, and gone from NFS")
-        self._failed = meter.create_counter("files.failed", "{file}", "Files that failed at least one attempt")
-        self._duration = meter.create_histogram("upload.duration", "s", "From the first attempt to the verified blob")
-        self._size = meter.create_histogram("file.size", "By", "Size of uploaded files")
-        self._depth = meter.create_up_down_counter("queue.depth", "{file}", "Stable files that wait to be claimed")
+        self._given_up = meter.create_counter("files.given_up", "{file}", "Claimed files that are no longer ours to complete, by `reason`")
+        self._failed = meter.create_counter("files.failed", "{file}", "Files that failed at least one attempt, by the `step` that failed")
+        self._duration = meter.create_histogram(
+            "upload.duration",
+            "s",
+            "From the first attempt to the verified blob",
+            explicit_bucket_boundaries_advisory=_DURATIONS_S,
+        )
+        self._size = meter.create_histogram("file.size", "By", "Size of uploaded files", explicit_bucket_boundaries_advisory=_SIZES)
         self._sent = meter.create_counter("upload.sent", "By", "Bytes that Azure has acknowledged")
         self._resent = meter.create_counter("upload.resent", "By", "Of these, bytes that had been on their way before")
 
-    # A file's story, in the order in which it happens. Each method runs on the main loop and does not wait.
+    # A file's story, in the order in which it happens. Each method runs on the main loop and does not wait. Times are
+    # seconds, CLOCK_MONOTONIC, of when it happened.
 
-    def queued(self, entry: Entry) -> None:
-        file = entry.file
-        attributes: dict[str, str | int] = {
-            "session.name": file.session,
-            "file.name": shown(file.name),
-            "file.size": entry.fingerprint.size,
-        }
-        story = self._stories[entry] = _Story(self._tracer.start_span("file", attributes=attributes))
-        entry.traceparent = _traceparent(story.root)
-        self._begin(entry, "queue")
-        self._depth.add(1)
+    def queued(self, entry: Entry, seen_at: float, stable_at: float) -> None:
+        self._stories.begin(entry, seen_at or stable_at, stable_at)
+        self._stories.step(entry, "queue", stable_at)
+        if isinstance(entry.file, FileRef):
+            self._stories.claimed(entry)
+            self._take_on(entry.file, found="processing")
 
     def taken(self, entry: Entry) -> None:
-        if self._end(entry, "queue"):
-            self._depth.add(-1)
-        self._begin(entry, "claim")
+        """Handed to the Claimer, for the first time or again."""
+        now = time.monotonic()
+        self._stories.end(entry, "queue", now)
+        self._stories.step(entry, "stage" if isinstance(entry.file, FileRef) else "claim", now)
 
-    def claimed(self, entry: Entry) -> None:
-        if (story := self._stories.get(entry)) and isinstance(entry.file, FileRef):
-            story.root.set_attribute("blob.name", shown(entry.file.blob))
+    def claimed(self, entry: Entry, file: FileRef, at: float) -> None:
+        self._stories.end(entry, "claim", at)
+        self._stories.claimed(entry)
+        self._stories.step(entry, "stage", at)
+        self._take_on(file, found="incoming")
 
-    def staging(self, entry: Entry) -> None:
-        self._end(entry, "claim")
-        self._begin(entry, "stage")
-        self._begin(entry, "upload")
+    def staged(self, entry: Entry, at: float) -> None:
+        self._stories.end(entry, "stage", at)
 
-    def staged(self, entry: Entry) -> None:
-        self._end(entry, "stage")
+    def attempt(self, entry: Entry, number: int, at: float) -> None:
+        if not self._stories.is_at(entry, "upload"):
+            self._stories.step(entry, "upload", at)
+        self._stories.event(entry, "upload", "attempt", {"number": number}, at)
 
-    def sent(self, entry: Entry | None, grew: UploadGrew) -> None:
+    def sent(self, entry: Entry | None, grew: UploadGrew, at: float) -> None:
         self.totals.bytes_sent += grew.sent
         self.totals.bytes_resent += grew.resent
         self._sent.add(grew.sent)
         self._resent.add(grew.resent)
-        if entry and (upload := self._step(entry, "upload")):
-            upload.add_event("block", {"bytes": grew.sent, "held": grew.held})
+        if entry:
+            self._stories.sent(entry, grew, at)
+
+    def attempt_failed(self, entry: Entry, failed: UploadFailed, at: float) -> None:
+        attributes: Attributes = {"number": failed.attempt, "error": failed.error, "retry_in_s": failed.retry_in_s}
+        self._stories.event(entry, "upload", "attempt failed", attributes, at)
 
     def failed(self, entry: Entry, error: str) -> None:
+        """Once, until it succeeds."""
+        step = _step_of(entry)
         self.totals.failed += 1
-        self._failed.add(1)
-        if story := self._stories.get(entry):
-            story.root.add_event("failed", {"error": error})
+        self._failed.add(1, {"step": step})
+        self._stories.event(entry, None, "failed", {"error": error, "step": step}, time.monotonic())
 
-    def uploaded(self, entry: Entry, uploaded: FileUploaded) -> None:
+    def parked(self, entry: Entry, error: str) -> None:
+        """It is in nobody's hands until its pause is over."""
+        self._stories.end_all(entry, time.monotonic(), error)
+
+    def uploaded(self, entry: Entry, uploaded: FileUploaded, at: float) -> None:
         self._duration.record(uploaded.seconds)
         self._size.record(entry.fingerprint.size)
-        self._end(entry, "upload")
-        self._begin(entry, "complete")
+        committed_at = uploaded.committed_at or at
+        self._stories.end(entry, "upload", committed_at)
+        self._stories.step(entry, "verify", committed_at)
+        self._stories.end(entry, "verify", at)
+        self._stories.step(entry, "complete", at)
 
-    def completed(self, entry: Entry) -> None:
+    def completed(self, entry: Entry, completed: FileCompleted, at: float) -> None:
         self.totals.completed += 1
         self.totals.bytes_completed += entry.fingerprint.size
         self._processed.add(1)
-        self._close(entry)
+        self.census.close(completed.file)
+        if completed.marked_at:
+            self._stories.end(entry, "complete", completed.marked_at)
+            self._stories.step(entry, "delete", completed.marked_at)
+        self._stories.close(entry, "completed", at)
 
     def let_go(self, entry: Entry) -> None:
-        """The file is in nobody's hands, and its story begins anew when it is seen again."""
-        if self._step(entry, "queue"):
-            self._depth.add(-1)
-        if story := self._stories.get(entry):
-            story.root.set_status(Status(StatusCode.ERROR, entry.error or "let go"))
-        self._close(entry)
+        """The file is in nobody's hands, and its story goes on when it is seen again."""
+        self._stories.close(entry, "let go", time.monotonic(), error=entry.error, again=True)
 
-    def _close(self, entry: Entry) -> None:
-        if story := self._stories.pop(entry, None):
-            for step in story.steps.values():
-                step.end()
-            story.root.end()
+    def gone(self, file: File, entry: Entry | None) -> None:
+        """Nobody has the file in hand any more, and nobody will: it is not there."""
+        if entry:
+            self._stories.close(entry, "gone", time.monotonic())
+        self._give_up(file, "gone")
 
-    def _begin(self, entry: Entry, step: str) -> None:
-        if story := self._stories.get(entry):
-            if before := story.steps.pop(step, None):
-                before.end()
-            story.steps[step] = self._tracer.start_span(step, context=trace.set_span_in_context(story.root))
+    def refused(self, file: File) -> None:
+        self._give_up(file, "refused")
 
-    def _end(self, entry: Entry, step: str) -> bool:
-        story = self._stories.get(entry)
-        span = story.steps.pop(step, None) if story else None
-        if span:
-            span.end()
-        return span is not None
+    def _take_on(self, file: FileRef, found: str) -> None:
+        if self.census.take_on(file):
+            self._claimed.add(1, {"found": found})
 
-    def _step(self, entry: Entry, step: str) -> Span | None:
-        story = self._stories.get(entry)
-        return story.steps.get(step) if story else None
+    def _give_up(self, file: File, reason: str) -> None:
+        if self.census.close(file):
+            self._given_up.add(1, {"reason": reason})
 
 
-def _traceparent(span: Span) -> str:
-    context = span.get_span_context()
-    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+def _step_of(entry: Entry) -> str:
+    match entry.stage:
+        case Stage.QUEUED:
+            return "queue"
+        case Stage.STAGING:
+            return "stage" if isinstance(entry.file, FileRef) else "claim"
+        case Stage.COMPLETING:
+            return "complete"
+        case Stage.UPLOADING | Stage.PARKED:
+            return "upload"
