@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -21,9 +21,13 @@ from tests.support.proxy_rules import Answer, Delay, Fault, LoseAnswer, NoAnswer
 _RECEIVE_BUFFER = 64 * 1024
 
 
+type Witness = Callable[[Request], Awaitable[None]]
+
+
 class FaultProxy:
-    def __init__(self, target: Endpoint, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, target: Endpoint, loop: asyncio.AbstractEventLoop, witness: Witness | None = None) -> None:
         self._target = target
+        self._witness = witness
         self._loop = loop
         self._port = 0
         self._server: asyncio.Server | None = None
@@ -152,6 +156,8 @@ class FaultProxy:
                 await upstream.drain()
             answer = await read_head(upstream_reader)
             request.status = answer.status
+            if self._witness:
+                await self._witness(request)
             return await self._return(request, answer, upstream_reader, writer)
         finally:
             upstream.transport.abort()
@@ -211,11 +217,12 @@ def _in_words(answer: Answer, method: str) -> bytes:
 
 
 @contextmanager
-def fault_proxy(target: Endpoint) -> Iterator[FaultProxy]:
+def fault_proxy(target: Endpoint, witness: Witness | None = None) -> Iterator[FaultProxy]:
+    """`witness`: awaited, in the proxy's loop, after Azurite has carried a request out and before the answer goes back."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="fault-proxy", daemon=True)
     thread.start()
-    proxy = FaultProxy(target, loop)
+    proxy = FaultProxy(target, loop, witness)
     try:
         proxy.listen()
         yield proxy
