@@ -11,12 +11,15 @@ after a crash from where they were.
 """
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Self
 
 from nfsw.actors.messages import Fingerprint
 
 _MAGIC = "nfsw-proof 1"
+_HEADER = re.compile(rf"{_MAGIC} ([0-9]{{1,20}}) (-?[0-9]{{1,20}}) ([0-9]{{1,20}}) ([1-9][0-9]{{0,19}})")
+_LINE = re.compile(r"(?:end|([1-9][0-9]{0,19})) ([0-9a-f]{32})")
 #: At least as much as a proof takes on disk, in bytes: what it counts for against the staging limit.
 _HEADER_BYTES = 128
 _BLOCK_BYTES = 48
@@ -67,25 +70,25 @@ class Proof:
 
     def feed(self, line: str) -> None:
         """One line as it was read. Raises BadProof."""
-        try:
-            first, digest = line.split(" ")
-            md5 = bytes.fromhex(digest)
-            if first == "end":
-                self.md5 = md5
-            else:
-                self.add(int(first), md5)
-        except ValueError as error:
-            raise BadProof(f"unreadable line {line!r}") from error
-        if len(md5) != 16 or self.staged > self.fingerprint.size or (self.md5 is not None and self.staged != self.fingerprint.size):
-            raise BadProof(f"line {line!r} does not fit a file of {self.fingerprint.size} bytes")
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise BadProof(f"unreadable line {line[:80]!r}")
+        length, md5 = match[1], bytes.fromhex(match[2])
+        left = self.fingerprint.size - self.staged
+        if self.md5 is not None or int(length or 0) != min(self.block_size, left):
+            raise BadProof(f"line {line!r} does not fit with {left} bytes left")
+        if length:
+            self.add(int(length), md5)
+        else:
+            self.md5 = md5
 
     @classmethod
     def parse_header(cls, line: str) -> Self:
-        """Raises BadProof."""
-        fields = line.removeprefix(_MAGIC).split()
-        if not line.startswith(_MAGIC) or len(fields) != 4 or not all(field.lstrip("-").isdigit() for field in fields):
-            raise BadProof(f"unreadable header {line!r}")
-        size, mtime_ns, inode, block_size = map(int, fields)
+        """`line`: with or without its end. Raises BadProof."""
+        match = _HEADER.fullmatch(line.removesuffix("\n"))
+        if match is None:
+            raise BadProof(f"unreadable header {line[:80]!r}")
+        size, mtime_ns, inode, block_size = map(int, match.groups())
         return cls(Fingerprint(size, mtime_ns, inode), block_size)
 
 
@@ -104,7 +107,7 @@ class ProofReader:
             text = file.read()
         whole = text[: text.rfind(b"\n") + 1]
         self._offset += len(whole)
-        for line in whole.decode("ascii", "replace").splitlines():
+        for line in whole.decode("ascii", "replace").split("\n")[:-1]:
             if self.proof is not None:
                 self.proof.feed(line)
                 continue
