@@ -50,6 +50,10 @@ class Keeper(Actor):
         self._locks[session] = lock
         recorded = lock.note.active
         try:
+            if message.record and message.started_at is None and not self._is_there(session):
+                self._release(session, forget=True)  # it ended between the look that found it and this lock
+                tell(SessionReleased(session))
+                return
             if message.record:
                 lock.write(begun(lock.note, self._holder, message.started_at))
                 self._nfs.make_folder(self._nfs.tree.incoming(session))
@@ -75,6 +79,11 @@ class Keeper(Actor):
             log.error("cannot release the session: %s", said(error), extra={"session_name": session, "action": "release"})
         else:
             log.info("session released", extra={"session_name": session, "action": "release"})
+
+    def _is_there(self, session: str) -> bool:
+        """Whether any folder under `.processing` records the session."""
+        tree = self._nfs.tree
+        return any(self._nfs.observe(tree.claimed(date, session)) for date in filter(is_date, self._nfs.folders(tree.processing)))
 
     def _remove_folders(self, session: str) -> None:
         """The record of the session. A folder that still holds something stays, and with it the session."""

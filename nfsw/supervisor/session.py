@@ -60,6 +60,8 @@ class Desk:
     adopted: dict[str, bool] = field(default_factory=dict)  # held for their files' sake; whether a call had made them active
     _answers: dict[str, asyncio.Future[None]] = field(default_factory=dict)  # of `start`
     _asked: set[str] = field(default_factory=set)  # with the Keeper
+    _unwanted: set[str] = field(default_factory=set)  # whose start was given up: what comes before their release is of no use
+    _lapsed: set[str] = field(default_factory=set)  # held by us, but NFS would not give a new Keeper the lock
     _denied: dict[str, float] = field(default_factory=dict)  # when another pod was found to hold it (monotonic)
     _free_since: dict[str, float] = field(default_factory=dict)  # since when nobody seems to hold it (monotonic)
 
@@ -77,6 +79,7 @@ class Desk:
                 await answer
         except TimeoutError:
             self._forget_start(name)
+            self._unwanted.add(name)
             self.ask(Release(name, forget=True))
             raise NfsSilent(f"NFS has not answered for {timeout_s:.0f} s; the session was not started") from None
         except BaseException:
@@ -118,10 +121,8 @@ class Desk:
 
     def greeting(self) -> list[Message]:
         """For a Keeper that starts anew: its locks are gone, and have to be ours again."""
-        again: list[Message] = [Hold(name, record=False) for name in self.adopted]
-        if self.active and self.active.held:
-            again.append(Hold(self.active.name, record=not self.active.draining))
-        return again
+        self._lapsed.clear()
+        return [self._again(name) for name in sorted(self.watch().held)]
 
     def status(self) -> SessionStatus | None:
         if self.active is None or not self.active.held:
@@ -133,11 +134,15 @@ class Desk:
 
     def on_held(self, held: SessionHeld) -> None:
         name = held.session
+        if name in self._unwanted:
+            return
         self._asked.discard(name)
         self._denied.pop(name, None)
         if self.active and self.active.name == name:
             if self.active.held:
                 return  # a new Keeper has taken it again
+            if not self.active.resumed and held.started_at != self.active.started_at:
+                return  # the answer to a resume that the start has overridden
             self.active.held = True
             self.adopted.pop(name, None)
             self.active.started_at = held.started_at or self.active.started_at
@@ -167,12 +172,18 @@ class Desk:
         name = failed.session
         self._asked.discard(name)
         log.error("cannot hold the session: %s", failed.error, extra={"session_name": name, "action": "hold"})
+        if self.holds(name):
+            self._lapsed.add(name)
         if self.active and self.active.name == name and not self.active.held:
             self._refuse(name, NfsSilent(f"NFS would not let us hold session {name}: {failed.error}"))
 
     def on_released(self, released: SessionReleased) -> None:
-        self._asked.discard(released.session)
-        self._free_since.pop(released.session, None)
+        name = released.session
+        self._asked.discard(name)
+        self._unwanted.discard(name)
+        self._free_since.pop(name, None)
+        if self.active and self.active.name == name and self.active.resumed and not self.active.held:
+            self.active = None  # it had ended when we asked for it
 
     # What the Scanner sees.
 
@@ -180,6 +191,7 @@ class Desk:
         """One look at `.processing`, newest session first."""
         found = {session.name: session for session in looked.sessions}
         self._let_go_what_is_sent(found)
+        self._hold_what_lapsed()
         now = time.monotonic()
         for name in [name for name in self._free_since if name not in found]:
             del self._free_since[name]
@@ -205,9 +217,21 @@ class Desk:
             self.active = None
             self._release(active.name, forget=True)
             log.info("session ended: all its claimed files are sent", extra={"session_name": active.name, "action": "end"})
-        for name in [name for name in self.adopted if is_sent(name)]:
+        for name in [name for name in self.adopted if is_sent(name) and name not in self._asked]:
             was_active = self.adopted.pop(name)
             self._release(name, forget=not was_active)
+
+    def _hold_what_lapsed(self) -> None:
+        for name in sorted(filter(self.holds, self._lapsed)):
+            self.ask(self._again(name))
+        self._lapsed.clear()
+
+    def _again(self, name: str) -> Hold:
+        """What makes a session that we hold ours with a Keeper that knows nothing of it."""
+        active = self.active
+        if active and active.held and active.name == name and not active.draining:
+            return Hold(name, record=True, started_at=active.started_at)
+        return Hold(name, record=False)
 
     def _release(self, name: str, *, forget: bool) -> None:
         self._asked.add(name)
