@@ -85,5 +85,5 @@ def test_thirty_files_of_all_sizes_and_names_arrive_byte_for_byte(site: Site) ->
     assert slowest < 1.0, "/healthz waited for the transfer"
     status = service.status()
     assert status["bytes"]["completed"] == sum(SIZES)
-    assert status["files"]["failed"] == 0
+    assert status["files"]["failed"] == 0, [line for line in service.log() if line["level"] != "INFO"]
     assert time.monotonic() - begin < WITHIN

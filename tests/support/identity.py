@@ -35,7 +35,8 @@ class Identity:
 def identity_endpoint() -> Iterator[Identity]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, answer = identity.answer(self.headers.get("X-IDENTITY-HEADER"), parse_qs(urlsplit(self.path).query).get("resource", [""])[0])
+            (resource,) = parse_qs(urlsplit(self.path).query)["resource"]
+            status, answer = identity.answer(self.headers.get("X-IDENTITY-HEADER"), resource)
             body = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
