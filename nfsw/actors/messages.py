@@ -110,6 +110,13 @@ class Looked:
     sessions: tuple[SessionFound, ...]  # newest first
 
 
+@dataclass(frozen=True, slots=True)
+class LookFailed:
+    """NFS would not let us look; the next look comes."""
+
+    error: str
+
+
 # --- Keeper ----------------------------------------------------------------------------------------------------------
 
 

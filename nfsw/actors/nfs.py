@@ -6,6 +6,7 @@ up again by path once (open(2) on NFS; the kernel retries path walks itself sinc
 
 import errno
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,9 +58,11 @@ class Nfs:
             return _unless_gone(lambda: statx.observe(path, fresh=True))
 
     def listing(self, folder: str) -> "list[os.DirEntry[str]]":
-        """What is in `folder`, kinds from the listing itself; empty when it is not there."""
+        """What is in `folder`, kinds from the listing itself; empty when it is not there, or is a link to somewhere else."""
         with self.call("scandir", folder):
             try:
+                if stat.S_ISLNK(os.lstat(folder).st_mode):
+                    return []
                 with os.scandir(folder) as listing:
                     return list(listing)
             except OSError as error:

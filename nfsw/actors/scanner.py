@@ -26,6 +26,7 @@ from nfsw.actors.messages import (
     Fingerprint,
     LetGo,
     Looked,
+    LookFailed,
     NameAside,
     RefusalLifted,
     SessionFound,
@@ -89,7 +90,7 @@ class Scanner(Actor):
             if self._watch.active:
                 self._scan(self._nfs.tree.incoming(self._watch.active), self._watch.active, None, tell)
         except OSError as error:
-            self._say_trouble(error)
+            self._say_trouble(error, tell)
         else:
             if self._trouble:
                 log.info("NFS answers again")
@@ -222,11 +223,12 @@ class Scanner(Actor):
         with self._nfs.call("statvfs", self._nfs.tree.root):
             return os.statvfs(self._nfs.tree.root).f_namemax
 
-    def _say_trouble(self, error: OSError) -> None:
+    def _say_trouble(self, error: OSError, tell: Tell) -> None:
         """Once, until it changes: a folder that cannot be read is looked at again every few seconds."""
         trouble = f"{said(error)} at {self._nfs.tree.shown(os.fsdecode(error.filename or ''))}"
         if trouble != self._trouble:
             log.error("cannot look at NFS, will go on trying: %s", trouble, extra={"action": "scan"})
+            tell(LookFailed(trouble))
         self._trouble = trouble
 
 

@@ -110,6 +110,8 @@ class Moving:
             yield reason
         if self._pipeline.uploads.paused:
             yield "uploads are paused"
+        if self._pipeline.nfs_trouble:
+            yield f"NFS: {self._pipeline.nfs_trouble}"
         if self._pipeline.short_of_room:
             yield "room in staging"
         if waiting := sum(file.retry_in_s is not None for file in in_flight):

@@ -35,6 +35,7 @@ from nfsw.actors.messages import (
     HoldFailed,
     LetGo,
     Looked,
+    LookFailed,
     NameAside,
     NameTaken,
     PutBack,
@@ -82,6 +83,8 @@ class Pipeline:
         self.uploads = SetUploads(None, paused=False)
         #: Set once the Uploader has said whether the container is there: None when it is, else why not.
         self.container: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        #: Why NFS could not be looked at the last time; None: it could.
+        self.nfs_trouble: str | None = None
         #: Whether the first file in the queue waits for room in staging.
         self.short_of_room = False
         self._refs = refs
@@ -123,8 +126,11 @@ class Pipeline:
             case NameAside() as aside:
                 await self._refs["claimer"].mailbox.put(Envelope(PutBack(aside)))
             case Looked() as looked:
+                self.nfs_trouble = None
                 self._desk.on_looked(looked)
                 self._wake()
+            case LookFailed(error):
+                self.nfs_trouble = error
             case SessionHeld() as held:
                 self._desk.on_held(held)
             case SessionDenied() as denied:
