@@ -127,6 +127,10 @@ class Service:
     def processes(self) -> list[Process]:
         return marked(self._mark)
 
+    def exit_code(self) -> int | None:
+        """Of the main process; None while it lives."""
+        return self._main.poll()
+
     def send(self, number: signal.Signals) -> None:
         self._main.send_signal(number)
 
