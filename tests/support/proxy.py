@@ -67,6 +67,10 @@ class FaultProxy:
     def requests(self, blob: str | None = None) -> list[Request]:
         return [request for request in self._requests if blob is None or request.blob == blob]
 
+    def latest(self, count: int) -> list[Request]:
+        """The last so many, those that are still on their way among them."""
+        return self._requests[-count:]
+
     def commits(self) -> Counter[str]:
         """How often each blob was written: put as a whole, or made of its blocks."""
         return Counter(request.blob for request in self._requests if request.commits)
