@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from nfsw import settings
 from nfsw.actors import logs
@@ -20,18 +20,16 @@ from nfsw.actors.envelope import Envelope
 from nfsw.actors.proof import proof_bytes
 from nfsw.settings import Settings
 from nfsw.supervisor.child import ProcessChild
-from nfsw.supervisor.exporters import Providers, providers
+from nfsw.supervisor.exporters import SCOPE, Providers, providers
 from nfsw.supervisor.ledger import Ledger
 from nfsw.supervisor.mailbox import Mailbox
 from nfsw.supervisor.moving import Moving
 from nfsw.supervisor.pipeline import Pipeline
+from nfsw.supervisor.readings import Readings
 from nfsw.supervisor.ref import ActorRef, ChildSpec
 from nfsw.supervisor.session import Desk
 from nfsw.supervisor.supervisor import Supervisor
 from nfsw.supervisor.telemetry import Telemetry
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 log = logging.getLogger("nfsw.serve")
 
@@ -61,7 +59,7 @@ def main() -> int:
 
 
 async def _serve(chosen: Settings, listening: socket.socket) -> None:
-    service, supervisor, exporting = _assemble(chosen)
+    service, supervisor, exporting, readings = _assemble(chosen)
 
     def leave(code: int) -> NoReturn:
         supervisor.kill_all()
@@ -71,48 +69,53 @@ async def _serve(chosen: Settings, listening: socket.socket) -> None:
         signal.signal(number, lambda *_: leave(0))
     moving = asyncio.create_task(service.run(), name="service")
     await supervisor.begun.wait()
-    serving = asyncio.create_task(_serve_http(service, exporting, listening, leave), name="http")
+    sampling = [asyncio.create_task(readings.keep_sampling(), name="readings")] if exporting.exports else []
+    serving = asyncio.create_task(_serve_http(service, exporting, readings, listening, leave), name="http")
     checking = asyncio.create_task(service.container_checked(), name="container")
-    done, _ = await asyncio.wait([moving, serving, checking], return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait([moving, serving, checking, *sampling], return_when=asyncio.FIRST_COMPLETED)
     if checking in done and (reason := checking.result()):
         log.critical("cannot use the Azure container: %s", reason, extra={"action": "start"})
         leave(NO_AZURE)
-    done, _ = await asyncio.wait([moving, serving], return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait([moving, serving, *sampling], return_when=asyncio.FIRST_COMPLETED)
     for ended in done:
         log.critical("%s has ended", ended.get_name(), exc_info=ended.exception())
     leave(CRASHED)
 
 
-def _assemble(chosen: Settings) -> tuple[Moving, Supervisor, Providers]:
+def _assemble(chosen: Settings) -> tuple[Moving, Supervisor, Providers, Readings]:
     def lost(reason: str) -> None:
         log.critical("this pod ends: %s", reason, extra={"action": "lose"})
         supervisor.kill_all()
         os._exit(LOST_SESSION)
 
     exporting = providers(chosen.pod_name)
-    telemetry = Telemetry(exporting.tracers.get_tracer("nfsw"), exporting.meters.get_meter("nfsw"))
+    if exporting.logs:
+        logs.configure(chosen.log_level, export_fd=exporting.logs.fd)
+    meter = exporting.meters.get_meter(SCOPE)
+    telemetry = Telemetry(exporting.tracers.get_tracer(SCOPE), meter)
     ledger = Ledger(chosen.staging_limit_bytes)
     desk = Desk(
-        ask=lambda message: refs["keeper"].mailbox.post(Envelope(message)),
+        ask=lambda message: refs["keeper"].mailbox.post(Envelope(message, traceparent=logs.traceparent.get())),
         show=lambda watch: pipeline.show(watch),  # noqa: PLW0108 - the pipeline is made below, with the desk
         busy=ledger.of_session,
         lost=lost,
     )
-    refs = {ref.name: ref for ref in _refs(chosen, desk)}
+    refs = {ref.name: ref for ref in _refs(chosen, desk, exporting.logs.fd if exporting.logs else None)}
     pipeline = Pipeline(refs, ledger, desk, telemetry, chosen.workers, chosen.azure_max_block_size)
     supervisor = Supervisor(list(refs.values()), pipeline, chosen.hang_timeout_s, chosen.hang_escalate_s)
     service = Moving(supervisor, pipeline, desk, telemetry.totals, chosen.upload_limit, chosen.hang_timeout_s)
-    return service, supervisor, exporting
+    readings = Readings(meter, refs, ledger, telemetry.totals, claimed=telemetry.census, refused=pipeline.refused)
+    return service, supervisor, exporting, readings
 
 
-def _refs(chosen: Settings, desk: Desk) -> list[ActorRef]:
+def _refs(chosen: Settings, desk: Desk, log_export: int | None) -> list[ActorRef]:
     """The Uploader first: it takes longest to start."""
     root, staging, workers = str(chosen.nfs_root), str(chosen.staging_dir), chosen.workers
     limit, block_size = chosen.staging_limit_bytes, chosen.azure_max_block_size
 
     def spec(name: str, config: ActorConfig, capacity: int | None, expendable: Callable[[], bool] = lambda: True) -> ChildSpec:
         slots = (capacity or 0) + 2
-        return ChildSpec(name, lambda: ProcessChild.start(name, config, chosen.log_level, slots), capacity, expendable)
+        return ChildSpec(name, lambda: ProcessChild.start(name, config, chosen.log_level, slots, log_export), capacity, expendable)
 
     uploader = UploaderConfig(
         staging,
@@ -135,7 +138,9 @@ def _refs(chosen: Settings, desk: Desk) -> list[ActorRef]:
     ]
 
 
-async def _serve_http(service: Moving, exporting: Providers, listening: socket.socket, leave: Callable[[int], NoReturn]) -> None:
+async def _serve_http(
+    service: Moving, exporting: Providers, readings: Readings, listening: socket.socket, leave: Callable[[int], NoReturn]
+) -> None:
     import uvicorn  # noqa: PLC0415 - the children boot while this is imported
 
     from nfsw.api.app import create_app  # noqa: PLC0415
@@ -148,23 +153,14 @@ async def _serve_http(service: Moving, exporting: Providers, listening: socket.s
 
     app = create_app(service)
     if exporting.exports:
-        _instrument(app, exporting)
+        from nfsw.api.instrument import instrument  # noqa: PLC0415 - takes memory
+
+        instrument(app, exporting)
+        exporting.connect(readings)
     config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="on")
     host, port = listening.getsockname()[:2]
     log.info("listening on %s port %d", host, port, extra={"action": "listen"})
     await Server(config).serve(sockets=[listening])
-
-
-def _instrument(app: "FastAPI", exporting: Providers) -> None:
-    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor  # noqa: PLC0415
-
-    FastAPIInstrumentor.instrument_app(
-        app,
-        tracer_provider=exporting.tracers,
-        meter_provider=exporting.meters,
-        excluded_urls="healthz,readyz",
-        exclude_spans=["receive", "send"],
-    )
 
 
 def _listen(chosen: Settings) -> socket.socket:

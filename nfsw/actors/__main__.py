@@ -27,7 +27,7 @@ def main(name: str, channel: int, board: int) -> None:
         return
     boot = unpack(packet)[0].message
     assert isinstance(boot, Boot)
-    logs.configure(boot.log_level, name)
+    logs.configure(boot.log_level, name, boot.log_export)
     shown = Board(board, boot.board_slots)
     if isinstance(boot.actor, UploaderConfig):
         from nfsw.actors.async_host import run  # noqa: PLC0415 - event loop, TLS and SDK are for this one alone

@@ -55,3 +55,4 @@ class Boot:
     actor: ActorConfig
     log_level: str
     board_slots: int
+    log_export: int | None = None  # descriptor of the socket that takes log lines to the exporter; None: there is none

@@ -1,9 +1,11 @@
 """JSON logs: one object a line on stdout, the same in every process. The standard library alone, since NFS actors load it."""
 
+import contextlib
 import contextvars
 import json
 import logging
 import os
+import socket
 import sys
 import traceback
 from datetime import UTC, datetime
@@ -15,9 +17,11 @@ traceparent: contextvars.ContextVar[str | None] = contextvars.ContextVar("tracep
 
 #: What a log call may pass in `extra`, besides `file`.
 _FIELDS = ("session_name", "file_name", "actor", "action")
-_NO_TRACE = ("0" * 32, "0" * 16, "00")
+NO_TRACE = ("0" * 32, "0" * 16, "00")
 #: A pipe takes this much in one piece (PIPE_BUF), so that lines of different processes never mix.
-_LONGEST = 4096
+LONGEST = 4096
+#: Their lines are not exported: what is said of an export that fails would be the next export's load.
+_OF_THE_EXPORTER = ("opentelemetry", "urllib3", "requests")
 
 
 class JsonFormatter(logging.Formatter):
@@ -49,18 +53,26 @@ class JsonFormatter(logging.Formatter):
 
 
 class StdoutHandler(logging.Handler):
-    """Writes each line with one write(2)."""
+    """Writes each line with one write(2); then sends it to the exporter, if there is one."""
+
+    def __init__(self, export: socket.socket | None = None) -> None:
+        super().__init__()
+        self._export = export
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            os.write(1, self.format(record).encode() + b"\n")
+            line = self.format(record).encode()
+            os.write(1, line + b"\n")
+            if self._export and len(line) <= LONGEST and not record.name.startswith(_OF_THE_EXPORTER):
+                with contextlib.suppress(OSError):  # full, or nobody there any more: stdout has the line
+                    self._export.send(line, socket.MSG_DONTWAIT)
         except Exception:  # noqa: BLE001 - logging's own rule: an error while logging goes to logging.raiseExceptions
             self.handleError(record)
 
 
-def configure(level: str, actor: str | None = None) -> None:
-    """Once a process, before anything is logged."""
-    handler = StdoutHandler()
+def configure(level: str, actor: str | None = None, export_fd: int | None = None) -> None:
+    """Before anything is logged. `export_fd`: the socket that takes the lines to the exporter."""
+    handler = StdoutHandler(None if export_fd is None else socket.socket(fileno=os.dup(export_fd)))
     handler.setFormatter(JsonFormatter(actor))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -80,21 +92,26 @@ def about(session: str, name: str, action: str | None = None) -> dict[str, str]:
 def _trace() -> tuple[str, str, str]:
     context = traceparent.get()
     if context is None:
-        return _NO_TRACE
+        return NO_TRACE
     _, trace_id, span_id, flags = context.split("-")
     return trace_id, span_id, flags
 
 
 def _fitting(line: dict[str, object]) -> str:
-    text = json.dumps(line, ensure_ascii=False)
+    text = _json(line)
     for field in ("exception", "message"):
-        excess = len(text.encode()) + 1 - _LONGEST
+        excess = len(text) + 1 - LONGEST
         if excess > 0 and field in line:
-            kept = str(line[field]).encode()
+            kept = str(line[field]).encode("utf-8", "surrogatepass")
             half = max(64, (len(kept) - excess - 64) // 2)
             line[field] = kept[:half].decode(errors="ignore") + " [...] " + kept[-half:].decode(errors="ignore")
-            text = json.dumps(line, ensure_ascii=False)
-    return text
+            text = _json(line)
+    return text.decode()
+
+
+def _json(line: dict[str, object]) -> bytes:
+    """What is no UTF-8, such as the odd bytes of a file's name in an error's text, becomes an escape of JSON's own."""
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException, _trace: object) -> None:

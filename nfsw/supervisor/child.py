@@ -55,18 +55,18 @@ class ProcessChild:
         self._loop.add_reader(self._pidfd, self._reap)
 
     @classmethod
-    def start(cls, name: str, config: ActorConfig, log_level: str, slots: int) -> "ProcessChild":
+    def start(cls, name: str, config: ActorConfig, log_level: str, slots: int, log_export: int | None = None) -> "ProcessChild":
         """Starts a fresh interpreter: no locks, threads or descriptors of the main process in it. Returns at once."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         board = Board.create(slots)
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", "nfsw.actors", name, str(theirs.fileno()), str(board)],
-                pass_fds=(theirs.fileno(), board),
+                pass_fds=(theirs.fileno(), board) + (() if log_export is None else (log_export,)),
                 stdin=subprocess.DEVNULL,
             )
             ours.setblocking(False)
-            ours.send(pack([Envelope(Boot(config, log_level, slots))]))
+            ours.send(pack([Envelope(Boot(config, log_level, slots, log_export))]))
             return cls(process, ours, Board(board, slots))
         except BaseException:
             ours.close()

@@ -1,43 +1,74 @@
 """OpenTelemetry's providers: real ones that export over OTLP/HTTP when an endpoint is set, else ones that only number traces.
 
-Main process, after the children have been started. The standard OTEL_* variables say where and how; without an endpoint
-there is no exporter, so no retries and no noise. Nothing here is waited for at the end.
+Main process. The standard OTEL_* variables say what goes where. Without an endpoint there is no exporter, no thread, no socket
+and no span that is kept. What is exported is never waited for, and at the end what is under way is left.
 """
 
 import os
 from dataclasses import dataclass
 
 from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from nfsw import __version__
+from nfsw.supervisor.log_export import LogExport
+from nfsw.supervisor.readings import Readings
 
-_ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT")
+#: Of the service's own spans and metrics.
+SCOPE = "nfsw"
+SIGNALS = ("traces", "metrics", "logs")
 
 
 @dataclass(frozen=True, slots=True)
 class Providers:
     tracers: TracerProvider
     meters: MeterProvider
-    exports: bool
+    #: Where log lines go; None: no further than stdout.
+    logs: LogExport | None
+    #: The signals that are exported.
+    signals: frozenset[str]
+    resource: Resource
+
+    @property
+    def exports(self) -> bool:
+        return bool(self.signals)
+
+    def connect(self, readings: Readings) -> None:
+        """Begins to export. Once, when the children have been started: the exporters take their time to import."""
+        if self.exports:
+            from nfsw.supervisor import otlp  # noqa: PLC0415 - they also take memory, which a pod without a collector keeps
+
+            otlp.connect(self, readings)
 
 
 def providers(pod_name: str) -> Providers:
     """As the environment says."""
-    resource = Resource.create(
-        {"service.name": os.environ.get("OTEL_SERVICE_NAME", "nfsw"), "service.version": __version__, "service.instance.id": pod_name}
-    )
-    tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
-    if not any(os.environ.get(name) for name in _ENDPOINTS) or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return Providers(tracers, NoOpMeterProvider(), exports=False)
-    # Only here: the exporter and its HTTP client take memory that a pod without a collector does not need.
-    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter  # noqa: PLC0415
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
-    from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider  # noqa: PLC0415
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    signals = exported()
+    given = OTELResourceDetector().detect().attributes
+    resource = Resource.create({"service.name": "nfsw", "service.version": __version__, "service.instance.id": pod_name, **given})
+    sampler = None if "traces" in signals else ALWAYS_OFF  # None: as OTEL_TRACES_SAMPLER says
+    tracers = TracerProvider(sampler, resource, shutdown_on_exit=False)
+    meters: MeterProvider = NoOpMeterProvider()
+    if "metrics" in signals:
+        from opentelemetry.sdk.metrics import MeterProvider as SdkMeterProvider  # noqa: PLC0415 - as above
 
-    tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    reader = PeriodicExportingMetricReader(OTLPMetricExporter())
-    return Providers(tracers, SdkMeterProvider([reader], resource=resource, shutdown_on_exit=False), exports=True)
+        meters = SdkMeterProvider(resource=resource, shutdown_on_exit=False)
+    return Providers(tracers, meters, LogExport() if "logs" in signals else None, signals, resource)
+
+
+def exported() -> frozenset[str]:
+    """The signals that have an endpoint, and are not switched off."""
+    if _given("OTEL_SDK_DISABLED").lower() == "true":
+        return frozenset()
+    return frozenset(signal for signal in SIGNALS if endpoint(signal) and _given(f"OTEL_{signal.upper()}_EXPORTER") != "none")
+
+
+def endpoint(signal: str) -> str:
+    """As the variables say; empty: none."""
+    return _given(f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT") or _given("OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+def _given(variable: str) -> str:
+    return os.environ.get(variable, "").strip()

@@ -15,7 +15,7 @@ from nfsw.supervisor.pipeline import Pipeline
 from nfsw.supervisor.session import Desk
 from nfsw.supervisor.status import ByteCounts, FileCounts, FileState, InFlight, Limits, RefusedFile, Status
 from nfsw.supervisor.supervisor import Supervisor
-from nfsw.supervisor.telemetry import Totals
+from nfsw.supervisor.totals import Totals
 from nfsw.timetable import Timetable
 
 #: Refused files that the status lists; the count has them all.

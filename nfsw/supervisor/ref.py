@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.tally import Tallies, added
 from nfsw.supervisor.child import Child
 from nfsw.supervisor.intensity import Intensity
 from nfsw.supervisor.mailbox import Mailbox
@@ -44,6 +45,7 @@ class ActorRef:
     #: Checks in a row that saw it make its calls again.
     well_checks: int = 0
     _numbers: int = 0
+    _past_calls: Tallies = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.look_idle()
@@ -81,6 +83,16 @@ class ActorRef:
         self.in_hand.clear()
         self.look_idle()
         return jobs
+
+    def calls(self) -> Tallies:
+        """What its NFS calls took, through all its lives."""
+        lives = (self.child, *self.lost)
+        return added(self._past_calls, *(child.board.calls() for child in lives if child is not None))
+
+    def close(self, child: Child) -> None:
+        """One of its lives is over."""
+        self._past_calls = added(self._past_calls, child.board.calls())
+        child.close()
 
     def look_idle(self) -> None:
         if self.spec.capacity is None or len(self.in_hand) < self.spec.capacity:

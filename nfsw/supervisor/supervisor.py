@@ -136,7 +136,7 @@ class Supervisor:
         ref.child = None
         if done:
             log.warning("%s, pid %d, ended: %s", ref.name, child.pid, _how(death.result()), extra={"action": "reap"})
-            child.close()
+            ref.close(child)
             return
         log.error(
             "%s, pid %d, does not end %.0f s after SIGKILL: lost, its call hangs in the kernel",
@@ -151,7 +151,7 @@ class Supervisor:
     def _found(self, ref: ActorRef, child: Child) -> None:
         log.info("%s, pid %d, has ended after all", ref.name, child.pid, extra={"action": "reap"})
         ref.lost.remove(child)
-        child.close()
+        ref.close(child)
         ref.mailbox.wake()
 
     async def _one_returns(self, ref: ActorRef) -> None:

@@ -1,12 +1,11 @@
-"""What happens to files, as traces, metrics and the totals of the status. Main process, which alone exports.
+"""What happens to files, as traces, histograms and totals; `readings` makes metrics of the totals. Main process, which alone exports.
 
 The actors load no OpenTelemetry. What they tell says what was done and when, and that is enough; the trace context goes with
-the file's messages, so that log lines of every process carry it. Attributes of metrics are of a few values each: no
-file, and no session, since every session may have a name of its own.
+the file's messages, so that log lines of every process carry it. Attributes of metrics have few values each: no file is
+among them, and no session, since every session may have a name of its own.
 """
 
 import time
-from dataclasses import dataclass
 
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import Tracer
@@ -15,6 +14,7 @@ from nfsw.actors.messages import File, FileCompleted, FileRef, FileUploaded, Upl
 from nfsw.supervisor.census import Census
 from nfsw.supervisor.ledger import Entry, Stage
 from nfsw.supervisor.stories import Attributes, Stories
+from nfsw.supervisor.totals import Totals
 
 #: Upper bounds of the classes, in seconds: from one small file to one of many GB on a thin line.
 _DURATIONS_S = (0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10_800, 36_000)
@@ -22,26 +22,11 @@ _DURATIONS_S = (0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10_800, 36_000
 _SIZES = tuple(2**power for power in range(10, 37, 2))
 
 
-@dataclass(slots=True)
-class Totals:
-    """Since the process started."""
-
-    completed: int = 0
-    failed: int = 0  # files that failed at least once
-    bytes_completed: int = 0
-    bytes_sent: int = 0
-    bytes_resent: int = 0
-
-
 class Telemetry:
     def __init__(self, tracer: Tracer, meter: Meter) -> None:
         self.totals = Totals()
         self.census = Census()
         self._stories = Stories(tracer)
-        self._claimed = meter.create_counter("files.claimed", "{file}", "Files taken on: claimed, or found claimed, by `found` in")
-        self._processed = meter.create_counter("files.processed", "{file}", "Files that are in Azure, verified, and gone from NFS")
-        self._given_up = meter.create_counter("files.given_up", "{file}", "Claimed files that are no longer ours to complete, by `reason`")
-        self._failed = meter.create_counter("files.failed", "{file}", "Files that failed at least one attempt, by the `step` that failed")
         self._duration = meter.create_histogram(
             "upload.duration",
             "s",
@@ -49,8 +34,6 @@ class Telemetry:
             explicit_bucket_boundaries_advisory=_DURATIONS_S,
         )
         self._size = meter.create_histogram("file.size", "By", "Size of uploaded files", explicit_bucket_boundaries_advisory=_SIZES)
-        self._sent = meter.create_counter("upload.sent", "By", "Bytes that Azure has acknowledged")
-        self._resent = meter.create_counter("upload.resent", "By", "Of these, bytes that had been on their way before")
 
     # A file's story, in the order in which it happens. Each method runs on the main loop and does not wait. Times are
     # seconds, CLOCK_MONOTONIC, of when it happened.
@@ -85,8 +68,6 @@ class Telemetry:
     def sent(self, entry: Entry | None, grew: UploadGrew, at: float) -> None:
         self.totals.bytes_sent += grew.sent
         self.totals.bytes_resent += grew.resent
-        self._sent.add(grew.sent)
-        self._resent.add(grew.resent)
         if entry:
             self._stories.sent(entry, grew, at)
 
@@ -97,8 +78,7 @@ class Telemetry:
     def failed(self, entry: Entry, error: str) -> None:
         """Once, until it succeeds."""
         step = _step_of(entry)
-        self.totals.failed += 1
-        self._failed.add(1, {"step": step})
+        self.totals.failed_at[step] += 1
         self._stories.event(entry, None, "failed", {"error": error, "step": step}, time.monotonic())
 
     def parked(self, entry: Entry, error: str) -> None:
@@ -117,7 +97,6 @@ class Telemetry:
     def completed(self, entry: Entry, completed: FileCompleted, at: float) -> None:
         self.totals.completed += 1
         self.totals.bytes_completed += entry.fingerprint.size
-        self._processed.add(1)
         self.census.close(completed.file)
         if completed.marked_at:
             self._stories.end(entry, "complete", completed.marked_at)
@@ -139,11 +118,11 @@ class Telemetry:
 
     def _take_on(self, file: FileRef, found: str) -> None:
         if self.census.take_on(file):
-            self._claimed.add(1, {"found": found})
+            self.totals.claimed[found] += 1
 
     def _give_up(self, file: File, reason: str) -> None:
         if self.census.close(file):
-            self._given_up.add(1, {"reason": reason})
+            self.totals.given_up[reason] += 1
 
 
 def _step_of(entry: Entry) -> str:

@@ -10,12 +10,17 @@ from opentelemetry.metrics import (
     NoOpMeter,
     ObservableCounter,
     ObservableGauge,
+    ObservableUpDownCounter,
     UpDownCounter,
 )
 from opentelemetry.trace import NoOpTracer
 
+from nfsw.supervisor import call_times
+from nfsw.supervisor.ledger import Ledger
+from nfsw.supervisor.readings import Readings
 from nfsw.supervisor.telemetry import Telemetry
 
+HISTOGRAM = ("bucket", "sum", "count")
 UNITS = {"s": "seconds", "By": "bytes", "1": "ratio"}
 
 
@@ -49,7 +54,7 @@ class _Recorder(NoOpMeter):
     def create_histogram(
         self, name: str, unit: str = "", description: str = "", *, explicit_bucket_boundaries_advisory: Sequence[float] | None = None
     ) -> Histogram:
-        self.created.append(Instrument(name, unit, ("bucket", "sum", "count")))
+        self.created.append(Instrument(name, unit, HISTOGRAM))
         return super().create_histogram(name, unit, description, explicit_bucket_boundaries_advisory=explicit_bucket_boundaries_advisory)
 
     def create_observable_counter(
@@ -57,6 +62,12 @@ class _Recorder(NoOpMeter):
     ) -> ObservableCounter:
         self.created.append(Instrument(name, unit, ("total",)))
         return super().create_observable_counter(name, callbacks, unit, description)
+
+    def create_observable_up_down_counter(
+        self, name: str, callbacks: Sequence[CallbackT] | None = None, unit: str = "", description: str = ""
+    ) -> ObservableUpDownCounter:
+        self.created.append(Instrument(name, unit))
+        return super().create_observable_up_down_counter(name, callbacks, unit, description)
 
     def create_observable_gauge(
         self, name: str, callbacks: Sequence[CallbackT] | None = None, unit: str = "", description: str = ""
@@ -66,7 +77,8 @@ class _Recorder(NoOpMeter):
 
 
 def instruments() -> list[Instrument]:
-    """Every instrument of the service."""
+    """Every metric of the service's own."""
     recorder = _Recorder()
-    Telemetry(NoOpTracer(), recorder)
-    return recorder.created
+    telemetry = Telemetry(NoOpTracer(), recorder)
+    Readings(recorder, {}, Ledger(1), telemetry.totals, claimed=telemetry.census, refused=())
+    return [*recorder.created, Instrument(call_times.NAME, call_times.UNIT, HISTOGRAM)]

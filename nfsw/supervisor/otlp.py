@@ -1,0 +1,113 @@
+"""The exporters themselves: OTLP over HTTP, each in a thread of the SDK's, with a bounded queue that drops. Main process.
+
+Imported only where there is an endpoint. A collector that is away or does not answer costs what the queues hold, one log line
+when that begins, and one when it is over.
+"""
+
+import logging
+import time
+from threading import Lock
+from typing import Any
+
+import requests
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData, PeriodicExportingMetricReader
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from requests.adapters import HTTPAdapter
+
+from nfsw.supervisor.call_times import with_call_times
+from nfsw.supervisor.exporters import SCOPE, Providers
+from nfsw.supervisor.readings import Readings
+
+log = logging.getLogger("nfsw.telemetry")
+
+
+def connect(providers: Providers, readings: Readings) -> None:
+    """Begins to export what the providers are given. On the main loop."""
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # `Way` says it, once
+    logging.getLogger("opentelemetry.sdk._shared_internal").setLevel(logging.ERROR)  # each item that is dropped
+    way = Way()
+    if "traces" in providers.signals:
+        providers.tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(session=way.session("traces"))))
+    if isinstance(providers.meters, MeterProvider):
+        exporter = _MetricExporter(readings, session=way.session("metrics"))
+        providers.meters.add_metric_reader(PeriodicExportingMetricReader(exporter))
+    if providers.logs:
+        loggers = LoggerProvider(providers.resource, shutdown_on_exit=False)
+        loggers.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(session=way.session("logs"))))
+        providers.logs.begin(loggers)
+
+
+class Way:
+    """The way to the collector: which signals do not get through just now."""
+
+    def __init__(self) -> None:
+        self._failing: set[str] = set()
+        self._lock = Lock()  # each signal has a thread of its own
+
+    def session(self, signal: str) -> requests.Session:
+        session = requests.Session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _Watched(self, signal))
+        return session
+
+    def passed(self, signal: str) -> None:
+        with self._lock:
+            over = self._failing == {signal}
+            self._failing.discard(signal)
+        if over:
+            log.info("telemetry gets through again", extra={"action": "export"})
+
+    def failed(self, signal: str, reason: str) -> None:
+        with self._lock:
+            news = not self._failing
+            self._failing.add(signal)
+        if news:
+            log.warning("telemetry does not get through, and what does not is dropped: %s: %s", signal, reason, extra={"action": "export"})
+
+
+class _Watched(HTTPAdapter):
+    """Every request of one signal."""
+
+    def __init__(self, way: Way, signal: str) -> None:
+        super().__init__()
+        self._way = way
+        self._signal = signal
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        try:
+            response = super().send(request, *args, **kwargs)
+        except requests.RequestException as error:
+            self._way.failed(self._signal, _reason(error))
+            raise
+        if response.ok:
+            self._way.passed(self._signal)
+        else:
+            self._way.failed(self._signal, f"{request.url} answered {response.status_code} {response.reason}")
+        return response
+
+
+class _MetricExporter(OTLPMetricExporter):
+    """Adds what no instrument takes: durations that the children have counted into classes themselves."""
+
+    def __init__(self, readings: Readings, session: requests.Session) -> None:
+        super().__init__(session=session)
+        self._readings = readings
+        self._begun_ns = time.time_ns()
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **kwargs: Any) -> MetricExportResult:
+        data = with_call_times(metrics_data, self._readings.latest.calls, self._begun_ns, SCOPE)
+        return super().export(data, timeout_millis, **kwargs)
+
+
+def _reason(error: requests.RequestException) -> str:
+    """The innermost error: what is around it only names classes."""
+    inner: BaseException = error
+    while inner.__context__ is not None:
+        inner = inner.__context__
+    return str(inner) or type(inner).__name__

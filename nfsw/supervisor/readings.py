@@ -1,0 +1,116 @@
+"""What the service has done and what is so at the moment, as metrics. Main process.
+
+The exporter reads from a thread of its own, and the numbers belong to the main loop. So the loop takes a sample now and then,
+whole and frozen, and the thread reads whichever is the latest: the numbers of one export fit together. Without an exporter
+nothing is sampled.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sized
+from dataclasses import dataclass, field
+
+from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from nfsw.actors.messages import FileRef
+from nfsw.actors.tally import Tallies
+from nfsw.supervisor.ledger import Entry, Ledger, Stage
+from nfsw.supervisor.ref import ActorRef
+from nfsw.supervisor.totals import Totals
+
+#: Seconds between two samples.
+SAMPLE_S = 1.0
+
+#: In which state a claimed file is in flight. What is in none of these waits: for its next attempt, or to be found again.
+_STATES = {Stage.QUEUED: "queued", Stage.STAGING: "staging", Stage.UPLOADING: "uploading", Stage.COMPLETING: "completing"}
+
+type _Callback = Callable[[CallbackOptions], Iterable[Observation]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    totals: Totals = field(default_factory=Totals)
+    queued: int = 0  # files
+    oldest_age_s: float = 0.0  # of the files that wait, seconds since it was seen first
+    in_flight: Mapping[str, int] = field(default_factory=dict)  # claimed files, by state
+    refused: int = 0  # files
+    staged: int = 0  # bytes
+    restarts: Mapping[str, int] = field(default_factory=dict)  # by actor
+    hangs_s: Mapping[str, float] = field(default_factory=dict)  # by actor; 0.0: it does not hang
+    calls: Mapping[str, Tallies] = field(default_factory=dict)  # what NFS calls took, by actor
+
+
+class Readings:
+    """`claimed` counts the claimed files in flight, `refused` those that are refused."""
+
+    def __init__(
+        self, meter: Meter, refs: Mapping[str, ActorRef], ledger: Ledger, totals: Totals, *, claimed: Sized, refused: Sized
+    ) -> None:
+        self.latest = Sample()
+        self._refs = refs
+        self._ledger = ledger
+        self._totals = totals
+        self._claimed = claimed
+        self._refused = refused
+        self._count(meter)
+        self._measure(meter)
+
+    async def keep_sampling(self) -> None:
+        """Until cancelled."""
+        while True:
+            self.latest = self.sample(time.monotonic())
+            await asyncio.sleep(SAMPLE_S)
+
+    def sample(self, now: float) -> Sample:
+        waiting = [entry.seen_at for entry in self._ledger if entry.stage in (Stage.QUEUED, Stage.PARKED) or entry.retry_at is not None]
+        refs = self._refs.values()
+        return Sample(
+            totals=self._totals.copy(),
+            queued=sum(entry.stage is Stage.QUEUED for entry in self._ledger),
+            oldest_age_s=now - min(waiting, default=now),
+            in_flight=self._in_flight(),
+            refused=len(self._refused),
+            staged=self._ledger.staging_used,
+            restarts={ref.name: ref.restarts for ref in refs},
+            hangs_s={ref.name: 0.0 if ref.hung_since is None else now - ref.hung_since for ref in refs},
+            calls={ref.name: ref.calls() for ref in refs},
+        )
+
+    def _count(self, meter: Meter) -> None:
+        """Counters."""
+        create, one, each = meter.create_observable_counter, self._one, self._each
+        create("files.claimed", [each("found", lambda now: now.totals.claimed)], "{file}", "Files taken on: claimed, or found claimed")
+        create("files.processed", [one(lambda now: now.totals.completed)], "{file}", "Files in Azure, verified, and gone from NFS")
+        create("files.given_up", [each("reason", lambda now: now.totals.given_up)], "{file}", "Claimed files that are no longer ours")
+        create("files.failed", [each("step", lambda now: now.totals.failed_at)], "{file}", "Files that failed at least one attempt")
+        create("upload.sent", [one(lambda now: now.totals.bytes_sent)], "By", "Bytes that Azure has acknowledged")
+        create("upload.resent", [one(lambda now: now.totals.bytes_resent)], "By", "Of these, bytes that had been on their way before")
+        create("actor.restarts", [each("actor", lambda now: now.restarts)], "{restart}", "Actors that ended, and were replaced")
+
+    def _measure(self, meter: Meter) -> None:
+        """What goes up and down."""
+        create, one, each = meter.create_observable_up_down_counter, self._one, self._each
+        create("queue.depth", [one(lambda now: now.queued)], "{file}", "Stable files that wait to be claimed")
+        create("files.in_flight", [each("state", lambda now: now.in_flight)], "{file}", "Claimed files that are not completed")
+        create("files.refused", [one(lambda now: now.refused)], "{file}", "Files left where they are, for their name or size")
+        create("staging.usage", [one(lambda now: now.staged)], "By", "What staging holds or has promised to hold")
+        create("staging.limit", [one(lambda _: self._ledger.staging_limit)], "By", "What staging may hold")
+        gauge = meter.create_observable_gauge
+        gauge("queue.oldest_age", [one(lambda now: now.oldest_age_s)], "s", "Since the oldest file that waits was seen first")
+        gauge("actor.hang", [each("actor", lambda now: now.hangs_s)], "s", "How long the actor's NFS call has hung; 0: it does not")
+
+    def _one(self, read: Callable[[Sample], float]) -> _Callback:
+        return lambda _: [Observation(read(self.latest))]
+
+    def _each(self, label: str, read: Callable[[Sample], Mapping[str, float]]) -> _Callback:
+        return lambda _: [Observation(value, {label: key}) for key, value in read(self.latest).items()]
+
+    def _in_flight(self) -> dict[str, int]:
+        counts = Counter(state for entry in self._ledger if (state := _state(entry)))
+        waiting = len(self._claimed) - counts.total()
+        return {state: counts[state] for state in _STATES.values()} | {"waiting": waiting}
+
+
+def _state(entry: Entry) -> str | None:
+    return _STATES.get(entry.stage) if isinstance(entry.file, FileRef) and entry.retry_at is None else None
