@@ -57,7 +57,7 @@ from nfsw.actors.messages import (
     UploadGrew,
     Watch,
 )
-from nfsw.actors.proof import proof_bytes
+from nfsw.supervisor.gate import Gate
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
 from nfsw.supervisor.ref import ActorRef
 from nfsw.supervisor.session import Desk
@@ -68,10 +68,6 @@ log = logging.getLogger("nfsw.pipeline")
 #: The pauses of a file that NFS or the staging disk would not let through, in seconds.
 _FIRST_PAUSE_S = 2.0
 _LONGEST_PAUSE_S = 300.0
-#: What has lain in staging for this long while its file waits may be given up for others, in seconds.
-_GIVE_UP_STAGED_S = 30.0
-#: Files under way for each worker: one staged, one sent, one being completed.
-_UNDER_WAY = 3
 
 
 class Pipeline:
@@ -85,17 +81,13 @@ class Pipeline:
         self.container: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         #: Why NFS could not be looked at the last time; None: it could.
         self.nfs_trouble: str | None = None
-        #: Whether the first file in the queue waits for room in staging.
-        self.short_of_room = False
         self._refs = refs
         self._desk = desk
         self._telemetry = telemetry
-        self._most_under_way = _UNDER_WAY * workers
-        self._block_size = block_size
         self._pauses: dict[File, Iterator[float]] = {}
-        self._giving_up: set[FileRef] = set()
         self._chance = random.Random()  # noqa: S311 - spreads retries, hides nothing
-        refs["claimer"].mailbox.gate = self._may_take
+        self.gate = Gate(ledger, workers, block_size, taken=telemetry.taken, give_up=self._give_up_staged)
+        refs["claimer"].mailbox.gate = self.gate.lets_through
 
     # --- Plot ---
 
@@ -205,8 +197,12 @@ class Pipeline:
 
     def redelivered(self, job: Message) -> Message | None:
         match job:
-            case Take(file) | Upload(file):
-                return job if file in self.ledger else None
+            case Take(file):
+                entry = self.ledger.get(file)
+                return job if entry and entry.stage is Stage.STAGING else None  # else it was staged, and only the word was lost
+            case Upload(file):
+                entry = self.ledger.get(file)
+                return job if entry and entry.stage in (Stage.STAGING, Stage.UPLOADING) else None
             case _:
                 return job
 
@@ -310,7 +306,7 @@ class Pipeline:
     def _on_unstaged(self, file: FileRef) -> None:
         """It may be older news than the file's next version in staging."""
         entry = self.ledger.get(file)
-        self._giving_up.discard(file)
+        self.gate.given_up(file)
         if entry is None or entry.stage in (Stage.COMPLETING, Stage.PARKED):
             self.ledger.release(file)
         self._wake()
@@ -332,35 +328,13 @@ class Pipeline:
             entry.afresh, entry.stage = False, Stage.QUEUED
             self._post("claimer", Take(file, entry.fingerprint, afresh=True), entry)
 
-    # --- Who may go next ---
-
-    def _may_take(self, message: Message) -> bool:
-        """The gate in front of the Claimer. Reserves the file's room in staging."""
-        if not isinstance(message, Take) or (entry := self.ledger.get(message.file)) is None:
-            return True
-        if self.ledger.in_flight() >= self._most_under_way:
-            return False
-        need = entry.fingerprint.size + proof_bytes(entry.fingerprint.size, self._block_size)
-        self.short_of_room = not self.ledger.fits(entry.file, need)
-        if self.short_of_room:
-            self._make_room()
-            return False
-        self.ledger.reserve(entry.file, need)
-        entry.stage = Stage.STAGING
-        self._telemetry.taken(entry)
-        return True
-
-    def _make_room(self) -> None:
-        """Gives up what lies in staging for nobody's use just now: the file is safe on NFS, and what Azure holds is not sent again."""
-        for file in self.ledger.idle_staged(_GIVE_UP_STAGED_S):
-            if file in self._giving_up:
-                continue
-            self._giving_up.add(file)
-            if (entry := self.ledger.get(file)) and entry.stage is Stage.UPLOADING:
-                self._withdraw(file)
-                self._park(file, entry.error or "its room in staging was needed")
-            log.info("gives up its room in staging", extra=about(file.session, file.name, "unstage"))
-            self._post("collector", Unstage(file))
+    def _give_up_staged(self, file: FileRef) -> None:
+        """Others need its room in staging. The file is safe on NFS, and what Azure holds of it is not sent again."""
+        if (entry := self.ledger.get(file)) and entry.stage is Stage.UPLOADING:
+            self._withdraw(file)
+            self._park(file, entry.error or "its room in staging was needed")
+        log.info("gives up its room in staging", extra=about(file.session, file.name, "unstage"))
+        self._post("collector", Unstage(file))
 
     # --- Out of hand ---
 
