@@ -112,7 +112,7 @@ class Moving:
             yield "uploads are paused"
         if self._pipeline.nfs_trouble:
             yield f"NFS: {self._pipeline.nfs_trouble}"
-        if self._pipeline.short_of_room:
+        if self._pipeline.gate.short_of_room:
             yield "room in staging"
         if waiting := sum(file.retry_in_s is not None for file in in_flight):
             yield f"the next attempt of {waiting} {'file' if waiting == 1 else 'files'} that failed"
