@@ -1,19 +1,26 @@
 """The tests of this folder run in a user-mode Linux guest, on a real NFSv4.1 hard mount. On the host they are only collected."""
 
 import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.support import uml
+from tests.support.azurite import Endpoint
+from tests.support.blobs import Container
 from tests.support.figures import Figure, figures_of
+from tests.support.link import Link, link_to
+from tests.support.seen_through import SeenThrough, site_seen_through
 from tests.support.uml_items import RemoteItems
 from tests.support.uml_reporter import inside
 
 HERE = Path(__file__).parent
 
-_remote = pytest.StashKey[RemoteItems]()
+_remote = pytest.StashKey[dict[str, RemoteItems]]()
 _undo = pytest.StashKey[contextlib.ExitStack]()
 
 
@@ -27,10 +34,30 @@ class Place:
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest) -> Place:
-    name = request.node.name
+    name = hashlib.sha256(request.node.name.encode()).hexdigest()[:12]  # short: a path of the service comes after it
     place = Place(uml.MOUNT / name, uml.EXPORT / name)
     place.mount.mkdir()
     return place
+
+
+@pytest.fixture
+def link(azurite: Endpoint) -> Iterator[Link]:
+    with link_to(azurite) as own:
+        yield own
+
+
+@pytest.fixture
+def site(place: Place, tmp_path: Path, azurite: Endpoint, container: Container) -> Iterator[SeenThrough]:
+    """The service works on the mount, the test at the server: what it does there never hangs."""
+    with site_seen_through(tmp_path / "site", azurite, container, behind=place.export, seen_at=place.mount) as own:
+        yield own
+
+
+@pytest.fixture
+def linked(place: Place, tmp_path: Path, link: Link, container: Container) -> Iterator[SeenThrough]:
+    """The same, and the service reaches Azure through `link`."""
+    with site_seen_through(tmp_path / "site", link.endpoint, container, behind=place.export, seen_at=place.mount) as own:
+        yield own
 
 
 @pytest.fixture
@@ -65,13 +92,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if reason := uml.unfit():
         for item in ours:
             item.add_marker(pytest.mark.skip(reason=reason))
-    elif ours:
-        config.stash[_remote] = config.stash[_undo].enter_context(RemoteItems(config, [item.nodeid for item in ours]))
+        return
+    guests: dict[str, list[str]] = {}
+    for item in ours:
+        guests.setdefault(_guest_of(item), []).append(item.nodeid)
+    config.stash[_remote] = {name: config.stash[_undo].enter_context(RemoteItems(config, nodes)) for name, nodes in guests.items()}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     if not _ours(item) or _remote not in item.config.stash:
         return None
-    item.config.stash[_remote].run(item)
+    item.config.stash[_remote][_guest_of(item)].run(item)
     return True
+
+
+def _guest_of(item: pytest.Item) -> str:
+    """One guest for all of them; one for each file where pytest-xdist gives each file to one of its workers."""
+    return str(item.path) if "PYTEST_XDIST_WORKER" in os.environ else "all"

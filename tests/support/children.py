@@ -44,9 +44,8 @@ class Child:
         assert self._process.stdin is not None
         self._process.stdin.write(line.encode() + b"\n")
 
-    def state(self) -> str:
-        """The letter of /proc/PID/stat: R runs, S sleeps, D waits uninterruptibly, Z is dead and not reaped."""
-        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    def state(self) -> str | None:
+        return state_of(self.pid)
 
     def waits_in(self) -> str:
         """The kernel function in which it waits."""
@@ -70,6 +69,23 @@ class Child:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def state_of(pid: int) -> str | None:
+    """The letter of /proc/PID/stat: R runs, S sleeps, D waits uninterruptibly, Z is dead and not reaped. None: there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return None
+
+
+def in_the_kernel(pid: int) -> bool:
+    """Whether a thread of it waits uninterruptibly. After SIGKILL the other threads are gone, and its main thread may be a zombie."""
+    try:
+        states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").iterdir()]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return "D" in states
 
 
 @contextlib.contextmanager

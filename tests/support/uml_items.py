@@ -1,6 +1,6 @@
 """Runs the tests of a folder in a user-mode Linux guest and reports them as if they had run here. Runs on the host.
 
-One guest for all of them: it is booted before the first, and runs pytest with just those tests, in the same order. Their
+The guest is booted before the first, and runs pytest with just those tests, in the same order. Their
 reports (tracebacks, captured output, durations) come back one by one, so that -k, -x, --durations and a terminal work as usual.
 """
 
@@ -52,6 +52,8 @@ class RemoteItems:
             self._failure = str(failure)
             hook.pytest_runtest_logreport(report=_failed(item, failure))
         hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        if item.nodeid == self._nodes[-1]:
+            self._undo.close()
 
     def _next(self, item: pytest.Item) -> pytest.TestReport:
         if self._failure is not None:
@@ -80,6 +82,8 @@ class RemoteItems:
             "TMPDIR": str(SCRATCH),
             "PYTHONDONTWRITEBYTECODE": "1",  # the checkout is the host's
         }
+        for name in [name for name in environment if name.startswith("PYTEST_XDIST")]:
+            del environment[name]  # the guest's pytest is nobody's worker
         return self._undo.enter_context(boot(command, environment=environment, cwd=self._config.rootpath, job=Path(job)))
 
 

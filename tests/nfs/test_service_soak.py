@@ -1,0 +1,31 @@
+"""Twenty outages of 5 to 90 s, a quarter of an hour: `make nfs-soak`. Not part of `make test`, which has a short one."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.support.content import MIB
+from tests.support.figures import Figure
+from tests.support.link import Link
+from tests.support.outages import storm
+from tests.support.seen_through import SeenThrough
+
+OUTAGES = 20
+SHORTEST_S, LONGEST_S = 5.0, 90.0
+#: After a long silence the kernel's TCP waits up to this long before it tries again.
+BACK_WITHIN_S = 150.0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif("NFSW_NFS_SOAK" not in os.environ, reason="long: `make nfs-soak`, which sets NFSW_NFS_SOAK to the seed")
+def test_twenty_outages_lose_nothing(linked: SeenThrough, link: Link, tmp_path: Path, figure: Figure) -> None:
+    seed = int(os.environ["NFSW_NFS_SOAK"])
+    chance = random.Random(seed)
+    lengths = [SHORTEST_S, LONGEST_S, *(chance.uniform(SHORTEST_S, LONGEST_S) for _ in range(OUTAGES - 2))]
+    service = linked.serve(APP_POLL_INTERVAL_S="1", APP_HANG_TIMEOUT_S="5", APP_HANG_ESCALATE_S="240")
+    service.start_session("s")
+    link.limit(4 * MIB)
+    storm(linked, service, lengths, seed=seed, notes=tmp_path / "healthz", within=BACK_WITHIN_S, figure=figure)
