@@ -33,8 +33,8 @@ def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str) -> C
     """Claims the arrival of the same session and name as `file`. `incarnation`: of this claimer. Raises OSError."""
     arrival = Arrival(file.session, file.name)
     source, target = nfs.tree.source(arrival), nfs.tree.source(file)
-    if nfs.observe(nfs.tree.completed(file)):
-        return Claim.TAKEN
+    if nfs.observe(nfs.tree.completed(file)) or nfs.observe(_aside(nfs, file, incarnation)):
+        return Claim.TAKEN  # an older file of the name is on its way out, or waits to be put back and goes first
     if not _link(nfs, source, target):
         here, there = nfs.observe(source), nfs.observe(target)
         if here is None:
@@ -45,7 +45,9 @@ def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str) -> C
     if claimed is None:
         return Claim.GONE
     if claimed.fingerprint != expected or not claimed.regular:
-        nfs.unlink(target)  # it has its name in incoming still, or its writer has replaced it there
+        if not claimed.regular or _same(nfs, source, target):
+            nfs.unlink(target)
+        # Else its name in incoming is another file's by now: it has to become stable here.
         return Claim.CHANGED
     _remove_arrival(nfs, file, claimed, incarnation)
     return Claim.CLAIMED
@@ -65,8 +67,12 @@ def finish(nfs: Nfs, file: FileRef, seen: Seen, incarnation: str) -> None:
             nfs.unlink(aside)
 
 
-def put_back(nfs: Nfs, left: NameAside) -> None:
-    """Sees to a name that a crash left aside: removed if its file is claimed, else returned to `incoming`."""
+def put_back(nfs: Nfs, left: NameAside, today: str) -> None:
+    """Sees to a name that was left aside: removed if its file is claimed, else returned to `incoming`.
+
+    If `incoming` has a newer file of the name, this one goes first: it is claimed as soon as no other file of the name is
+    being processed. `today`: the date of a claim made now.
+    """
     tree = nfs.tree
     aside = f"{tree.aside(left.session, left.incarnation)}/{left.name}"
     seen = nfs.observe(aside)
@@ -77,25 +83,30 @@ def put_back(nfs: Nfs, left: NameAside) -> None:
         if claimed and claimed.fingerprint.inode == seen.fingerprint.inode:
             nfs.unlink(aside)
             return
-    arrival = tree.source(Arrival(left.session, left.name))
+    arrival, file = tree.source(Arrival(left.session, left.name)), FileRef(today, left.session, left.name)
     if _link(nfs, aside, arrival) or _same(nfs, aside, arrival):
         nfs.unlink(aside)
         log.info("returned to incoming", extra=about(left.session, left.name, "put-back"))
-    # Else a newer file has the name. This one was there first and goes back once that one is claimed.
+    elif not nfs.observe(tree.completed(file)) and _link(nfs, aside, tree.source(file)):
+        nfs.unlink(aside)
+        log.info("claimed before the newer file that has its name", extra=about(left.session, left.name, "put-back"))
+
+
+def _aside(nfs: Nfs, file: FileRef, incarnation: str) -> str:
+    return f"{nfs.tree.aside(file.session, incarnation)}/{file.name}"
 
 
 def _remove_arrival(nfs: Nfs, file: FileRef, claimed: Seen, incarnation: str) -> None:
     """Takes the name in `incoming` away from the file that was claimed, and from no other."""
     tree = nfs.tree
     arrival = tree.source(Arrival(file.session, file.name))
-    folder = tree.aside(file.session, incarnation)
-    aside = f"{folder}/{file.name}"
-    if not _move(nfs, arrival, aside, folder):
+    aside = _aside(nfs, file, incarnation)
+    if not _move(nfs, arrival, aside, tree.aside(file.session, incarnation)):
         return
     moved = nfs.observe(aside)
     if moved and moved.fingerprint.inode != claimed.fingerprint.inode:
         log.info("the name has a newer file already", extra=about(file.session, file.name, "put-back"))
-        put_back(nfs, NameAside(file.session, file.name, incarnation))
+        put_back(nfs, NameAside(file.session, file.name, incarnation), file.date)
         return
     nfs.unlink(aside)
 

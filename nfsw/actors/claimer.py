@@ -57,7 +57,7 @@ class Claimer(Actor):
                     self._trouble(file, error, tell)
             case PutBack(aside):
                 try:
-                    put_back(self._nfs, aside)
+                    put_back(self._nfs, aside, _today())
                 except OSError as error:
                     log.warning("cannot return the name to incoming: %s", said(error), extra=about(aside.session, aside.name, "put-back"))
 
@@ -72,7 +72,7 @@ class Claimer(Actor):
                 finish(self._nfs, file, seen, self._incarnation)
                 return file
             case Arrival(session, name):
-                target = FileRef(f"{datetime.now(UTC):%Y%m%d}", session, name)
+                target = FileRef(_today(), session, name)
                 match claim(self._nfs, target, fingerprint, self._incarnation):
                     case Claim.CLAIMED:
                         log.info("claimed", extra=about(session, name, "claim"))
@@ -117,3 +117,7 @@ class Claimer(Actor):
             return
         log.error("NFS would not let us: %s", said(error), extra=about(file.session, file.name, "take"))
         tell(FileTroubled(file, f"NFS: {said(error)}"))
+
+
+def _today() -> str:
+    return f"{datetime.now(UTC):%Y%m%d}"

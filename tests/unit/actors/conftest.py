@@ -9,7 +9,9 @@ import pytest
 from nfsw.actors.board import Board
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.tree import NfsTree, StagingTree
+from tests.support.claiming import Scene, Scenes
 from tests.support.faketime import FakeTimeLoop
+from tests.support.mortal_nfs import EventfulNfs
 from tests.support.share import Share
 from tests.support.told import Told
 
@@ -54,3 +56,20 @@ def nfs(tree: NfsTree, board: Board) -> Nfs:
 @pytest.fixture
 def told() -> Told:
     return Told()
+
+
+@pytest.fixture
+def scenes(share: Share, tree: NfsTree, board: Board) -> Scenes:
+    """A share with one arrival in it, as often as asked for."""
+
+    def scene() -> Scene:
+        assert share.files() == {}, "the scene before left something"
+        share.written(share.incoming("a"), b"first")
+        return share, EventfulNfs(tree, board)
+
+    return scene
+
+
+@pytest.fixture
+def scene(scenes: Scenes) -> Scene:
+    return scenes()

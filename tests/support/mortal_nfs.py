@@ -1,0 +1,54 @@
+"""NFS calls during which something happens: the caller dies, a writer is quicker, the server says no."""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from nfsw.actors.board import Board
+from nfsw.actors.nfs import Nfs
+from nfsw.actors.tree import NfsTree
+
+type Happening = Callable[[], None]
+
+
+class Killed(BaseException):
+    """SIGKILL, for one actor."""
+
+
+class EventfulNfs(Nfs):
+    """Before its n-th call `before[n]` happens, after it `after[n]`, counted from 0. Both may raise."""
+
+    def __init__(self, tree: NfsTree, board: Board) -> None:
+        super().__init__(tree, board)
+        self.calls: list[str] = []
+        self.before: dict[int, Happening] = {}
+        self.after: dict[int, Happening] = {}
+
+    @contextmanager
+    def call(self, what: str, path: str) -> Iterator[None]:
+        number = len(self.calls)
+        self.calls.append(what)
+        if happening := self.before.get(number):
+            happening()
+        with super().call(what, path):
+            yield
+        if happening := self.after.get(number):
+            happening()
+
+
+def killed() -> None:
+    raise Killed
+
+
+def refused(code: int) -> Happening:
+    """The server answers with this error: before the call it did nothing, after it the call was done and its answer lost."""
+
+    def raises() -> None:
+        raise OSError(code, os.strerror(code))
+
+    return raises
+
+
+#: What may be said to any call, besides that there is nothing.
+ERRORS = (errno.EIO, errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
