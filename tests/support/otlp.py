@@ -47,7 +47,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """As it was received last."""
+    """As one export has it."""
 
     name: str
     unit: str
@@ -78,10 +78,26 @@ class LogRecord:
 @dataclass(slots=True)
 class Received:
     spans: list[Span] = field(default_factory=list)
-    metrics: dict[str, Metric] = field(default_factory=dict)
     logs: list[LogRecord] = field(default_factory=list)
-    #: Resources that metrics came from: one process exports, so there is one.
+    #: The metrics of each export, by name.
+    exports: list[dict[str, Metric]] = field(default_factory=list)
+    #: Of each export.
     metric_resources: list[Attributes] = field(default_factory=list)
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """As they were received last."""
+        return self.exports[-1] if self.exports else {}
+
+    def trace(self, root: str, **attributes: Any) -> list[Span] | None:
+        """The spans of the trace whose root has this name and these attributes (dots as underscores); None: it is not there yet."""
+        spans = list(self.spans)
+        for span in spans:
+            told = {key.replace(".", "_"): value for key, value in span.attributes.items()}
+            if span.name == root and not span.parent and attributes.items() <= told.items():
+                trace = [other for other in spans if other.trace_id == span.trace_id]
+                return sorted(trace, key=lambda other: (other.start, other.parent))
+        return None
 
     def take(self, path: str, body: bytes) -> None:
         match path:
@@ -115,6 +131,7 @@ class Received:
                     )
 
     def _take_metrics(self, request: ExportMetricsServiceRequest) -> None:
+        export: dict[str, Metric] = {}
         for resource in request.resource_metrics:
             self.metric_resources.append(_plain(resource.resource.attributes))
             for scope in resource.scope_metrics:
@@ -126,7 +143,7 @@ class Received:
                     values = [
                         point.count if histogram else getattr(point, point.WhichOneof("value") or "as_int") for point in data.data_points
                     ]
-                    self.metrics[metric.name] = Metric(
+                    export[metric.name] = Metric(
                         metric.name,
                         metric.unit,
                         kind,
@@ -135,6 +152,7 @@ class Received:
                         dict(zip(keys, values, strict=True)),
                         dict(zip(keys, [point.sum for point in data.data_points], strict=True)) if histogram else {},
                     )
+        self.exports.append(export)
 
     def _take_logs(self, request: ExportLogsServiceRequest) -> None:
         for resource in request.resource_logs:
@@ -155,7 +173,7 @@ class Received:
 
 
 class Collector:
-    """`received` grows while requests come in. `answering` says with what they are answered."""
+    """`received` grows while requests come in. `status`: with what they are answered; what is not answered with 200 is not taken."""
 
     def __init__(self, port: int) -> None:
         self.endpoint = f"http://127.0.0.1:{port}"
