@@ -39,11 +39,17 @@ class ActorRef:
     hung_in: str = ""
     #: Whether it hangs without any call: its process does not run.
     silent: bool = False
+    #: Set when this life has been killed for a hang: it may be one that neither ends nor leaves its channel.
+    condemned: asyncio.Event = field(default_factory=asyncio.Event)
     #: Lives that did not end on SIGKILL.
     lost: list[Child] = field(default_factory=list)
     idle: asyncio.Event = field(default_factory=asyncio.Event)  # set while the child can take one more job
-    #: Checks in a row that saw it make its calls again.
+    #: Checks since it was last seen hanging that saw its calls come back, or that it has nothing to do.
     well_checks: int = 0
+    #: Calls of this life that had come back at the latest check.
+    calls_back: int = 0
+    #: Whether this life has said that it takes messages.
+    started: bool = False
     _numbers: int = 0
     _past_calls: Tallies = field(default_factory=dict)
 

@@ -30,8 +30,6 @@ MOST_LOST = 3
 MOST_DELIVERIES = 3
 #: Longest time between two looks at the boards, in seconds.
 _WATCH_S = 1.0
-#: A call that is younger than this, in seconds, is no sign that a hang goes on.
-_BRISK_S = 1.0
 
 _JOBS = (Take, PutBack, Upload, Complete, Unstage, Hold, Drain, Release)
 
@@ -113,8 +111,11 @@ class Supervisor:
         if ref.hung_since is None:
             ref.state = ActorState.STARTING
         log.info("started %s, pid %d", ref.name, child.pid, extra={"action": "start"})
+        ref.condemned.clear()
+        ref.calls_back, ref.started = 0, False
         death = asyncio.create_task(child.gone(), name=f"death watch {ref.name}")
         duties = [
+            asyncio.create_task(ref.condemned.wait(), name=f"doom {ref.name}"),
             asyncio.create_task(self._feed(ref, child), name=f"feed {ref.name}"),
             asyncio.create_task(self._relay(ref, child), name=f"relay {ref.name}"),
         ]
@@ -180,6 +181,7 @@ class Supervisor:
                 match envelope.message:
                     case Started():
                         log.debug("%s takes messages", ref.name)
+                        ref.started = True
                         if ref.hung_since is None:
                             ref.state = ActorState.RUNNING
                     case Done(number):
@@ -225,15 +227,23 @@ class Supervisor:
             ref.silent = True
             self._hang(ref, child, "silence: its process does not run", now - silent, kill=True)
         elif ref.hung_since is not None:
-            brisk = (call is None or call.seconds < _BRISK_S) and silent < self._hang_timeout_s
-            ref.well_checks = ref.well_checks + 1 if brisk and (child.board.finished() or not ref.in_hand or ref.silent) else 0
-            if ref.well_checks >= 2:
-                log.warning("%s goes on after %.0f s", ref.name, now - ref.hung_since, extra={"action": "recover"})
-                ref.hung_since = None
-                ref.state = ActorState.RUNNING
+            self._convalesce(ref, child, now, idle=call is None)
+
+    def _convalesce(self, ref: ActorRef, child: Child, now: float, *, idle: bool) -> None:
+        """The hang is over once two checks saw calls come back, however slowly, or none left: one may be the cache's answer."""
+        assert ref.hung_since is not None
+        back = child.board.finished()
+        idle = idle and (ref.silent or (ref.started and (back > 0 or not ref.in_hand)))
+        if back > ref.calls_back or idle:
+            ref.well_checks += 1
+        ref.calls_back = back
+        if ref.well_checks >= 2:
+            log.warning("%s goes on after %.0f s", ref.name, now - ref.hung_since, extra={"action": "recover"})
+            ref.hung_since = None
+            ref.state = ActorState.RUNNING if ref.started else ActorState.STARTING
 
     def _hang(self, ref: ActorRef, child: Child, what: str, since: float, *, kill: bool) -> None:
-        ref.well_checks = 0
+        ref.well_checks, ref.calls_back = 0, child.board.finished()
         ref.hung_in = what
         ref.state = ActorState.HUNG
         if ref.hung_since is None:
@@ -241,6 +251,7 @@ class Supervisor:
             log.error("%s, pid %d, hangs in %s", ref.name, child.pid, what, extra={"action": "hang"})
         if kill:
             child.kill()
+            ref.condemned.set()
 
     def _escalate(self, reason: str) -> None:
         if self._sick is None:

@@ -1,0 +1,168 @@
+"""A child in memory, played by the test: to the supervisor it is what a process is.
+
+What is said to it and by it is pickled as on a channel, so nothing passes that a process could not be told. It has a real
+board, on which it beats by itself for as long as it is not silenced. Needs the loop of `faketime`.
+"""
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Sequence
+from itertools import count
+
+from nfsw.actors.board import Board
+from nfsw.actors.channel import pack, unpack
+from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.host import BEAT_S
+from nfsw.actors.messages import Done, Started
+
+#: Packets that wait on the way to a child before the sender has to wait. A socket has a bound in bytes.
+_ON_THE_WAY = 4
+SLOTS = 6
+
+_pids = count(1000)
+
+
+class MemoryChild:
+    """`beats`: its loop turns. One that never does has not come so far yet."""
+
+    def __init__(self, *, beats: bool = True) -> None:
+        self.pid = next(_pids)
+        self.started = time.monotonic()
+        fd = Board.create(SLOTS)
+        self.board = Board(fd, SLOTS)  # as the supervisor maps it
+        self._own_board = Board(fd, SLOTS)
+        os.close(fd)
+        #: Packets, in order.
+        self._inbox: deque[bytes] = deque()
+        self._outbox: deque[bytes] = deque()
+        self._numbers: dict[Message, int] = {}
+        self._changed = asyncio.Event()
+        self._code: int | None = None
+        self._beating: asyncio.TimerHandle | None = None
+        #: SIGKILL does not end it: one of its calls hangs in the kernel.
+        self.unkillable = False
+        self.kills: list[float] = []  # when it was sent SIGKILL
+        self.closed = False
+        #: Nobody reads what it is sent.
+        self.deaf = False
+        if beats:
+            self._beat()
+
+    # The supervisor's side.
+
+    async def send(self, envelopes: Sequence[Envelope]) -> None:
+        while len(self._inbox) >= _ON_THE_WAY and self.deaf and self._code is None:
+            await self._changed.wait()
+        if self._code is not None:
+            raise BrokenPipeError
+        self._inbox.append(pack(envelopes))
+
+    async def receive(self) -> tuple[Envelope, ...] | None:
+        while not self._outbox:
+            if self._code is not None:
+                return None
+            await self._changed.wait()
+        return unpack(self._outbox.popleft())
+
+    def kill(self) -> None:
+        if self._code is None:
+            self.kills.append(time.monotonic())
+            if not self.unkillable:
+                asyncio.get_running_loop().call_soon(self.exits, -9)
+
+    async def gone(self) -> int:
+        while self._code is None:
+            await self._changed.wait()
+        return self._code
+
+    def close(self) -> None:
+        assert not self.closed, "closed twice"
+        assert self._code is not None, "closed while it lives"
+        self.closed = True
+        self.board.close()
+        self._own_board.close()
+
+    # The child's side: what the test makes it do.
+
+    @property
+    def alive(self) -> bool:
+        return self._code is None
+
+    def reads(self) -> list[Envelope]:
+        """All that it was sent since it last read."""
+        envelopes = [envelope for packet in self._inbox for envelope in unpack(packet)]
+        self._inbox.clear()
+        self._numbers.update({envelope.message: envelope.number for envelope in envelopes if envelope.number is not None})
+        self._wake()
+        return envelopes
+
+    def hears(self) -> list[Message]:
+        """The same, without what goes with the messages."""
+        return [envelope.message for envelope in self.reads()]
+
+    def says(self, *messages: Message) -> None:
+        """In one packet. The channel takes it, whether or not the supervisor reads."""
+        assert self.alive, "the dead say nothing"
+        self._outbox.append(pack([Envelope(message, told_at=time.monotonic()) for message in messages]))
+        self._wake()
+
+    def starts(self) -> None:
+        self.says(Started())
+
+    def is_done_with(self, *messages: Message) -> None:
+        """With jobs that it has read."""
+        self.says(*(Done(self._numbers.pop(message)) for message in messages))
+
+    @property
+    def unread(self) -> int:
+        """Packets of its own that the supervisor has not taken yet."""
+        return len(self._outbox)
+
+    def exits(self, code: int) -> None:
+        if self._code is None:
+            self._code = code
+            self.goes_silent()
+            self._wake()
+
+    def enters(self, call: str, slot: int = 0) -> None:
+        """It makes an NFS call, which lasts until it leaves it."""
+        self._own_board.enter(slot, call)
+
+    def leaves(self, slot: int = 0) -> None:
+        self._own_board.leave(slot, "other")
+
+    def goes_silent(self) -> None:
+        """Its loop does not turn any more, as after SIGSTOP."""
+        if self._beating:
+            self._beating.cancel()
+        self._beating = None
+
+    def _beat(self) -> None:
+        self._own_board.beat()
+        self._beating = asyncio.get_running_loop().call_later(BEAT_S, self._beat)
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class Lives:
+    """All lives of one actor, in order. `start` is what a `ChildSpec` wants."""
+
+    def __init__(self, *, beats: bool = True) -> None:
+        self.all: list[MemoryChild] = []
+        self.beats = beats
+
+    def start(self) -> MemoryChild:
+        child = MemoryChild(beats=self.beats)
+        self.all.append(child)
+        return child
+
+    @property
+    def now(self) -> MemoryChild:
+        return self.all[-1]
+
+    def __len__(self) -> int:
+        return len(self.all)

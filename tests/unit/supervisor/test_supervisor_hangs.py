@@ -1,0 +1,350 @@
+"""Hangs: read off the board, treated with the smaller remedy first, and in the end a matter for the kubelet."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from nfsw.actors.messages import Complete, FileRef, Fingerprint
+from nfsw.supervisor.status import ActorState
+from nfsw.supervisor.supervisor import MOST_LOST, REAP_S
+from tests.support.faketime import clock, settled
+from tests.support.memory_child import Lives
+from tests.unit.supervisor.company import ESCALATE_S, HANG_S, Company, Play, ref
+
+#: Between two looks at the boards, and a little.
+GLANCE_S = 1.1
+CALL = "scandir incoming/s"
+JOB = Complete(FileRef("20260131", "s", "a"), Fingerprint(1, 0, 0))
+
+
+@asynccontextmanager
+async def actor(*, expendable: Callable[[], bool] = lambda: True) -> AsyncIterator[Company]:
+    """A company of one, called "a", that takes messages."""
+    lives = Lives()
+    async with Company(ref("a", lives, 1, expendable=expendable), plot=Play(), lives={"a": lives}) as company:
+        company["a"].starts()
+        await settled()
+        yield company
+
+
+async def hangs(company: Company, seconds: float = HANG_S + GLANCE_S) -> None:
+    company["a"].enters(CALL)
+    await asyncio.sleep(seconds)
+
+
+async def comes_back(company: Company) -> None:
+    """NFS answers the life that there is now."""
+    company["a"].leaves()
+    for _ in range(3):
+        company["a"].enters(CALL)
+        await asyncio.sleep(0.01)
+        company["a"].leaves()
+        await asyncio.sleep(GLANCE_S)
+
+
+# --- One that can be killed ---
+
+
+async def test_a_call_that_is_younger_than_the_timeout_is_no_hang() -> None:
+    async with actor() as company:
+        await hangs(company, HANG_S - GLANCE_S)
+        assert company.refs["a"].status().state is ActorState.RUNNING
+        assert company["a"].kills == []
+
+
+async def test_a_life_that_hangs_in_a_call_is_killed_and_replaced_and_its_job_delivered_again() -> None:
+    async with actor() as company:
+        company.post("a", JOB)
+        await settled()
+        first = company["a"]
+        await hangs(company)
+        assert clock().now() - first.kills[0] < 2 * GLANCE_S
+        assert len(company.lives("a")) == 2
+        assert first.closed
+        [again] = company["a"].reads()
+        assert (again.message, again.attempt) == (JOB, 2)
+
+
+async def test_one_thread_that_hangs_is_enough_though_the_others_work() -> None:
+    async with actor() as company:
+        company["a"].enters("read a.bin", slot=1)
+        for _ in range(40):
+            company["a"].enters(CALL)
+            await asyncio.sleep(1)
+            company["a"].leaves()
+            if len(company.lives("a")) > 1:
+                break
+        assert len(company.lives("a")) == 2
+
+
+async def test_while_it_hangs_the_service_is_unready_and_says_who_waits_in_which_call_for_how_long() -> None:
+    async with actor() as company:
+        await hangs(company)
+        await hangs(company, 10)
+        assert company.refs["a"].status().state is ActorState.HUNG
+        unready = company.supervisor.unready()
+        assert unready is not None
+        assert unready.startswith("a has waited 41")
+        assert unready.endswith(f" s in {CALL}")
+        assert company.supervisor.sick() is None
+
+
+async def test_a_replacement_that_says_it_runs_is_not_believed_before_it_has_made_its_calls() -> None:
+    async with actor() as company:
+        company.post("a", JOB)
+        await hangs(company)
+        company["a"].starts()
+        company["a"].enters(CALL)
+        await asyncio.sleep(GLANCE_S)
+        assert company.refs["a"].status().state is ActorState.HUNG
+
+
+async def test_once_nfs_answers_the_hang_is_over_within_three_seconds() -> None:
+    async with actor() as company:
+        company.post("a", JOB)
+        await hangs(company, HANG_S + 15)
+        company["a"].starts()
+        company["a"].enters(CALL)
+        company["a"].leaves()
+        await asyncio.sleep(3)
+        assert company.supervisor.unready() is None
+
+
+async def test_calls_that_the_cache_answers_do_not_end_a_hang() -> None:
+    """A new life may make some, and then hang like the one before it."""
+    async with actor() as company:
+        company.post("a", JOB)
+        await hangs(company)
+        company["a"].enters("statx a")
+        company["a"].leaves()
+        company["a"].enters(CALL)
+        for _ in range(25):
+            await asyncio.sleep(1)
+            assert company.refs["a"].status().state is ActorState.HUNG
+
+
+async def test_a_server_that_is_slow_but_answers_is_no_hang_for_ever() -> None:
+    """Five seconds a call are much, and no reason to restart the pod."""
+    async with actor() as company:
+        company.post("a", JOB)
+        await hangs(company)
+        company["a"].starts()
+        for _ in range(30):
+            company["a"].enters(CALL)
+            await asyncio.sleep(5)
+            company["a"].leaves()
+        assert company.supervisor.sick() is None
+        assert company.refs["a"].status().state is ActorState.RUNNING
+
+
+@pytest.mark.parametrize("boot_s", [0.1, 0.5, 0.9, 1.3, 2.5, 5.0])
+async def test_a_replacement_that_takes_its_time_to_start_and_then_hangs_does_not_end_the_hang(boot_s: float) -> None:
+    """It has nothing in hand and makes no call meanwhile, which is no sign of life of NFS."""
+    async with actor() as company:
+        begun = clock().now()
+        await hangs(company)
+        for _ in range(3):
+            await asyncio.sleep(boot_s)
+            company["a"].starts()
+            await hangs(company)
+        assert company.supervisor.sick() is not None
+        assert clock().now() - begun < ESCALATE_S + HANG_S
+
+
+async def test_a_second_hang_counts_from_its_own_beginning() -> None:
+    async with actor() as company:
+        await hangs(company, 100)
+        await comes_back(company)
+        company["a"].starts()
+        await asyncio.sleep(GLANCE_S)
+        assert company.refs["a"].status().state is ActorState.RUNNING
+        await hangs(company, 100)
+        assert company.supervisor.sick() is None
+
+
+async def test_deaths_by_hanging_are_no_crashes() -> None:
+    """The remedy for a server that is away is to wait for it; the limit is the hang's own."""
+    async with actor() as company:
+        for _ in range(10):
+            await hangs(company)
+            await comes_back(company)
+        assert company.supervisor.sick() is None
+        assert company.refs["a"].restarts == 10
+
+
+# --- Silence ---
+
+
+async def test_a_process_that_does_not_run_is_killed_and_replaced() -> None:
+    async with actor() as company:
+        first = company["a"]
+        first.goes_silent()
+        await asyncio.sleep(HANG_S + GLANCE_S)
+        assert len(first.kills) >= 1
+        assert len(company.lives("a")) == 2
+
+
+async def test_a_process_that_never_came_to_run_is_killed_and_replaced() -> None:
+    lives = Lives(beats=False)
+    async with Company(ref("a", lives), plot=Play(), lives={"a": lives}) as company:
+        await asyncio.sleep(HANG_S + GLANCE_S)
+        assert len(company.lives("a")) == 2
+
+
+async def test_after_a_silence_an_actor_with_a_job_that_makes_no_call_is_well_again() -> None:
+    async with actor() as company:
+        company.post("a", JOB)
+        await settled()
+        company["a"].goes_silent()
+        await asyncio.sleep(HANG_S + GLANCE_S)
+        company["a"].starts()
+        await asyncio.sleep(3 * GLANCE_S)
+        assert company.refs["a"].status().state is ActorState.RUNNING
+
+
+# --- One that cannot be killed ---
+
+
+async def test_a_life_that_does_not_end_on_sigkill_is_lost_and_replaced() -> None:
+    async with actor() as company:
+        company.post("a", JOB)
+        await settled()
+        first = company["a"]
+        first.unkillable = True
+        await hangs(company)
+        assert len(company.lives("a")) == 1, "it may still be dying"
+        await asyncio.sleep(REAP_S)
+        assert len(company.lives("a")) == 2
+        assert company.refs["a"].lost == [first]
+        assert company["a"].hears() == [JOB]
+        assert not first.closed
+
+
+async def test_what_a_lost_life_says_later_is_not_heard() -> None:
+    lives = Lives()
+    play = Play()
+    async with Company(ref("a", lives), plot=play, lives={"a": lives}) as company:
+        first = company["a"]
+        first.unkillable = True
+        await hangs(company, HANG_S + REAP_S + GLANCE_S)
+        assert len(company.lives("a")) == 2
+        first.says(JOB)
+        await settled()
+        assert play.heard == []
+
+
+async def test_a_lost_life_that_ends_after_all_is_reaped() -> None:
+    async with actor() as company:
+        first = company["a"]
+        first.unkillable = True
+        await hangs(company, HANG_S + REAP_S + GLANCE_S)
+        first.exits(-9)
+        await settled()
+        assert company.refs["a"].lost == []
+        assert first.closed
+
+
+async def loses_all(company: Company) -> None:
+    for _ in range(MOST_LOST):
+        company["a"].unkillable = True
+        await hangs(company, HANG_S + REAP_S + 2 * GLANCE_S)
+
+
+async def test_no_more_than_three_lives_are_lost_at_a_time() -> None:
+    async with actor() as company:
+        await loses_all(company)
+        assert len(company.lives("a")) == MOST_LOST
+        await asyncio.sleep(3600)
+        assert len(company.lives("a")) == MOST_LOST
+        assert company.refs["a"].status().pid is None
+
+
+async def test_as_soon_as_one_of_three_lost_lives_returns_there_is_another_one() -> None:
+    async with actor() as company:
+        company.post("a", JOB)
+        await loses_all(company)
+        company.lives("a").all[1].exits(-9)
+        await settled()
+        assert len(company.lives("a")) == MOST_LOST + 1
+        assert len(company.refs["a"].lost) == MOST_LOST - 1
+
+
+async def test_at_the_end_lost_lives_are_killed_too() -> None:
+    async with actor() as company:
+        first = company["a"]
+        first.unkillable = True
+        await hangs(company, HANG_S + REAP_S + GLANCE_S)
+        before = len(first.kills)
+        company.supervisor.kill_all()
+        assert len(first.kills) == before + 1
+
+
+# --- One that must not be killed ---
+
+
+async def test_an_actor_that_holds_locks_is_not_killed_for_a_hang() -> None:
+    async with actor(expendable=lambda: False) as company:
+        await hangs(company, HANG_S + 60)
+        assert company["a"].kills == []
+        assert company.refs["a"].status().state is ActorState.HUNG
+        await comes_back(company)
+        assert company.refs["a"].status().state is ActorState.RUNNING
+        assert len(company.lives("a")) == 1
+
+
+async def test_it_is_killed_once_it_holds_none() -> None:
+    holds = True
+    async with actor(expendable=lambda: not holds) as company:
+        await hangs(company, HANG_S + 10)
+        assert len(company.lives("a")) == 1
+        holds = False
+        await asyncio.sleep(GLANCE_S)
+        assert len(company.lives("a")) == 2
+
+
+async def test_its_process_is_killed_if_it_does_not_run_at_all() -> None:
+    """It holds the locks, and can do nothing with them."""
+    async with actor(expendable=lambda: False) as company:
+        company["a"].goes_silent()
+        await asyncio.sleep(HANG_S + GLANCE_S)
+        assert len(company.lives("a")) == 2
+
+
+# --- The limit ---
+
+
+@pytest.mark.parametrize("killable", ["killable", "unkillable", "not to be killed"])
+async def test_a_hang_that_lasts_in_spite_of_everything_makes_the_pod_sick_for_good(killable: str) -> None:
+    async with actor(expendable=lambda: killable != "not to be killed") as company:
+        begun = clock().now()
+        while company.supervisor.sick() is None:
+            company["a"].unkillable = killable == "unkillable"
+            if company["a"].alive and company["a"].board.oldest() is None:
+                company["a"].enters(CALL)
+            await asyncio.sleep(0.5)
+        assert clock().now() - begun == pytest.approx(ESCALATE_S, abs=2)
+        reason = company.supervisor.sick()
+        assert reason is not None
+        assert CALL in reason
+
+        for child in company.lives("a").all:
+            child.exits(-9)
+        await asyncio.sleep(1)
+        await comes_back(company)
+        await asyncio.sleep(60)
+        assert company.supervisor.sick() == reason
+
+
+async def test_a_hang_of_one_actor_leaves_the_others_alone() -> None:
+    lives = {"a": Lives(), "b": Lives()}
+    async with Company(ref("a", lives["a"]), ref("b", lives["b"]), plot=Play(), lives=lives) as company:
+        company["b"].starts()
+        for _ in range(5):
+            await hangs(company)
+        assert company.supervisor.sick() is not None
+        assert len(company.lives("b")) == 1
+        company.post("b", JOB)
+        await settled()
+        assert company["b"].hears() == [JOB]
