@@ -41,7 +41,7 @@ def test_a_mark_that_was_left_is_swept_and_not_sent(site: Site) -> None:
 
 def test_empty_folders_go_but_the_record_of_the_session_stays(site: Site) -> None:
     site.serve().start_session("s")
-    lay_down(site, "20250102", "other", "a.bin", b"a")
+    lay_down(site, "20250102", "s", "a.bin", b"a")
     site.write("s", "b.bin", b"b")
     site.all_arrived()
     old = site.nfs / ".processing/20250102"
