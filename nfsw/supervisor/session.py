@@ -8,6 +8,7 @@ leaves to a pod that is free. The Scanner's looks drive all of this, so whatever
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,8 +34,6 @@ log = logging.getLogger("nfsw.session")
 #: How long a session must have been nobody's before a pod that has one of its own looks after its files, in seconds. A pod
 #: that only restarts has its session back by then.
 ADOPT_AFTER_S = 10.0
-#: How often `start` tries a lock that another pod may be about to let go, in seconds.
-_TRY_AGAIN_S = 2.0
 
 
 @dataclass(slots=True)
@@ -62,14 +61,15 @@ class Desk:
     _asked: set[str] = field(default_factory=set)  # with the Keeper
     _unwanted: set[str] = field(default_factory=set)  # whose start was given up: what comes before their release is of no use
     _lapsed: set[str] = field(default_factory=set)  # held by us, but NFS would not give a new Keeper the lock
-    _denied: dict[str, float] = field(default_factory=dict)  # when another pod was found to hold it (monotonic)
     _free_since: dict[str, float] = field(default_factory=dict)  # since when nobody seems to hold it (monotonic)
+    _to_try: deque[str] = field(default_factory=deque)  # which one a free pod may resume, as of the last look
 
     async def start(self, name: str, timeout_s: float) -> None:
         """Makes the session active. Raises SessionConflict, NfsSilent."""
         if self.active and (self.active.held or not self.active.resumed):
             state = "still draining" if self.active.draining else "active"
             raise SessionConflict(f"session {self.active.name} is {state} in this pod")
+        self._to_try.clear()
         self.active = Active(name, time.time(), resumed=False)
         answer = self._answers[name] = asyncio.get_running_loop().create_future()
         self._asked.add(name)
@@ -137,7 +137,6 @@ class Desk:
         if name in self._unwanted:
             return
         self._asked.discard(name)
-        self._denied.pop(name, None)
         if self.active and self.active.name == name:
             if self.active.held:
                 return  # a new Keeper has taken it again
@@ -161,12 +160,12 @@ class Desk:
     def on_denied(self, denied: SessionDenied) -> None:
         name = denied.session
         self._asked.discard(name)
-        self._denied[name] = time.monotonic()
         self._free_since.pop(name, None)
         if self.holds(name):
             self.lost(f"session {name} is held by {denied.holder or 'another pod'} now")
         if self.active and self.active.name == name:
             self._refuse(name, SessionConflict(f"session {name} is held by pod {denied.holder or '(it has not noted its name yet)'}"))
+            self._resume_next()
 
     def on_hold_failed(self, failed: HoldFailed) -> None:
         name = failed.session
@@ -176,6 +175,7 @@ class Desk:
             self._lapsed.add(name)
         if self.active and self.active.name == name and not self.active.held:
             self._refuse(name, NfsSilent(f"NFS would not let us hold session {name}: {failed.error}"))
+            self._resume_next()
 
     def on_released(self, released: SessionReleased) -> None:
         name = released.session
@@ -184,6 +184,7 @@ class Desk:
         self._free_since.pop(name, None)
         if self.active and self.active.name == name and self.active.resumed and not self.active.held:
             self.active = None  # it had ended when we asked for it
+            self._resume_next()
 
     # What the Scanner sees.
 
@@ -195,18 +196,25 @@ class Desk:
         now = time.monotonic()
         for name in [name for name in self._free_since if name not in found]:
             del self._free_since[name]
-        for session in looked.sessions:
-            name = session.name
-            if self.holds(name) or name in self._asked or now - self._denied.get(name, -_TRY_AGAIN_S) < _TRY_AGAIN_S:
-                continue
-            free_since = self._free_since.setdefault(name, now)
-            if self.active is None:
-                self.active = Active(name, time.time(), resumed=True)
-                self._asked.add(name)
-                self.ask(Hold(name, record=True))
-            elif session.files and now - free_since >= ADOPT_AFTER_S:
-                self._asked.add(name)
-                self.ask(Hold(name, record=False))
+        nobodys = [session for session in looked.sessions if not self.holds(session.name) and session.name not in self._asked]
+        for session in nobodys:
+            self._free_since.setdefault(session.name, now)
+        if self.active is None:
+            self._to_try = deque(session.name for session in nobodys)
+            self._resume_next()
+        elif self.active.held:
+            for session in nobodys:
+                if session.files and now - self._free_since[session.name] >= ADOPT_AFTER_S:
+                    self._asked.add(session.name)
+                    self.ask(Hold(session.name, record=False))
+
+    def _resume_next(self) -> None:
+        """One after the other until one is ours: a free pod learns at every look which sessions are held by others."""
+        if self.active is None and self._to_try:
+            name = self._to_try.popleft()
+            self.active = Active(name, time.time(), resumed=True)
+            self._asked.add(name)
+            self.ask(Hold(name, record=True))
 
     def _let_go_what_is_sent(self, found: dict[str, SessionFound]) -> None:
         def is_sent(name: str) -> bool:

@@ -237,25 +237,50 @@ async def test_a_drained_session_of_before_the_restart_ends_like_any_other() -> 
     assert pod.desk.status() is None
 
 
-async def test_a_session_that_another_pod_holds_is_left_to_it_and_the_next_one_is_tried(pod: Pod) -> None:
-    pod.looks(seen("theirs"), seen("free"))
-    assert pod.next_asked() == Hold("theirs", record=True)
-    pod.says(SessionDenied("theirs", "pod-b"))
-    pod.looks(seen("theirs"), seen("free"))
+async def test_a_session_that_another_pod_holds_is_left_to_it_and_the_next_one_is_tried_at_once(pod: Pod) -> None:
+    pod.looks(seen("theirs"), seen("theirs as well"), seen("free"))
+    for name in ("theirs", "theirs as well"):
+        assert pod.next_asked() == Hold(name, record=True)
+        pod.says(SessionDenied(name, "pod-b"))
     assert list(pod.asked) == [Hold("free", record=True)]
     assert not pod.lost
 
 
-async def test_a_session_that_was_denied_is_tried_again_after_two_seconds(pod: Pod) -> None:
-    pod.looks(seen("s"))
+async def test_sessions_of_others_do_not_keep_a_free_pod_from_the_one_that_is_free_however_rarely_it_looks(pod: Pod) -> None:
+    for _ in range(3):
+        pod.looks(seen("theirs"), seen("free", files=True))
+        assert pod.next_asked() == Hold("theirs", record=True)
+        pod.says(SessionDenied("theirs", "pod-b"))
+        assert pod.next_asked() == Hold("free", record=True)
+        pod.says(HoldFailed("free", "EIO"))
+        clock().advance(60.0)
+
+
+async def test_a_session_that_was_denied_is_tried_again_at_the_next_look(pod: Pod) -> None:
+    """So that a free pod takes over within two poll intervals, however long these are."""
+    for _ in range(3):
+        pod.looks(seen("s"))
+        assert pod.next_asked() == Hold("s", record=True)
+        pod.says(SessionDenied("s", "pod-b"))
+        assert not pod.asked
+        clock().advance(0.1)
+
+
+async def test_a_start_that_is_refused_is_no_reason_to_resume_what_was_seen_before_it(pod: Pod) -> None:
+    pod.looks(seen("theirs"), seen("free"))
+    starting = await begin(pod, "new")
     pod.asked.clear()
-    pod.says(SessionDenied("s", "pod-b"))
-    clock().advance(1.9)
-    pod.looks(seen("s"))
-    assert not pod.asked
-    clock().advance(0.2)
-    pod.looks(seen("s"))
-    assert list(pod.asked) == [Hold("s", record=True)]
+    pod.says(SessionDenied("theirs", "pod-b"), SessionDenied("new", "pod-b"))
+    with pytest.raises(SessionConflict, match="pod-b"):
+        await starting
+    assert not pod.asked, "the next look decides"
+
+
+async def test_a_session_that_nfs_would_not_let_us_hold_does_not_keep_a_free_pod_from_another(pod: Pod) -> None:
+    pod.looks(seen("broken"), seen("free"))
+    assert pod.next_asked() == Hold("broken", record=True)
+    pod.says(HoldFailed("broken", "EACCES"))
+    assert list(pod.asked) == [Hold("free", record=True)]
 
 
 async def test_a_resume_that_nfs_refuses_is_tried_again_at_the_next_look(pod: Pod) -> None:
