@@ -1,0 +1,143 @@
+"""Log lines as a collector receives them: those of stdout, from every process, each in the trace of its file."""
+
+import json
+import select
+import signal
+import socket
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nfsw.actors.logs import LONGEST
+from tests.support.content import MIB, some_bytes
+from tests.support.logs import LogLine, read_log
+from tests.support.otlp import Collector, LogRecord
+from tests.support.service import Service
+from tests.support.site import Site
+from tests.support.waiting import until
+
+NO_TRACE = "0" * 32
+SEVERITIES = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
+
+
+def moved(site: Site, collector: Collector, **settings: str) -> Service:
+    """A service that has moved one file, and whose lines about it have been received."""
+    service = site.serve(**collector.settings, **settings)
+    service.start_session("s")
+    site.write("s", "a.bin", some_bytes(1, MIB))
+    site.all_arrived()
+    until(
+        lambda: any(record.body.startswith("uploaded") for record in list(collector.received.logs)),
+        within=20,
+        what=lambda: f"the upload's line is received\n{service.report()}",
+    )
+    return service
+
+
+def as_line(record: LogRecord) -> LogLine:
+    """The line of stdout that it was."""
+    attributes: dict[str, Any] = dict(record.attributes)
+    return {
+        "level": record.severity,
+        "logger": record.logger,
+        "message": record.body,
+        "trace_id": record.trace_id or NO_TRACE,
+        "span_id": record.span_id or NO_TRACE[:16],
+        **attributes,
+    }
+
+
+def key(line: LogLine) -> str:
+    return json.dumps({name: value for name, value in line.items() if name not in {"timestamp", "trace_flags"}}, sort_keys=True)
+
+
+def test_every_line_of_every_process_is_received_as_it_is_on_stdout(site: Site, collector: Collector) -> None:
+    service = moved(site, collector, APP_LOG_LEVEL="DEBUG")
+    written = {key(line) for line in service.log()}
+
+    until(
+        lambda: written <= {key(as_line(record)) for record in list(collector.received.logs)},
+        within=20,
+        what=lambda: f"what was written is received: {written - {key(as_line(record)) for record in collector.received.logs}}",
+    )
+    records = list(collector.received.logs)
+    assert {record.attributes.get("actor") for record in records} == {None, "keeper", "scanner", "claimer", "uploader", "collector"}
+    assert {record.severity for record in records} <= SEVERITIES
+
+
+def test_lines_about_a_file_are_in_the_trace_of_the_file(site: Site, collector: Collector) -> None:
+    moved(site, collector)
+    trace = until(lambda: collector.received.trace("file", file_name="a.bin"), within=20, what="the file's trace is received")
+
+    about = [record for record in collector.received.logs if record.attributes.get("file_name") == "a.bin"]
+    assert {record.attributes["actor"] for record in about} >= {"claimer", "uploader"}
+    assert {record.trace_id for record in about} == {trace[0].trace_id}
+    assert {record.span_id for record in about} == {trace[0].span_id}
+
+
+def test_what_is_logged_for_a_request_is_in_the_trace_of_the_request(site: Site, collector: Collector) -> None:
+    moved(site, collector)
+    trace = until(lambda: collector.received.trace("POST /v1/watch/start"), within=20, what="the request's trace is received")
+
+    (held,) = [record for record in collector.received.logs if record.body == "session held"]
+    assert held.attributes["actor"] == "keeper"
+    assert held.trace_id == trace[0].trace_id
+
+
+def test_a_record_has_the_time_of_its_line(site: Site, collector: Collector) -> None:
+    service = moved(site, collector)
+
+    (line,) = [line for line in service.log() if line["message"] == "claimed"]
+    (record,) = [record for record in collector.received.logs if record.body == "claimed"]
+    assert abs(record.time / 1e9 - datetime.fromisoformat(line["timestamp"]).timestamp()) < 0.001
+
+
+def test_stdout_has_the_lines_though_the_main_process_is_stuck(site: Site, collector: Collector) -> None:
+    service = moved(site, collector)
+    service.send(signal.SIGSTOP)
+    (site.incoming("s") / "a.completed").write_bytes(b"no name for a file")
+
+    until(
+        lambda: any(line["message"].startswith("refused") for line in service.log()),
+        within=20,
+        what=lambda: f"the scanner says that it refuses the file\n{service.report()}",
+    )
+    service.send(signal.SIGCONT)
+    until(
+        lambda: any(record.body.startswith("refused") for record in list(collector.received.logs)),
+        within=20,
+        what="what waited meanwhile is received",
+    )
+
+
+def test_an_exporter_that_does_not_read_holds_nobody_up(tmp_path: Path) -> None:
+    """Far more lines than the socket holds: they are all on stdout, and those that did not fit are dropped."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, (tmp_path / "stdout").open("wb") as stdout:
+        command = [sys.executable, "-c", TALKER, str(theirs.fileno()), str(LINES)]
+        subprocess.run(command, stdout=stdout, pass_fds=[theirs.fileno()], check=True, timeout=60)
+        received = drained(ours)
+
+    assert [line["message"] for line in read_log(tmp_path / "stdout")] == [f"line {number}" for number in range(LINES)]
+    assert 0 < received < LINES
+
+
+def drained(sock: socket.socket) -> int:
+    """How many packets were in it."""
+    count = 0
+    while select.select([sock], [], [], 0)[0]:
+        sock.recv(LONGEST)
+        count += 1
+    return count
+
+
+LINES = 3000
+TALKER = """
+import logging, sys
+from nfsw.actors import logs
+logs.configure("INFO", "talker", int(sys.argv[1]))
+for number in range(int(sys.argv[2])):
+    logging.getLogger("talker").info("line %d", number)
+"""
