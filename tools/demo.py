@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import TextIOWrapper
 from types import FrameType
@@ -15,9 +14,9 @@ from urllib.parse import quote
 
 from tests.support.azurite import ACCOUNT, CHECKOUT, Endpoint, NoNode, azurite
 from tests.support.blobs import Container
-from tests.support.content import MIB, Content, pieces
+from tests.support.content import MIB, write
 from tests.support.service import Service
-from tests.support.site import Site, site_in
+from tests.support.site import site_in
 
 FOLDER = CHECKOUT / ".demo"
 SESSION = "demo"
@@ -77,7 +76,7 @@ def _show(endpoint: Endpoint, clock: Clock) -> list[str]:
         clock.say(f"nfsw runs with {len(service.processes())} processes at {service.url}; it watches {site.incoming(SESSION)}")
         service.start_session(SESSION)
         for seed, (name, size) in enumerate(SAMPLES):
-            _write(site, name, seed, size)
+            site.expect(SESSION, name, write(site.incoming(SESSION) / name, seed, size))
             clock.say(f"written: {name} ({_mib(size)})")
         _follow(service, clock)
         clock.say("the service says that all are in Azure; now every blob is read back and compared with what was written")
@@ -90,16 +89,6 @@ def _show(endpoint: Endpoint, clock: Clock) -> list[str]:
         container.publish()
     container.close()
     return blobs
-
-
-def _write(site: Site, name: str, seed: int, size: int) -> None:
-    def written(file: Callable[[bytes], int]) -> Iterator[bytes]:
-        for piece in pieces(seed, size):
-            file(piece)
-            yield piece
-
-    with (site.incoming(SESSION) / name).open("wb") as file:
-        site.expect(SESSION, name, Content.of(written(file.write)))
 
 
 def _follow(service: Service, clock: Clock) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.support.azurite import Endpoint, azurite
 from tests.support.blobs import Container
-from tests.support.content import MIB, of_file, pieces
+from tests.support.content import MIB, write
 from tests.support.processes import cpu_seconds, pss_bytes
 from tests.support.service import Service
 from tests.support.site import Site, site_in
@@ -87,10 +87,7 @@ def _loaded(service: Service, files: int) -> None:
 def _write(site: Site, name: str, seed: int, size: int) -> Path:
     """Under a hidden name at first, so that writing is no part of the figures."""
     path = site.incoming("s") / f".{name}"
-    with path.open("wb") as file:
-        for piece in pieces(seed, size):
-            file.write(piece)
-    site.expect("s", name, of_file(path))
+    site.expect("s", name, write(path, seed, size))
     return path
 
 

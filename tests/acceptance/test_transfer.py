@@ -7,7 +7,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.support.content import GIB, KIB, MIB, Content, pieces
+from tests.support.content import GIB, KIB, MIB, write
 from tests.support.site import Site
 from tests.support.waiting import until
 
@@ -59,16 +59,11 @@ def test_thirty_files_of_all_sizes_and_names_arrive_byte_for_byte(site: Site) ->
     service = site.serve(APP_AZURE_MAX_BLOCK_SIZE=str(BLOCK), APP_AZURE_MAX_SINGLE_PUT_SIZE=str(SINGLE_PUT))
     service.start_session("main.job-1")
 
-    def write(name: str, seed: int, size: int) -> None:
-        written = []
-        with (site.incoming("main.job-1") / name).open("wb") as file:
-            for piece in pieces(seed, size):
-                file.write(piece)
-                written.append(piece)
-        site.expect("main.job-1", name, Content.of(written))
+    def write_one(name: str, seed: int, size: int) -> None:
+        site.expect("main.job-1", name, write(site.incoming("main.job-1") / name, seed, size))
 
     with ThreadPoolExecutor(2) as pool:
-        done = pool.map(write, names(), range(len(SIZES)), SIZES)
+        done = pool.map(write_one, names(), range(len(SIZES)), SIZES)
         slowest = 0.0
         begin = time.monotonic()
 

@@ -41,6 +41,13 @@ def some_bytes(seed: int, size: int) -> bytes:
     return b"".join(pieces(seed, size))
 
 
-def of_file(path: Path) -> Content:
-    with path.open("rb") as file:
-        return Content.of(iter(lambda: file.read(PIECE), b""))
+def write(path: Path, seed: int, size: int) -> Content:
+    """A plain writer: from the first byte to the last without a pause."""
+
+    def written() -> Iterator[bytes]:
+        with path.open("wb") as file:
+            for piece in pieces(seed, size):
+                file.write(piece)
+                yield piece
+
+    return Content.of(written())
