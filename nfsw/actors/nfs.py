@@ -73,8 +73,8 @@ class Nfs:
     def folders(self, folder: str) -> list[str]:
         return [entry.name for entry in self.listing(folder) if entry.is_dir(follow_symlinks=False)]
 
-    def stats(self, folder: str, entries: "list[os.DirEntry[str]]") -> Iterator[Fingerprint | None]:
-        """What each of the entries is, as the attribute cache may have it; None: gone."""
+    def stats(self, folder: str, entries: "list[os.DirEntry[str]]") -> Iterator[Fingerprint | OSError | None]:
+        """What each of the entries is, as the attribute cache may have it; None: gone. One that cannot be looked at ends nothing."""
         for start in range(0, len(entries), _STATS_A_CALL):
             with self.call("stat", folder):
                 found = [_fingerprint(entry) for entry in entries[start : start + _STATS_A_CALL]]
@@ -153,11 +153,9 @@ def _unless_gone[T](look: Callable[[], T]) -> T | None:
     return None
 
 
-def _fingerprint(entry: "os.DirEntry[str]") -> Fingerprint | None:
+def _fingerprint(entry: "os.DirEntry[str]") -> Fingerprint | OSError | None:
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError as error:
-        if is_gone(error):
-            return None
-        raise
+        return None if is_gone(error) else error
     return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino)

@@ -41,6 +41,8 @@ log = logging.getLogger("nfsw.scanner")
 
 #: Files that one scan observes afresh on first sight, each a round trip on NFS. The others of a flood get theirs in a later scan.
 FRESH_SIGHTS = 10_000
+#: Sessions that one look tells of. A packet of the channel holds more than twice as many of the longest names.
+MOST_SESSIONS = 400
 
 
 _NOT_REFUSED = Fingerprint(-1, -1, -1)
@@ -65,9 +67,11 @@ class Scanner(Actor):
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
         self._watch = Watch(None, frozenset(), frozenset())
         self._folders: dict[str, Folder] = {}
+        self._aside: set[tuple[str, str]] = set()  # session and name
         self._longest = 255
         self._fresh_left = 0
-        self._trouble: str | None = None
+        self._error: OSError | None = None  # the first one of this look
+        self._trouble: str | None = None  # of the look before, in words
 
     def on_message(self, message: Message, tell: Tell) -> None:
         match message:
@@ -84,52 +88,83 @@ class Scanner(Actor):
 
     def on_tick(self, tell: Tell) -> None:
         self._fresh_left = FRESH_SIGHTS
+        self._error = None
         try:
             self._longest = self._name_limit()
-            sessions = self._look_at_processing(tell)
+            found = self._look_at_processing(tell)
             if self._watch.active:
-                self._scan(self._nfs.tree.incoming(self._watch.active), self._watch.active, None, tell)
+                self._look_at(self._nfs.tree.incoming(self._watch.active), self._watch.active, None, tell)
+            if found is not None:
+                tell(Looked(self._news(found)))
         except OSError as error:
-            self._say_trouble(error, tell)
-        else:
-            if self._trouble:
-                log.info("NFS answers again")
-            self._trouble = None
-            tell(Looked(tuple(sessions)))
+            self._note(error)
+        self._say_trouble(tell)
 
-    def _look_at_processing(self, tell: Tell) -> list[SessionFound]:
-        """Reports what was claimed and is in nobody's hands; returns the sessions there are, newest first."""
+    def _look_at_processing(self, tell: Tell) -> list[SessionFound] | None:
+        """Reports what was claimed and is in nobody's hands; returns the sessions there are, None when not all can be known."""
         tree = self._nfs.tree
         found: dict[str, SessionFound] = {}
         watched: set[str] = set()
+        complete = True
+        asides = self._look_at_asides(tell)
         for date in sorted(filter(is_date, self._nfs.folders(tree.processing)), reverse=True):
-            for session in self._nfs.folders(tree.day(date)):
+            try:
+                sessions = self._nfs.folders(tree.day(date))
+            except OSError as error:
+                self._note(error)
+                complete = False
+                continue
+            for session in sessions:
                 if session.startswith("."):
                     continue
                 folder = tree.claimed(date, session)
                 if session in self._watch.held:
                     watched.add(folder)
-                    files = self._scan(folder, session, date, tell)
-                else:
-                    files = any(entry.is_file(follow_symlinks=False) for entry in self._nfs.listing(folder))
+                files = self._look_at(folder, session, date, tell) or session in asides
                 newest = found.get(session)
                 if newest is None:
-                    about_folder = self._nfs.observe(folder)
-                    mtime_ns = about_folder.fingerprint.mtime_ns if about_folder else 0
-                    found[session] = SessionFound(session, date, mtime_ns, files)
+                    found[session] = SessionFound(session, date, self._mtime_ns(folder), files)
                 elif files and not newest.files:
                     found[session] = SessionFound(session, newest.date, newest.mtime_ns, files=True)
-        self._look_at_asides(tell)
+        if not complete:
+            return None
         for path in [path for path in self._folders if path.startswith(tree.processing) and path not in watched]:
             self._forget(path, tell)
-        return sorted(found.values(), key=lambda s: (s.date, s.mtime_ns, s.name), reverse=True)
+        return list(found.values())
 
-    def _look_at_asides(self, tell: Tell) -> None:
+    def _news(self, found: list[SessionFound]) -> tuple[SessionFound, ...]:
+        """Newest first. No more than fit a packet of the channel; ours come before others, and those with files before those without."""
+        found.sort(key=lambda s: (s.name in self._watch.held, s.files, s.date, s.mtime_ns, s.name), reverse=True)
+        return tuple(sorted(found[:MOST_SESSIONS], key=lambda s: (s.date, s.mtime_ns, s.name), reverse=True))
+
+    def _look_at_asides(self, tell: Tell) -> set[str]:
+        """Returns the sessions with a name aside. A newer file of such a name has to wait in `incoming`."""
         tree = self._nfs.tree
+        self._aside.clear()
         for session in sorted(self._watch.held):
             for incarnation in self._nfs.folders(tree.asides(session)):
                 for entry in self._nfs.listing(tree.aside(session, incarnation)):
                     tell(NameAside(session, entry.name, incarnation))
+                    self._aside.add((session, entry.name))
+        return {session for session, _ in self._aside}
+
+    def _look_at(self, path: str, session: str, date: str | None, tell: Tell) -> bool:
+        """Whether there is any file in the folder, as far as can be known. One that NFS does not let us look at holds no other up."""
+        try:
+            if date is None or session in self._watch.held:
+                return self._scan(path, session, date, tell)
+            return any(entry.is_file(follow_symlinks=False) for entry in self._nfs.listing(path))
+        except OSError as error:
+            self._note(error)
+            return True
+
+    def _mtime_ns(self, folder: str) -> int:
+        try:
+            seen = self._nfs.observe(folder)
+        except OSError as error:
+            self._note(error)
+            return 0
+        return seen.fingerprint.mtime_ns if seen else 0
 
     def _scan(self, path: str, session: str, date: str | None, tell: Tell) -> bool:
         """Looks at one folder; `date`: None for `incoming`. Returns whether it holds any file, `.completed` ones included."""
@@ -138,10 +173,15 @@ class Scanner(Actor):
         listing = self._nfs.listing(path)
         regular = [entry for entry in listing if entry.is_file(follow_symlinks=False)]
         wanted = [entry for entry in regular if is_wanted(entry.name, extensions) and not (date and entry.name.endswith(COMPLETED))]
+        if date is None and self._aside:
+            wanted = [entry for entry in wanted if (session, entry.name) not in self._aside]
         now = time.monotonic()
         pending = [e for e in wanted if e.name not in folder.reported and folder.refused.get(e.name, _NOT_REFUSED) is not None]
         for entry, fingerprint in zip(pending, self._nfs.stats(path, pending), strict=True):
             quiet = folder.quiet.get(entry.name)
+            if isinstance(fingerprint, OSError):
+                self._note(fingerprint)
+                continue
             if fingerprint is None:
                 folder.quiet.pop(entry.name, None)
                 continue
@@ -174,12 +214,16 @@ class Scanner(Actor):
         verdict = quiet.verdict(now, self._age)
         if (quiet.fresh and verdict is Verdict.WAIT) or not (quiet.fresh or self._spend()):
             return False
-        now = time.monotonic()
-        seen = self._nfs.observe(path)
+        begun = time.monotonic()
+        try:
+            seen = self._nfs.observe(path)
+        except OSError as error:
+            self._note(error)
+            return False
         if seen is None or not seen.regular:
             return False  # the next scan knows more
-        quiet.see_fresh(seen.fingerprint, now)
-        return quiet.verdict(now, self._age, looked=True) is Verdict.STABLE
+        quiet.see_fresh(seen.fingerprint, time.monotonic())
+        return quiet.verdict(begun, self._age, looked=True) is Verdict.STABLE
 
     def _spend(self) -> bool:
         self._fresh_left -= 1
@@ -223,12 +267,19 @@ class Scanner(Actor):
         with self._nfs.call("statvfs", self._nfs.tree.root):
             return os.statvfs(self._nfs.tree.root).f_namemax
 
-    def _say_trouble(self, error: OSError, tell: Tell) -> None:
-        """Once, until it changes: a folder that cannot be read is looked at again every few seconds."""
-        trouble = f"{said(error)} at {self._nfs.tree.shown(os.fsdecode(error.filename or ''))}"
-        if trouble != self._trouble:
-            log.error("cannot look at NFS, will go on trying: %s", trouble, extra={"action": "scan"})
+    def _note(self, error: OSError) -> None:
+        self._error = self._error or error
+
+    def _say_trouble(self, tell: Tell) -> None:
+        """Logged once, until it changes: a folder that cannot be read is looked at again every few seconds."""
+        trouble = None
+        if error := self._error:
+            trouble = f"{said(error)} at {self._nfs.tree.shown(os.fsdecode(error.filename or ''))}"
             tell(LookFailed(trouble))
+            if trouble != self._trouble:
+                log.error("cannot look at NFS, will go on trying: %s", trouble, extra={"action": "scan"})
+        elif self._trouble:
+            log.info("NFS answers again")
         self._trouble = trouble
 
 

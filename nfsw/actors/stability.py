@@ -24,7 +24,7 @@ class Quiet:
     """How long a file has looked the same."""
 
     fingerprint: Fingerprint
-    since: float  # seconds, CLOCK_MONOTONIC: before the first fresh observation; before the first one at all until there is a fresh one
+    since: float  # seconds, CLOCK_MONOTONIC: after the first fresh observation; before the first one at all until there is a fresh one
     scans: int = 1  # that saw it so
     fresh: bool = False  # whether a fresh observation is among them
     seen_at: float = field(init=False, compare=False)  # when a scan first saw the file, whatever it looked like then
@@ -40,7 +40,7 @@ class Quiet:
             self.fingerprint, self.since, self.scans, self.fresh = fingerprint, now, 1, False
 
     def see_fresh(self, fingerprint: Fingerprint, now: float) -> None:
-        """The same scan has looked past the cache."""
+        """The same scan has looked past the cache. `now`: from after it looked, since a look may hang for a minute."""
         if fingerprint != self.fingerprint:
             self.fingerprint, self.since, self.scans = fingerprint, now, 1
         elif not self.fresh:
@@ -48,7 +48,7 @@ class Quiet:
         self.fresh = True
 
     def verdict(self, now: float, age: float, *, looked: bool = False) -> Verdict:
-        """`age`: seconds of quiet that are asked for. `looked`: the latest observation was a fresh one."""
+        """`now`: from before the latest observation. `age`: seconds of quiet that are asked for. `looked`: it was a fresh one."""
         if self.scans < 2 or (self.fresh and now - self.since < age):
             return Verdict.WAIT
         return Verdict.STABLE if self.fresh and looked else Verdict.LOOK

@@ -17,19 +17,25 @@ class Killed(BaseException):
 
 
 class EventfulNfs(Nfs):
-    """Before its n-th call `before[n]` happens, after it `after[n]`, counted from 0. Both may raise."""
+    """Before its n-th call `before[n]` happens, after it `after[n]`, counted from 0. All may raise.
+
+    `at[kind, path]` happens before the next call of that kind for that path below the root, once.
+    """
 
     def __init__(self, tree: NfsTree, board: Board) -> None:
         super().__init__(tree, board)
         self.calls: list[str] = []
         self.before: dict[int, Happening] = {}
         self.after: dict[int, Happening] = {}
+        self.at: dict[tuple[str, str], Happening] = {}
 
     @contextmanager
     def call(self, what: str, path: str) -> Iterator[None]:
         number = len(self.calls)
         self.calls.append(what)
         if happening := self.before.get(number):
+            happening()
+        if happening := self.at.pop((what, self.tree.shown(path)), None):
             happening()
         with super().call(what, path):
             yield

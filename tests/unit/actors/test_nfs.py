@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -81,6 +82,21 @@ def test_stats_are_those_of_lstat_and_none_for_what_has_gone(nfs: Nfs, share: Sh
     share.incoming("599").unlink()
     found = list(nfs.stats(str(folder), entries))
     assert found == [fingerprint(folder / entry.name) for entry in entries[:-1]] + [None]
+
+
+class Broken:
+    """An entry whose inode the server cannot read."""
+
+    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+        raise OSError(errno.EUCLEAN, "Structure needs cleaning")
+
+
+def test_a_file_that_cannot_be_looked_at_ends_nothing(nfs: Nfs, share: Share) -> None:
+    share.written(share.incoming("a"))
+    (entry,) = nfs.listing(str(share.incoming("")))
+    broken, whole = nfs.stats(str(share.incoming("")), [cast("os.DirEntry[str]", Broken()), entry])
+    assert isinstance(broken, OSError)
+    assert whole == fingerprint(share.incoming("a"))
 
 
 def test_folders_are_made_with_those_above_them_and_may_be_there(nfs: Nfs, share: Share) -> None:

@@ -1,0 +1,52 @@
+"""A Scanner whose ticks are called by hand, on a clock that stands still in between."""
+
+from nfsw.actors.board import Board
+from nfsw.actors.config import ScannerConfig
+from nfsw.actors.envelope import Message
+from nfsw.actors.messages import FileStable, Looked, SessionFound, Watch
+from nfsw.actors.scanner import Scanner
+from tests.support.faketime import FakeClock
+from tests.support.told import Told
+
+POLL_S = 2.0
+AGE_S = 5.0
+LARGEST = 1000
+
+
+class Watching:
+    """The Scanner of a pod that holds session `s`, with what it told."""
+
+    def __init__(self, root: str, board: Board, clock: FakeClock, *extensions: str) -> None:
+        self.clock = clock
+        self.told = Told()
+        self.scanner = Scanner(ScannerConfig(root, POLL_S, AGE_S, extensions, LARGEST), board)
+        self.watch("s")
+
+    def watch(self, active: str | None, *others: str) -> None:
+        held = frozenset(name for name in (active, *others) if name)
+        self.hear(Watch(active, held, held))
+
+    def hear(self, message: Message) -> None:
+        self.scanner.on_message(message, self.told)
+
+    def tick(self) -> list[Message]:
+        """The next look; what was told since the one before, but for `Looked`."""
+        self.clock.advance(POLL_S)
+        self.scanner.on_tick(self.told)
+        return [message for message in self.told.taken() if not isinstance(message, Looked)]
+
+    def ticks(self, seconds: float) -> list[Message]:
+        """All looks of that time."""
+        return [message for _ in range(round(seconds / POLL_S)) for message in self.tick()]
+
+    def stable(self, seconds: float) -> list[str]:
+        """Names of the files that were reported in that time."""
+        return [message.file.name for message in self.ticks(seconds) if isinstance(message, FileStable)]
+
+    def looked(self) -> tuple[SessionFound, ...]:
+        """What one more look finds."""
+        self.clock.advance(POLL_S)
+        self.told.clear()
+        self.scanner.on_tick(self.told)
+        (looked,) = self.told.of(Looked)
+        return looked.sessions
