@@ -71,14 +71,19 @@ class Keeper(Actor):
         lock = self._locks.pop(session, None)
         if lock is None:
             return
+        extra = {"session_name": session, "action": "release"}
         try:
             if forget:
                 self._remove_folders(session)
+        except OSError as error:
+            log.error("cannot remove the session's folders: %s", said(error), extra=extra)
+            forget = False  # they are found again, and the note says that the session is over
+        try:
             lock.release(forget=forget)
         except OSError as error:
-            log.error("cannot release the session: %s", said(error), extra={"session_name": session, "action": "release"})
+            log.error("cannot release the session: %s", said(error), extra=extra)
         else:
-            log.info("session released", extra={"session_name": session, "action": "release"})
+            log.info("session released", extra=extra)
 
     def _is_there(self, session: str) -> bool:
         """Whether any folder under `.processing` records the session."""

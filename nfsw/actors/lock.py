@@ -16,6 +16,8 @@ from nfsw.actors.nfs import Nfs
 
 #: What flock says when another process has the lock. NFS has both.
 _TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
+#: No session started after that, in seconds since the epoch: the year 5138.
+_LATEST = 1e11
 
 
 class LockTaken(Exception):
@@ -29,12 +31,32 @@ class LockTaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the lock file says. A crash while it is written leaves nothing readable: then it is as if nothing were noted."""
+    """What the lock file says, in its first line. What is not readable there is as if it were not noted."""
 
     holder: str | None = None
     started_at: float | None = None  # seconds since the epoch
     active: bool = False  # a call made the session active
     draining: bool = False  # and another one stopped it
+
+    def text(self) -> bytes:
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def parse(cls, text: bytes) -> "Note":
+        """Of whatever is there: people may edit the file, and a crash may leave the rest of a longer note behind the first line."""
+        try:
+            fields = json.loads(text.partition(b"\n")[0])
+        except (ValueError, RecursionError):
+            return cls()
+        if not isinstance(fields, dict):
+            return cls()
+        holder, started_at = fields.get("holder"), fields.get("started_at")
+        return cls(
+            holder if isinstance(holder, str) and holder.isprintable() else None,
+            started_at if isinstance(started_at, (int, float)) and 0 < started_at < _LATEST else None,
+            fields.get("active") is True,
+            fields.get("draining") is True,
+        )
 
 
 class SessionLock:
@@ -44,7 +66,7 @@ class SessionLock:
         self._nfs = nfs
         self._path = nfs.tree.lock(session)
         self._fd = fd
-        self.note = _parse(self._read())
+        self.note = Note.parse(self._read())
 
     @classmethod
     def take(cls, nfs: Nfs, session: str) -> "SessionLock":
@@ -64,7 +86,7 @@ class SessionLock:
 
     def write(self, note: Note) -> None:
         """fsync before it returns: a process that has to die must have nothing left to write to NFS."""
-        text = json.dumps(asdict(note)).encode() + b"\n"
+        text = note.text()
         with self._nfs.call("write", self._path):
             os.pwrite(self._fd, text, 0)
             os.ftruncate(self._fd, len(text))
@@ -72,11 +94,13 @@ class SessionLock:
         self.note = note
 
     def release(self, *, forget: bool) -> None:
-        """`forget`: remove the file too, while it is ours."""
-        if forget:
-            self._nfs.unlink(self._path)
-        with self._nfs.call("close", self._path):
-            os.close(self._fd)
+        """`forget`: remove the file too, while it is ours. Raises OSError; the lock is given up whatever happens."""
+        try:
+            if forget:
+                self._nfs.unlink(self._path)
+        finally:
+            with self._nfs.call("close", self._path):
+                os.close(self._fd)
 
     def _read(self) -> bytes:
         with self._nfs.call("read", self._path):
@@ -90,19 +114,11 @@ def _lock(nfs: Nfs, path: str, fd: int) -> bool:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in _TAKEN:
-                raise LockTaken(_parse(os.pread(fd, 4096, 0)).holder) from error
+                raise LockTaken(Note.parse(os.pread(fd, 4096, 0)).holder) from error
             raise
         ours = os.fstat(fd).st_ino
     seen = nfs.observe(path)
     return seen is not None and seen.fingerprint.inode == ours
-
-
-def _parse(text: bytes) -> Note:
-    try:
-        fields = json.loads(text)
-        return Note(**fields)
-    except (ValueError, TypeError):
-        return Note()
 
 
 def begun(note: Note, holder: str, started_at: float | None) -> Note:

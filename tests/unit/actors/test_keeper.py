@@ -1,0 +1,224 @@
+"""The Keeper: two of them on one share stand for two pods."""
+
+import errno
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from nfsw.actors.board import Board
+from nfsw.actors.config import KeeperConfig
+from nfsw.actors.envelope import Message
+from nfsw.actors.keeper import Keeper
+from nfsw.actors.messages import Drain, Hold, HoldFailed, Release, SessionDenied, SessionHeld, SessionReleased
+from nfsw.actors.tree import NfsTree
+from tests.support.mortal_nfs import ERRORS, EventfulNfs, refused
+from tests.support.share import DATE, Share
+from tests.support.told import Told
+
+
+class Pod:
+    """A Keeper's life. `end` is its process's: the kernel closes what it had open."""
+
+    def __init__(self, tree: NfsTree, board: Board, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.nfs = EventfulNfs(tree, board)
+        with monkeypatch.context() as patched:
+            patched.setattr("nfsw.actors.keeper.Nfs", lambda *_: self.nfs)
+            self._keeper = Keeper(KeeperConfig(tree.root, name), board)
+
+    def ask(self, message: Message) -> Message | None:
+        told = Told()
+        self._keeper.on_message(message, told)
+        assert len(told) <= 1
+        return told[0] if told else None
+
+    def end(self) -> None:
+        for fd in os.listdir("/proc/self/fd"):
+            if self._is_lock(fd):
+                os.close(int(fd))
+
+    def _is_lock(self, fd: str) -> bool:
+        try:
+            return os.readlink(f"/proc/self/fd/{fd}").startswith(self.nfs.tree.sessions)
+        except FileNotFoundError:
+            return False
+
+
+type Pods = Callable[[str], Pod]
+
+
+@pytest.fixture
+def pods(tree: NfsTree, board: Board, monkeypatch: pytest.MonkeyPatch) -> Pods:
+    return lambda name: Pod(tree, board, name, monkeypatch)
+
+
+@pytest.fixture
+def pod(pods: Pods) -> Pod:
+    return pods("pod-1")
+
+
+@pytest.fixture
+def other(pods: Pods) -> Pod:
+    return pods("pod-2")
+
+
+START = Hold("s", record=True, started_at=1000.0)
+RESUME = Hold("s", record=True)
+ADOPT = Hold("s", record=False)
+
+
+def test_a_session_that_is_started_has_its_folders(pod: Pod, share: Share) -> None:
+    assert pod.ask(START) == SessionHeld("s", 1000.0, draining=False, recorded=False)
+    assert share.folders() >= {"incoming/s", f".processing/{datetime.now(UTC):%Y%m%d}/s"}
+
+
+def test_the_other_pod_is_denied_and_told_who_holds_it(pod: Pod, other: Pod) -> None:
+    pod.ask(START)
+    assert other.ask(START) == SessionDenied("s", "pod-1")
+    assert other.ask(ADOPT) == SessionDenied("s", "pod-1")
+    assert isinstance(other.ask(Hold("t", record=True, started_at=1.0)), SessionHeld)
+    assert pod.ask(Hold("t", record=False)) == SessionDenied("t", "pod-2")
+
+
+def test_to_adopt_a_session_makes_no_folders(pod: Pod, share: Share) -> None:
+    assert pod.ask(ADOPT) == SessionHeld("s", 0.0, draining=False, recorded=False)
+    assert share.folders() == {".nfsw", ".nfsw/sessions"}
+
+
+def test_a_released_session_is_free_and_its_record_stays(pod: Pod, other: Pod, share: Share) -> None:
+    pod.ask(START)
+    folders = share.folders()
+    assert pod.ask(Release("s", forget=False)) == SessionReleased("s")
+    assert share.folders() == folders
+    assert other.ask(RESUME) == SessionHeld("s", 1000.0, draining=False, recorded=True)
+
+
+def test_a_session_that_is_over_leaves_nothing_but_its_incoming_folder(pod: Pod, other: Pod, share: Share) -> None:
+    pod.ask(START)
+    (share.root / ".nfsw/aside/s/1").mkdir(parents=True)
+    share.claimed("", date="20260101").mkdir(parents=True)
+    assert pod.ask(Release("s", forget=True)) == SessionReleased("s")
+    assert share.folders() == {"incoming", "incoming/s", ".processing", ".nfsw", ".nfsw/sessions", ".nfsw/aside"}
+    assert os.listdir(share.root / ".nfsw/sessions") == []
+    assert other.ask(START) == SessionHeld("s", 1000.0, draining=False, recorded=False)
+
+
+def test_what_still_holds_something_is_not_removed(pod: Pod, share: Share) -> None:
+    pod.ask(START)
+    files = [share.claimed("a"), share.root / ".nfsw/aside/s/1/b"]
+    for file in files:
+        share.written(file)
+    pod.ask(Release("s", forget=True))
+    assert all(file.exists() for file in files)
+
+
+def test_other_sessions_of_a_day_keep_their_folders(pod: Pod, share: Share) -> None:
+    pod.ask(START)
+    share.claimed("", "other").mkdir(parents=True)
+    pod.ask(Release("s", forget=True))
+    assert f".processing/{DATE}/other" in share.folders()
+
+
+def test_a_session_that_was_stopped_is_still_stopped_for_the_next_holder(pod: Pod, other: Pod) -> None:
+    pod.ask(START)
+    assert pod.ask(Drain("s")) is None
+    pod.end()
+    assert other.ask(RESUME) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+
+
+def test_a_session_that_is_started_anew_is_not_stopped_any_more(pod: Pod) -> None:
+    pod.ask(START)
+    pod.ask(Drain("s"))
+    pod.ask(Release("s", forget=False))
+    assert pod.ask(Hold("s", record=True, started_at=2000.0)) == SessionHeld("s", 2000.0, draining=False, recorded=True)
+
+
+def test_to_adopt_a_stopped_or_a_running_session_keeps_what_is_noted_of_it(pod: Pod, other: Pod, pods: Pods) -> None:
+    pod.ask(START)
+    pod.ask(Drain("s"))
+    pod.end()
+    assert other.ask(ADOPT) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+    third = pods("pod-3")
+    assert third.ask(RESUME) == SessionDenied("s", "pod-2")
+    other.ask(Release("s", forget=False))
+    assert third.ask(RESUME) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+
+
+def test_a_pod_that_dies_gives_its_sessions_up(pod: Pod, other: Pod) -> None:
+    pod.ask(START)
+    pod.end()
+    assert other.ask(RESUME) == SessionHeld("s", 1000.0, draining=False, recorded=True)
+
+
+def test_a_new_keeper_of_the_same_pod_holds_again(pod: Pod, pods: Pods, other: Pod) -> None:
+    pod.ask(START)
+    pod.end()
+    again = pods("pod-1")
+    assert again.ask(Hold("s", record=True, started_at=1000.0)) == SessionHeld("s", 1000.0, draining=False, recorded=True)
+    assert other.ask(RESUME) == SessionDenied("s", "pod-1")
+
+
+def test_to_hold_what_is_held_already_changes_nothing(pod: Pod) -> None:
+    pod.ask(START)
+    assert pod.ask(ADOPT) == SessionHeld("s", 1000.0, draining=False, recorded=True)
+    assert pod.ask(RESUME) == SessionHeld("s", 1000.0, draining=False, recorded=True)
+
+
+def test_to_resume_a_session_that_has_ended_meanwhile_leaves_nothing(pod: Pod, other: Pod, share: Share) -> None:
+    pod.ask(START)
+    pod.ask(Release("s", forget=True))
+    assert other.ask(RESUME) == SessionReleased("s")
+    assert os.listdir(share.root / ".nfsw/sessions") == []
+
+
+def test_to_release_or_to_stop_what_is_not_held_is_nothing_to_do(pod: Pod) -> None:
+    assert pod.ask(Release("s", forget=True)) == SessionReleased("s")
+    assert pod.ask(Drain("s")) is None
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_an_error_at_any_call_of_a_start_is_told_and_leaves_the_session_free(pods: Pods, share: Share, code: int) -> None:
+    failed = 0
+    for number in range(16):
+        pod = pods("unlucky")
+        pod.nfs.before[number] = refused(code)
+        answer = pod.ask(START)
+        if isinstance(answer, HoldFailed):
+            failed += 1
+            assert errno.errorcode[code] in answer.error
+        else:
+            assert answer == SessionHeld("s", 1000.0, draining=False, recorded=False)
+            pod.nfs.before.clear()
+            pod.ask(Release("s", forget=False))
+        other = pods("lucky")
+        assert isinstance(other.ask(START), SessionHeld), "nothing is left locked"
+        other.ask(Release("s", forget=True))
+    assert failed >= 5
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_an_error_at_any_call_of_a_release_does_not_keep_the_lock(pods: Pods, code: int) -> None:
+    for number in range(12):
+        pod, other = pods("pod-1"), pods("pod-2")
+        pod.ask(START)
+        pod.nfs.before[len(pod.nfs.calls) + number] = refused(code)
+        assert pod.ask(Release("s", forget=True)) == SessionReleased("s")
+        assert isinstance(other.ask(START), SessionHeld), f"{pod.nfs.calls[-1]} of {pod.nfs.calls}"
+        other.ask(Release("s", forget=True))
+
+
+def test_a_session_whose_folders_could_not_be_removed_is_still_stopped(pod: Pod, other: Pod) -> None:
+    """Its record is found again. With its note it ends again; without one it would come to life."""
+    pod.ask(START)
+    pod.ask(Drain("s"))
+    pod.nfs.at["rmdir", f".processing/{datetime.now(UTC):%Y%m%d}/s"] = refused(errno.EIO)
+    pod.ask(Release("s", forget=True))
+    assert other.ask(RESUME) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+
+
+def test_a_stop_that_cannot_be_noted_is_logged(pod: Pod, caplog: pytest.LogCaptureFixture) -> None:
+    pod.ask(START)
+    pod.nfs.at["write", ".nfsw/sessions/s"] = refused(errno.EROFS)
+    pod.ask(Drain("s"))
+    assert "EROFS" in caplog.text
