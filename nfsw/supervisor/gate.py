@@ -6,9 +6,10 @@ It is the only place that decides that. Behind it every mailbox takes what comes
 from collections.abc import Callable
 
 from nfsw.actors.envelope import Message
-from nfsw.actors.messages import FileRef, Take
+from nfsw.actors.messages import File, FileRef, Take
 from nfsw.actors.proof import proof_bytes
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
+from nfsw.supervisor.mailbox import Mailbox
 
 #: What has lain in staging for this long while its file waits may be given up for others, in seconds.
 _GIVE_UP_STAGED_S = 30.0
@@ -18,31 +19,44 @@ _UNDER_WAY = 3
 
 class Gate:
     def __init__(
-        self, ledger: Ledger, workers: int, block_size: int, *, taken: Callable[[Entry], None], give_up: Callable[[FileRef], None]
+        self,
+        queue: Mailbox,
+        ledger: Ledger,
+        workers: int,
+        block_size: int,
+        *,
+        taken: Callable[[Entry], None],
+        give_up: Callable[[FileRef], None],
     ) -> None:
         """`taken`: told of each file that goes through. `give_up`: asked to remove a staged copy that nobody uses just now."""
         #: Whether the first file in the queue waits for room in staging.
         self.short_of_room = False
+        self._queue = queue
         self._ledger = ledger
         self._most_under_way = _UNDER_WAY * workers
         self._block_size = block_size
         self._taken = taken
         self._give_up = give_up
-        self._giving_up: set[FileRef] = set()
+        self._giving_up: set[File] = set()
+        queue.gate = self.lets_through
 
     def lets_through(self, message: Message) -> bool:
         """Whether the message may go to the Claimer now. A file's room in staging is its own from then on."""
+        self.short_of_room = False
         if not isinstance(message, Take) or (entry := self._ledger.get(message.file)) is None:
             return True
-        if self._ledger.in_flight() >= self._most_under_way:
+        if entry.file in self._giving_up:
+            return False  # or what is staged now would be removed
+        if self._ledger.in_flight() - entry.under_way >= self._most_under_way:
             return False
-        need = entry.fingerprint.size + proof_bytes(entry.fingerprint.size, self._block_size)
-        self.short_of_room = not self._ledger.fits(entry.file, need)
-        if self.short_of_room:
-            self._make_room()
+        need = self._need(entry)
+        if not self._ledger.fits(entry.file, need):
+            self.short_of_room = True
+            self._queue.bring_forward(self._is_staged)
+            self._make_room(entry.file, need)
             return False
         self._ledger.reserve(entry.file, need)
-        entry.stage = Stage.STAGING
+        entry.stage, entry.retry_at = Stage.STAGING, None
         self._taken(entry)
         return True
 
@@ -50,8 +64,27 @@ class Gate:
         """Nothing of the file is left in staging."""
         self._giving_up.discard(file)
 
-    def _make_room(self) -> None:
-        for file in self._ledger.idle_staged(_GIVE_UP_STAGED_S):
-            if file not in self._giving_up:
-                self._giving_up.add(file)
-                self._give_up(file)
+    def not_given_up(self, file: FileRef) -> None:
+        """The Collector is done with it. If it was not able to remove it, it is asked again later."""
+        if file in self._giving_up:
+            self._giving_up.remove(file)
+            self._ledger.still_staged(file)
+
+    def _need(self, entry: Entry) -> int:
+        return entry.fingerprint.size + proof_bytes(entry.fingerprint.size, self._block_size)
+
+    def _is_staged(self, message: Message) -> bool:
+        """Whether it is a file that has room in staging already, as after a restart. It goes before others, or they wait for each other."""
+        if not isinstance(message, Take) or (entry := self._ledger.get(message.file)) is None or entry.file in self._giving_up:
+            return False
+        return self._ledger.reserved(entry.file) > 0 and self._ledger.fits(entry.file, self._need(entry))
+
+    def _make_room(self, file: File, need: int) -> None:
+        """As much as it takes."""
+        missing = need - self._ledger.reserved(file) + self._ledger.staging_used - self._ledger.staging_limit
+        missing -= sum(map(self._ledger.reserved, self._giving_up))
+        for other in self._ledger.idle_staged(_GIVE_UP_STAGED_S):
+            if missing > 0 and other != file and other not in self._giving_up:
+                missing -= self._ledger.reserved(other)
+                self._giving_up.add(other)
+                self._give_up(other)

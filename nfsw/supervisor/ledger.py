@@ -85,6 +85,11 @@ class Entry:
                 return None
 
     @property
+    def under_way(self) -> bool:
+        """With the Claimer, the Uploader or the Collector, and not waiting for its next attempt."""
+        return self.stage not in (Stage.QUEUED, Stage.PARKED) and self.retry_at is None
+
+    @property
     def done(self) -> int:
         return self.staged if self.stage is Stage.STAGING else self.held
 
@@ -142,16 +147,16 @@ class Ledger:
         return any(entry.file.session == session for entry in self)
 
     def in_flight(self) -> int:
-        """Files with the Claimer, the Uploader or the Collector that are not waiting for their next attempt."""
-        return sum(entry.stage not in (Stage.QUEUED, Stage.PARKED) and entry.retry_at is None for entry in self)
+        """Files under way."""
+        return sum(entry.under_way for entry in self)
 
     # Staging, in bytes.
 
     def fits(self, file: File, size: int) -> bool:
-        return self.staging_used - self._reserved(file) + size <= self.staging_limit
+        return self.staging_used - self.reserved(file) + size <= self.staging_limit
 
     def reserve(self, file: File, size: int) -> None:
-        self.staging_used += size - self._reserved(file)
+        self.staging_used += size - self.reserved(file)
         self._staging[file] = size, time.monotonic()
 
     def found_staged(self, file: FileRef, size: int) -> None:
@@ -160,20 +165,31 @@ class Ledger:
             self.reserve(file, size)
 
     def release(self, file: File) -> None:
-        self.staging_used -= self._reserved(file)
+        self.staging_used -= self.reserved(file)
         self._staging.pop(file, None)
 
-    def idle_staged(self, age_s: float) -> Iterator[FileRef]:
-        """What has lain in staging for `age_s` seconds or longer, of files that nobody has in hand, or that wait for their next attempt."""
+    def idle_staged(self, age_s: float) -> list[FileRef]:
+        """What has lain in staging for `age_s` seconds or longer for nobody's use just now; what is of most use comes last."""
         now = time.monotonic()
-        for file, (_, since) in list(self._staging.items()):
-            entry = self._entries.get(file)
-            waits = entry is None or entry.stage is Stage.PARKED or (entry.stage is Stage.UPLOADING and entry.retry_at is not None)
-            if isinstance(file, FileRef) and waits and now - since >= age_s:
-                yield file
+        idle = [file for file, (_, since) in self._staging.items() if isinstance(file, FileRef) and now - since >= age_s]
+        return sorted(filter(self._is_idle, idle), key=self._is_queued)
 
-    def _reserved(self, file: File) -> int:
+    def still_staged(self, file: FileRef) -> None:
+        """What could not be removed counts as new."""
+        if file in self._staging:
+            self.reserve(file, self.reserved(file))
+
+    def reserved(self, file: File) -> int:
+        """Bytes of staging that the file holds or may grow to."""
         return self._staging.get(file, (0, 0.0))[0]
+
+    def _is_idle(self, file: FileRef) -> bool:
+        entry = self._entries.get(file)
+        return entry is None or not (entry.under_way or entry.stage in (Stage.STAGING, Stage.COMPLETING))
+
+    def _is_queued(self, file: FileRef) -> bool:
+        entry = self._entries.get(file)
+        return entry is not None and entry.stage is Stage.QUEUED
 
     def _count(self, file: File, change: int) -> None:
         if isinstance(file, FileRef):

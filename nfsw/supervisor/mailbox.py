@@ -26,9 +26,13 @@ class Mailbox:
 
     async def put(self, envelope: Envelope) -> None:
         """Waits while the mailbox is full."""
+        await self.room()
+        self.post(envelope)
+
+    async def room(self) -> None:
+        """Returns when the mailbox is not full. It stays so until the caller waits for something else."""
         while self._bound is not None and len(self._waiting) >= self._bound:
             await self._change()
-        self.post(envelope)
 
     def post(self, envelope: Envelope) -> None:
         """Whether or not there is room: for messages that something else bounds."""
@@ -48,11 +52,26 @@ class Mailbox:
 
     def get_now(self) -> Envelope | None:
         """The first message; None while there is none, or the gate keeps it."""
-        if not self._waiting or not self.gate(self._waiting[0].message):
-            return None
-        envelope = self._waiting.popleft()
-        self.wake()
-        return envelope
+        while self._waiting:
+            first = self._waiting[0]
+            if self.gate(first.message):
+                self._waiting.popleft()
+                self.wake()
+                return first
+            if self._waiting[0] is first:
+                return None  # else the gate has brought another one forward
+        return None
+
+    def has(self, wanted: Callable[[Message], bool]) -> bool:
+        return any(wanted(envelope.message) for envelope in self._waiting)
+
+    def bring_forward(self, wanted: Callable[[Message], bool]) -> None:
+        """The first message that is wanted becomes the first of all."""
+        for envelope in self._waiting:
+            if wanted(envelope.message):
+                self._waiting.remove(envelope)
+                self._waiting.appendleft(envelope)
+                return
 
     def remove(self, unwanted: Callable[[Message], bool]) -> list[Message]:
         """Takes out what is unwanted and returns it."""

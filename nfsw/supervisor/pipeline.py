@@ -7,11 +7,9 @@ parks it for a growing while; after that it is in nobody's hands, and the Scanne
 
 import asyncio
 import logging
-import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from nfsw.actors.backoff import pauses
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
@@ -32,6 +30,7 @@ from nfsw.actors.messages import (
     FileTroubled,
     FileUploaded,
     Fingerprint,
+    Hold,
     HoldFailed,
     LetGo,
     Looked,
@@ -40,6 +39,7 @@ from nfsw.actors.messages import (
     NameTaken,
     PutBack,
     RefusalLifted,
+    Release,
     SessionDenied,
     SessionHeld,
     SessionReleased,
@@ -59,15 +59,12 @@ from nfsw.actors.messages import (
 )
 from nfsw.supervisor.gate import Gate
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
+from nfsw.supervisor.parking import Parking
 from nfsw.supervisor.ref import ActorRef
 from nfsw.supervisor.session import Desk
 from nfsw.supervisor.telemetry import Telemetry
 
 log = logging.getLogger("nfsw.pipeline")
-
-#: The pauses of a file that NFS or the staging disk would not let through, in seconds.
-_FIRST_PAUSE_S = 2.0
-_LONGEST_PAUSE_S = 300.0
 
 
 class Pipeline:
@@ -84,10 +81,8 @@ class Pipeline:
         self._refs = refs
         self._desk = desk
         self._telemetry = telemetry
-        self._pauses: dict[File, Iterator[float]] = {}
-        self._chance = random.Random()  # noqa: S311 - spreads retries, hides nothing
-        self.gate = Gate(ledger, workers, block_size, taken=telemetry.taken, give_up=self._give_up_staged)
-        refs["claimer"].mailbox.gate = self.gate.lets_through
+        self._parking = Parking(ledger, busy=self._is_with_claimer, let_go=self._let_go)
+        self.gate = Gate(refs["claimer"].mailbox, ledger, workers, block_size, taken=telemetry.taken, give_up=self._give_up_staged)
 
     # --- Plot ---
 
@@ -155,8 +150,10 @@ class Pipeline:
             case FileGone(file) if actor == "scanner":
                 if file not in self.ledger:  # else it is news of an older file of that name
                     self._telemetry.gone(file, None)
+                    self._parking.forget(file)
             case FileGone(file):
                 self._withdraw(file)
+                self._parking.forget(file)
                 self._telemetry.gone(file, self.ledger.get(file))
                 self._let_go(file)
             case FileTroubled(file, error):
@@ -167,7 +164,7 @@ class Pipeline:
             case ContainerRefused(reason):
                 self._settle_container(reason)
             case UploadBegun(file, attempt):
-                if entry := self.ledger.get(file):
+                if entry := self._sending(file):
                     entry.attempts, entry.retry_at = max(entry.attempts, attempt), None
                     self._telemetry.attempt(entry, attempt, at)
             case UploadGrew(file, held) as sent:
@@ -191,29 +188,47 @@ class Pipeline:
                 raise TypeError(f"{actor} says {other!r}, which nobody understands")
 
     def on_done(self, job: Message) -> None:
-        if isinstance(job, Take) and isinstance(job.file, FileRef):
-            self._after_take(job.file)
+        match job:
+            case Take(file):
+                self._after_take(file)
+            case Unstage(file):
+                self.gate.not_given_up(file)
         self._wake()
 
     def redelivered(self, job: Message) -> Message | None:
         match job:
             case Take(file):
                 entry = self.ledger.get(file)
-                return job if entry and entry.stage is Stage.STAGING else None  # else it was staged, and only the word was lost
-            case Upload(file):
+                if isinstance(file, Arrival) and not self._desk.claims(file.session):
+                    self._let_go(file)  # what the claim had done already is found under `.processing`
+                elif entry and entry.stage is Stage.STAGING and not entry.afresh:
+                    return job
+                else:
+                    self._after_take(file)  # it was staged, or is of no use, and only the last word was lost
+                return None
+            case Upload(file, fingerprint):
+                entry = self._sending(file)
+                return job if entry and not entry.afresh and entry.fingerprint == fingerprint else None
+            case Complete(file, fingerprint):
                 entry = self.ledger.get(file)
-                return job if entry and entry.stage in (Stage.STAGING, Stage.UPLOADING) else None
+                return job if entry and entry.stage is Stage.COMPLETING and entry.fingerprint == fingerprint else None
             case _:
                 return job
 
-    def on_dead_letter(self, job: Message, reason: str) -> None:
+    def on_dead_letter(self, job: Message, reason: str, again_after_s: float) -> None:
         match job:
             case Take(file) | Upload(file) | Complete(file):
                 log.error("set aside: %s", reason, extra=about(file.session, file.name, "dead-letter"))
                 self._withdraw(file)
-                self._park(file, reason)
-            case _:
-                log.error("set aside: %s: %r", reason, job, extra={"action": "dead-letter"})
+                self._park(file, reason, again_after_s)
+                return
+            case Hold(session):
+                self._desk.on_hold_failed(HoldFailed(session, reason))
+            case Release(session):
+                self._desk.on_released(SessionReleased(session))  # the lock has gone with the Keeper
+            case Unstage(file):
+                self.gate.not_given_up(file)
+        log.error("set aside: %s: %r", reason, job, extra={"action": "dead-letter"})
 
     # --- What the service asks ---
 
@@ -229,6 +244,7 @@ class Pipeline:
 
     def unclaim(self, session: str) -> None:
         """The session was stopped: what waits to be claimed is left where it is."""
+        self.gate.short_of_room = False  # until the next in the queue turns out to be
         for job in self._refs["claimer"].mailbox.remove(
             lambda message: isinstance(message, Take) and isinstance(message.file, Arrival) and message.file.session == session
         ):
@@ -238,20 +254,32 @@ class Pipeline:
     # --- The story of a file ---
 
     async def _on_stable(self, stable: FileStable, at: float) -> None:
-        file, fingerprint = stable.file, stable.fingerprint
-        if file in self.ledger:
+        """Waits while the queue is full, and only then notes anything: a Scanner that dies at the door leaves nothing behind."""
+        file, queue = stable.file, self._refs["claimer"].mailbox
+        if not self._is_wanted(file):
             return
+        await queue.room()
+        if not self._is_wanted(file):  # any more
+            return
+        entry = self.ledger.add(Entry(file, stable.fingerprint))
+        self._telemetry.queued(entry, stable.seen_at, at)
+        self._post("claimer", Take(file, stable.fingerprint), entry)
+
+    def _is_wanted(self, file: File) -> bool:
+        """Whether a file that is stable is to be taken. If that may change, the Scanner is told to report it again."""
+        if file in self.ledger:
+            return False
         match file:
             case Arrival(session, name):
-                if not self._desk.claims(session) or self.ledger.in_process(session, name):
-                    self._post("scanner", LetGo(file))
-                    return
-            case FileRef(_, session, _):
+                if self._desk.claims(session) and not self.ledger.in_process(session, name):
+                    return True
+            case FileRef(_, session, name):
                 if not self._desk.holds(session):
-                    return
-        entry = self.ledger.add(Entry(file, fingerprint))
-        self._telemetry.queued(entry, stable.seen_at, at)
-        await self._refs["claimer"].mailbox.put(Envelope(Take(file, fingerprint), traceparent=entry.traceparent))
+                    return False
+                if Arrival(session, name) not in self.ledger:  # else this may be its claim, of which we have not been told
+                    return True
+        self._post("scanner", LetGo(file))
+        return False
 
     def _on_claimed(self, arrival: Arrival, file: FileRef, at: float) -> None:
         # The name in incoming is free again. The next file that has it may come before the Scanner looks again.
@@ -259,6 +287,7 @@ class Pipeline:
         entry = self.ledger.claimed(arrival, file)
         if entry is None:
             return
+        self._parking.forget(arrival)
         for envelope in self._refs["claimer"].jobs():
             if isinstance(envelope.message, Take) and envelope.message.file == arrival:
                 self._refs["claimer"].rephrase(envelope, Take(file, entry.fingerprint))
@@ -276,8 +305,13 @@ class Pipeline:
         entry = self.ledger.get(file)
         return entry if entry and entry.stage is Stage.STAGING and not entry.afresh else None
 
+    def _sending(self, file: FileRef) -> Entry | None:
+        """The entry of a file that the Uploader has in hand; None: it was withdrawn, and this is late news."""
+        entry = self.ledger.get(file)
+        return entry if entry and entry.stage in (Stage.STAGING, Stage.UPLOADING) else None
+
     def _on_upload_failed(self, failed: UploadFailed, at: float) -> None:
-        entry = self.ledger.get(failed.file)
+        entry = self._sending(failed.file)
         if entry is None:
             return
         if entry.error is None:
@@ -288,8 +322,8 @@ class Pipeline:
         self._wake()
 
     def _on_uploaded(self, uploaded: FileUploaded, at: float) -> None:
-        entry = self.ledger.get(uploaded.file)
-        if entry is None:
+        entry = self._sending(uploaded.file)
+        if entry is None or entry.fingerprint != uploaded.fingerprint:
             return
         entry.stage, entry.held, entry.error = Stage.COMPLETING, entry.fingerprint.size, None
         self._telemetry.uploaded(entry, uploaded, at)
@@ -298,7 +332,7 @@ class Pipeline:
     def _on_completed(self, completed: FileCompleted, at: float) -> None:
         entry = self.ledger.drop(completed.file)
         self._post("scanner", LetGo(completed.file))
-        self._pauses.pop(completed.file, None)
+        self._parking.forget(completed.file)
         if entry:
             self._telemetry.completed(entry, completed, at)
         self._wake()
@@ -307,26 +341,36 @@ class Pipeline:
         """It may be older news than the file's next version in staging."""
         entry = self.ledger.get(file)
         self.gate.given_up(file)
-        if entry is None or entry.stage in (Stage.COMPLETING, Stage.PARKED):
+        if entry is None or entry.stage in (Stage.COMPLETING, Stage.PARKED, Stage.QUEUED):
             self.ledger.release(file)
         self._wake()
 
     def _stage_afresh(self, file: FileRef, reason: str) -> None:
-        entry = self.ledger.get(file)
+        entry = self._sending(file)
         if entry is None:
             return
         if entry.error is None:
             self._telemetry.failed(entry, reason)
         entry.error, entry.afresh = reason, True
-        if not any(isinstance(job.message, Take) and job.message.file == file for job in self._refs["claimer"].jobs()):
+        if not self._is_with_claimer(file):
             self._after_take(file)
 
-    def _after_take(self, file: FileRef) -> None:
+    def _after_take(self, file: File) -> None:
         """The Claimer is done with the file; if what it staged turned out worthless meanwhile, it does it again."""
         entry = self.ledger.get(file)
-        if entry and entry.afresh:
+        if entry and entry.afresh and entry.stage is not Stage.PARKED:
             entry.afresh, entry.stage = False, Stage.QUEUED
             self._post("claimer", Take(file, entry.fingerprint, afresh=True), entry)
+        self._parking.look(file)
+
+    def _is_with_claimer(self, file: File) -> bool:
+        """Whether the Claimer has the file in hand, or is about to have it."""
+
+        def takes(message: Message) -> bool:
+            return isinstance(message, Take) and message.file == file
+
+        claimer = self._refs["claimer"]
+        return any(takes(job.message) for job in claimer.jobs()) or claimer.mailbox.has(takes)
 
     def _give_up_staged(self, file: FileRef) -> None:
         """Others need its room in staging. The file is safe on NFS, and what Azure holds of it is not sent again."""
@@ -354,23 +398,17 @@ class Pipeline:
         self._post("scanner", LetGo(file))
         self._wake()
 
-    def _park(self, file: File, error: str) -> None:
+    def _park(self, file: File, error: str, at_least_s: float = 0.0) -> None:
         entry = self.ledger.get(file)
         if entry is None:
             return
-        pause = next(self._pauses.setdefault(file, pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._chance)))
         if entry.error is None:
             self._telemetry.failed(entry, error)
         self._telemetry.parked(entry, error)
-        entry.stage, entry.error, entry.retry_at = Stage.PARKED, error, time.monotonic() + pause
+        self._parking.park(entry, error, at_least_s)
         if isinstance(file, Arrival):
             self.ledger.release(file)
-        asyncio.get_running_loop().call_later(pause, self._unpark, entry)
         self._wake()
-
-    def _unpark(self, entry: Entry) -> None:
-        if self.ledger.get(entry.file) is entry and entry.stage is Stage.PARKED:
-            self._let_go(entry.file)
 
     def _settle_container(self, reason: str | None) -> None:
         if not self.container.done():

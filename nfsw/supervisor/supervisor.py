@@ -48,7 +48,8 @@ class Plot(Protocol):
     def redelivered(self, job: Message) -> Message | None:
         """The job as it should be delivered again after its actor died; None: it is moot."""
 
-    def on_dead_letter(self, job: Message, reason: str) -> None: ...
+    def on_dead_letter(self, job: Message, reason: str, again_after_s: float) -> None:
+        """The job is not to be delivered again within these seconds: its actor would die too often."""
 
 
 class Supervisor:
@@ -199,7 +200,8 @@ class Supervisor:
             if message is None:
                 continue
             if envelope.attempt >= MOST_DELIVERIES:
-                self._plot.on_dead_letter(message, f"{ref.name} died {envelope.attempt} times with this file in hand")
+                again_after_s = 0.0 if ref.hung_since is not None else ref.intensity.period_s
+                self._plot.on_dead_letter(message, f"{ref.name} died {envelope.attempt} times with this file in hand", again_after_s)
                 continue
             again.append(replace(envelope, message=message, number=None, attempt=envelope.attempt + 1))
         ref.mailbox.give_back(again)

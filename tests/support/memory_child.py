@@ -115,6 +115,11 @@ class MemoryChild:
         """With jobs that it has read."""
         self.says(*(Done(self._numbers.pop(message)) for message in messages))
 
+    def finishes(self) -> None:
+        """All jobs that it has read."""
+        self.says(*map(Done, self._numbers.values()))
+        self._numbers.clear()
+
     @property
     def unread(self) -> int:
         """Packets of its own that the supervisor has not taken yet."""

@@ -25,7 +25,7 @@ class Play:
     greetings: dict[str, list[Message]] = field(default_factory=dict)
     heard: list[tuple[str, Message]] = field(default_factory=list)
     done: list[Message] = field(default_factory=list)
-    dead_letters: list[tuple[Message, str]] = field(default_factory=list)
+    dead_letters: list[tuple[Message, str, float]] = field(default_factory=list)
     moot: list[Message] = field(default_factory=list)
     #: Cleared: whoever says something waits.
     may_speak: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,8 +46,8 @@ class Play:
     def redelivered(self, job: Message) -> Message | None:
         return None if job in self.moot else job
 
-    def on_dead_letter(self, job: Message, reason: str) -> None:
-        self.dead_letters.append((job, reason))
+    def on_dead_letter(self, job: Message, reason: str, again_after_s: float) -> None:
+        self.dead_letters.append((job, reason, again_after_s))
 
 
 class Company:
@@ -72,7 +72,8 @@ class Company:
         await asyncio.wait([self._running])
         for lives in self._lives.values():
             for child in lives.all:
-                child.goes_silent()
+                child.exits(-9)
+        await settled()
 
     def lives(self, name: str) -> Lives:
         return self._lives[name]

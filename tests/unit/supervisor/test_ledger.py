@@ -192,9 +192,13 @@ def test_only_what_has_lain_long_enough_and_waits_is_idle() -> None:
         nobodys = FileRef("20260131", "s", "nobody's")
         ledger.found_staged(nobodys, 1)
 
-        assert list(ledger.idle_staged(30.0)) == []
+        assert ledger.idle_staged(30.0) == []
         clock.advance(30.0)
-        assert set(ledger.idle_staged(30.0)) == {FileRef("20260131", "s", "parked"), waiting, nobodys}
+        queued, parked = FileRef("20260131", "s", "queued"), FileRef("20260131", "s", "parked")
+        assert ledger.idle_staged(30.0) == [parked, waiting, nobodys, queued], "what is about to be used comes last"
+
+        ledger.still_staged(parked)
+        assert parked not in ledger.idle_staged(30.0), "it could not be removed, and is asked for again later"
 
 
 _STEPS = st.lists(

@@ -147,3 +147,23 @@ async def test_taking_something_out_makes_room_for_a_sender_that_waits() -> None
     mailbox.remove(lambda message: message == "unwanted")
     await sending
     assert contents(mailbox) == ["next"]
+
+
+async def test_a_gate_may_bring_another_message_forward_and_is_asked_about_that_one_at_once() -> None:
+    mailbox = box("big", "small", "smaller")
+
+    def gate(message: Message) -> bool:
+        if message == "big":
+            mailbox.bring_forward(lambda other: other == "smaller")
+        return message == "smaller"
+
+    mailbox.gate = gate
+    assert contents(mailbox) == ["smaller"]
+    mailbox.gate = lambda _: True
+    assert contents(mailbox) == ["big", "small"]
+
+
+async def test_whether_something_waits_can_be_asked() -> None:
+    mailbox = box(1, "a")
+    assert mailbox.has(lambda message: message == "a")
+    assert not mailbox.has(lambda message: message == "b")

@@ -326,9 +326,10 @@ async def test_a_job_that_three_lives_died_with_is_set_aside_and_the_others_go_o
             assert (envelope.message, envelope.attempt) == (job(0), attempt)
             company["a"].exits(CRASH)
         await settled()
-        [(letter, reason)] = play.dead_letters
+        [(letter, reason, again_after_s)] = play.dead_letters
         assert letter == job(0)
         assert "a died 3 times" in reason
+        assert again_after_s >= company.refs["a"].intensity.period_s, "or it would make the pod sick"
         assert company["a"].hears() == [job(1)]
 
 

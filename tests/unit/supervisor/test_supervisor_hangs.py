@@ -8,7 +8,7 @@ import pytest
 
 from nfsw.actors.messages import Complete, FileRef, Fingerprint
 from nfsw.supervisor.status import ActorState
-from nfsw.supervisor.supervisor import MOST_LOST, REAP_S
+from nfsw.supervisor.supervisor import MOST_DELIVERIES, MOST_LOST, REAP_S
 from tests.support.faketime import clock, settled
 from tests.support.memory_child import Lives
 from tests.unit.supervisor.company import ESCALATE_S, HANG_S, Company, Play, ref
@@ -20,10 +20,10 @@ JOB = Complete(FileRef("20260131", "s", "a"), Fingerprint(1, 0, 0))
 
 
 @asynccontextmanager
-async def actor(*, expendable: Callable[[], bool] = lambda: True) -> AsyncIterator[Company]:
+async def actor(*, expendable: Callable[[], bool] = lambda: True, play: Play | None = None) -> AsyncIterator[Company]:
     """A company of one, called "a", that takes messages."""
     lives = Lives()
-    async with Company(ref("a", lives, 1, expendable=expendable), plot=Play(), lives={"a": lives}) as company:
+    async with Company(ref("a", lives, 1, expendable=expendable), plot=play or Play(), lives={"a": lives}) as company:
         company["a"].starts()
         await settled()
         yield company
@@ -172,6 +172,18 @@ async def test_deaths_by_hanging_are_no_crashes() -> None:
             await comes_back(company)
         assert company.supervisor.sick() is None
         assert company.refs["a"].restarts == 10
+
+
+async def test_a_job_that_hangs_in_every_life_is_set_aside_and_may_come_back_soon() -> None:
+    """It may be the server that hangs, and not the file; and such deaths make no pod sick."""
+    play = Play()
+    async with actor(play=play) as company:
+        company.post("a", JOB)
+        for _ in range(MOST_DELIVERIES):
+            assert play.dead_letters == []
+            await hangs(company)
+        [(letter, _, again_after_s)] = play.dead_letters
+        assert (letter, again_after_s) == (JOB, 0.0)
 
 
 # --- Silence ---
