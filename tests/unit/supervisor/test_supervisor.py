@@ -84,15 +84,15 @@ async def test_what_is_no_job_takes_no_hand() -> None:
         assert company["a"].hears() == [news(3)], "the order is kept, behind a job too"
 
 
-async def test_ten_thousand_messages_keep_their_order() -> None:
+async def test_thousands_of_messages_keep_their_order() -> None:
     async with actor(capacity=None) as company:
-        company.post("a", *map(job, range(10_000)))
+        company.post("a", *map(job, range(2000)))
         await settled()
         heard = company["a"].hears()
-        while len(heard) < 10_000:
+        while len(heard) < 2000:
             await settled()
             heard += company["a"].hears()
-        assert heard == [job(number) for number in range(10_000)]
+        assert heard == [job(number) for number in range(2000)]
 
 
 async def test_a_greeting_comes_before_anything_else_in_every_life() -> None:

@@ -1,0 +1,107 @@
+"""In whose hands a file is: how it is passed on, taken back, and how it ends up in nobody's. Main process."""
+
+from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.messages import Abandon, Arrival, File, FileRef, LetGo, Take
+from nfsw.supervisor.ledger import Entry, Ledger, Stage
+from nfsw.supervisor.mailbox import Mailbox
+from nfsw.supervisor.parking import Parking
+from nfsw.supervisor.ref import ActorRef
+from nfsw.supervisor.telemetry import Telemetry
+
+
+class Hands:
+    """`refs` are the actors."""
+
+    def __init__(self, refs: dict[str, ActorRef], ledger: Ledger, telemetry: Telemetry) -> None:
+        self._refs = refs
+        self._ledger = ledger
+        self._telemetry = telemetry
+        self._parking = Parking(ledger, busy=self.has_claimer, let_go=self.let_go)
+
+    @property
+    def queue(self) -> Mailbox:
+        """What waits for the Claimer."""
+        return self._refs["claimer"].mailbox
+
+    def post(self, actor: str, message: Message, entry: Entry | None = None) -> None:
+        """`entry`: of the file that it is about."""
+        self._refs[actor].mailbox.post(Envelope(message, traceparent=entry.traceparent if entry else None))
+
+    def has_claimer(self, file: File) -> bool:
+        """Whether the Claimer has the file in hand, or is about to have it."""
+
+        def takes(message: Message) -> bool:
+            return isinstance(message, Take) and message.file == file
+
+        return any(takes(job.message) for job in self._refs["claimer"].jobs()) or self.queue.has(takes)
+
+    def staging(self, file: FileRef) -> Entry | None:
+        """The entry of a file whose staged copy is to be sent; None: it is worthless already."""
+        entry = self._ledger.get(file)
+        return entry if entry and entry.stage is Stage.STAGING and not entry.afresh else None
+
+    def sending(self, file: FileRef) -> Entry | None:
+        """The entry of a file that the Uploader has in hand; None: it was withdrawn, and this is late news."""
+        entry = self._ledger.get(file)
+        return entry if entry and entry.stage in (Stage.STAGING, Stage.UPLOADING) else None
+
+    def claimed(self, arrival: Arrival, file: FileRef) -> Entry | None:
+        """The same file under its new name, for the Claimer too, should it die and have to take it again."""
+        entry = self._ledger.claimed(arrival, file)
+        if entry:
+            self._parking.forget(arrival)
+            for job in self._refs["claimer"].jobs():
+                if isinstance(job.message, Take) and job.message.file == arrival:
+                    self._refs["claimer"].rephrase(job, Take(file, entry.fingerprint))
+        return entry
+
+    def after_take(self, file: File) -> None:
+        """The Claimer is done with the file; if what it staged turned out worthless meanwhile, it does it again."""
+        entry = self._ledger.get(file)
+        if entry and entry.afresh and entry.stage is not Stage.PARKED:
+            entry.afresh, entry.stage = False, Stage.QUEUED
+            self.post("claimer", Take(file, entry.fingerprint, afresh=True), entry)
+        self._parking.look(file)
+
+    def withdraw(self, file: File) -> None:
+        """Nobody is to send the file any more."""
+        if isinstance(file, FileRef) and (entry := self.sending(file)):
+            self.post("uploader", Abandon(file), entry)
+
+    def park(self, file: File, error: str, at_least_s: float = 0.0) -> None:
+        """In nobody's hands, and let go after a pause."""
+        self.withdraw(file)
+        entry = self._ledger.get(file)
+        if entry is None:
+            return
+        self.failed(entry, error)
+        self._telemetry.parked(entry, error)
+        self._parking.park(entry, error, at_least_s)
+        if isinstance(file, Arrival):
+            self._ledger.release(file)
+        self.wake()
+
+    def let_go(self, file: File) -> None:
+        """In nobody's hands from now on: the Scanner reports it again once it is stable."""
+        self.withdraw(file)
+        entry = self._ledger.drop(file)
+        if isinstance(file, Arrival):
+            self._ledger.release(file)
+        if entry:
+            self._telemetry.let_go(entry)
+        self.post("scanner", LetGo(file))
+        self.wake()
+
+    def failed(self, entry: Entry, error: str) -> None:
+        """Counts once, until it succeeds."""
+        if entry.error is None:
+            self._telemetry.failed(entry, error)
+        entry.error = error
+
+    def forget_troubles(self, file: File) -> None:
+        """It was a success, or is no more."""
+        self._parking.forget(file)
+
+    def wake(self) -> None:
+        """Something has changed that the gate in front of the Claimer looks at."""
+        self.queue.wake()
