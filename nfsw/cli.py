@@ -1,4 +1,4 @@
-"""The `nfsw` command: `serve` is the service, the others are clients of one that runs. The main process, or a client of it.
+"""The `nfsw` command: `serve` is the service, `doctor` a preflight, the others are clients of a service that runs.
 
 Each command imports what it needs when it is called: a client starts without the libraries of the service, and the
 service without those of a client.
@@ -62,7 +62,23 @@ def _parser() -> ArgumentParser:
     status.add_argument("--json", action="store_true", help="as the service says it; with --watch one line a second")
     status.set_defaults(run=_as_client(_status))
 
+    doctor = commands.add_parser(
+        "doctor",
+        help="check everything that the service needs",
+        description="Check NFS, staging, Azure and telemetry from here, with the settings of the service. Says what mends what is wrong.",
+        epilog="Exit code 0: the service can work; 1: it cannot; 2: the settings are wrong.",
+    )
+    doctor.add_argument("--json", action="store_true", help="for programs")
+    doctor.add_argument("--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="for each check (default: %(default)g)")
+    doctor.set_defaults(run=_doctor)
+
     return parser
+
+
+def _doctor(options: Namespace) -> int:
+    from nfsw.doctor.doctor import main as doctor  # noqa: PLC0415 - the others do without it
+
+    return doctor(as_json=options.json, limit_s=options.timeout)
 
 
 def _serve(_options: Namespace) -> int:
@@ -144,6 +160,16 @@ class _HelpWithSettings(argparse.Action):
         parser.print_help()
         print("\nsettings:", *help_lines(), sep="\n")
         parser.exit()
+
+
+def _seconds(given: str) -> float:
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{given!r} is no number of seconds")
+    return seconds
 
 
 def _url(given: str) -> str:

@@ -34,6 +34,9 @@ _SEND_BUFFER = 512 * 1024
 #: The blob's metadata in which its source is noted.
 _SOURCE = "nfsw_source"
 
+#: What a token is asked for: the blob service, of whatever account.
+_SCOPE = "https://storage.azure.com/.default"
+
 _TYPES = mimetypes.MimeTypes(filenames=())
 
 
@@ -100,6 +103,18 @@ class Store:
         credential = DefaultAzureCredential()
         return cls(BlobServiceClient(account_url, credential=credential, **options), container, credential)
 
+    @property
+    def url(self) -> str:
+        return str(self._service.url)
+
+    async def authenticate(self) -> bool:
+        """Asks for a token. False: none is needed, each request is signed or carries a signature. Raises StoreTrouble."""
+        if self._credential is None:
+            return False
+        with _translated():
+            await self._credential.get_token(_SCOPE)
+        return True
+
     async def close(self) -> None:
         await self._service.close()
         if self._credential is not None:
@@ -165,6 +180,14 @@ class Store:
                 metadata={_SOURCE: source_note(fingerprint)},
                 **conditions,
             )
+
+    async def read(self, blob: str) -> bytes:
+        with _translated():
+            return bytes(await (await self._blob(blob).download_blob()).readall())
+
+    async def delete(self, blob: str) -> None:
+        with _translated():
+            await self._blob(blob).delete_blob()
 
     async def clear_blocks(self, blob: str) -> None:
         """Drops all uncommitted blocks of the name; what is committed under it stays what it is.

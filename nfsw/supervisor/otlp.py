@@ -43,11 +43,25 @@ def connect(providers: Providers, readings: Readings) -> None:
         providers.logs.begin(loggers)
 
 
+def tried(signal: str, timeout_s: float) -> str | None:
+    """Exports nothing, once: why that fails; None: it does not."""
+    way = Way()
+    session = way.session(signal)
+    match signal:
+        case "traces":
+            OTLPSpanExporter(session=session, timeout=timeout_s).export([])
+        case "metrics":
+            OTLPMetricExporter(session=session, timeout=timeout_s).export(MetricsData([]))
+        case _:
+            OTLPLogExporter(session=session, timeout=timeout_s).export([])
+    return way.failing.get(signal)
+
+
 class Way:
     """The way to the collector: which signals do not get through just now."""
 
     def __init__(self) -> None:
-        self._failing: set[str] = set()
+        self.failing: dict[str, str] = {}  # why, by signal
         self._lock = Lock()  # each signal has a thread of its own
 
     def session(self, signal: str) -> requests.Session:
@@ -58,15 +72,15 @@ class Way:
 
     def passed(self, signal: str) -> None:
         with self._lock:
-            over = self._failing == {signal}
-            self._failing.discard(signal)
+            over = self.failing.keys() == {signal}
+            self.failing.pop(signal, None)
         if over:
             log.info("telemetry gets through again", extra={"action": "export"})
 
     def failed(self, signal: str, reason: str) -> None:
         with self._lock:
-            news = not self._failing
-            self._failing.add(signal)
+            news = not self.failing
+            self.failing[signal] = reason
         if news:
             log.warning("telemetry does not get through, and what does not is dropped: %s: %s", signal, reason, extra={"action": "export"})
 

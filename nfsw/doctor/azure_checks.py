@@ -1,0 +1,182 @@
+"""Azure: the name, the way there, credentials, the container, and a blob that is written, read back and deleted. A child of the doctor."""
+
+import asyncio
+import hashlib
+import os
+import socket
+import urllib.request
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+from uuid import uuid4
+
+from nfsw.actors.azure_store import Store, StoreTrouble
+from nfsw.actors.messages import Fingerprint
+from nfsw.actors.proof import Block
+from nfsw.doctor.finding import Check, Verdict, Wrong
+from nfsw.doctor.plan import Plan
+
+#: A managed identity may take its time, and several kinds of credentials are tried in turn, in seconds.
+_TOKEN_S = 60.0
+_ROLE = "give the identity the role Storage Blob Data Contributor on the account or the container"
+_KEY = "set APP_AZURE_CONNECTION_STRING anew; a SAS needs rcwdl and must not have expired; the node's clock must be right"
+_LET_IN = "let the node's address in at the account's firewall"
+
+
+def checks(plan: Plan) -> Generator[Check]:
+    with asyncio.Runner() as runner:
+        account = Account(plan, runner)
+        try:
+            yield Check("Azure settings", account.settings, needed=True)
+            yield Check("Azure name", account.name, needed=True)
+            yield Check("Azure connection", account.connection, needed=True)
+            yield Check("Azure credentials", account.credentials, needed=True, limit_s=max(plan.limit_s, _TOKEN_S))
+            yield Check("Azure container", account.container, needed=True)
+            yield Check("Azure write", account.write, needed=True)
+            yield Check("Azure blocks", account.blocks)
+            yield Check("Azure read back", account.read_back)
+            yield Check("Azure delete", account.delete)
+        finally:
+            account.close()
+
+
+class Account:
+    """The checks, in their order: one finds what the one before it has left."""
+
+    def __init__(self, plan: Plan, runner: asyncio.Runner) -> None:
+        self._plan = plan
+        self._runner = runner
+        self._connected: Store | None = None
+        self._blob = f"nfsw-doctor/{uuid4().hex}"
+        self._data = os.urandom(4096)
+        self._md5 = hashlib.md5(self._data, usedforsecurity=False).digest()
+        self._fingerprint = Fingerprint(len(self._data), 0, 0)
+
+    def settings(self) -> str:
+        async def connect() -> Store:
+            return Store.connect(self._plan.account_url, self._plan.connection_string, self._plan.container)
+
+        try:
+            self._connected = self._runner.run(connect())
+        except ValueError as error:
+            raise Wrong(f"APP_AZURE_CONNECTION_STRING is none: {error}", "copy it anew from the account's access keys") from error
+        return f"{self._store.url}, container {self._plan.container}"
+
+    def name(self) -> str:
+        host, port = self._peer()
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise Wrong(f"{host}: {error.strerror}", "look at the name, and at the DNS of the pod (dnsPolicy, CoreDNS)") from error
+        return f"{host} is {found[0][4][0]}"
+
+    def connection(self) -> str:
+        host, port = self._peer()
+        try:
+            socket.create_connection((host, port)).close()
+        except OSError as error:
+            said = f"{host} port {port}: {error.strerror or error}"
+            raise Wrong(said, "let the pod out: firewall, NetworkPolicy, private endpoint, HTTPS_PROXY") from error
+        return f"{host} port {port} answers"
+
+    def credentials(self) -> str:
+        with self._told("no token"):
+            has_token = self._run(self._store.authenticate())
+        return "a token was given" if has_token else "those of the connection string, which go with each request"
+
+    def container(self) -> str:
+        with self._told("the container does not answer"):
+            try:
+                self._run(self._store.probe())
+            except StoreTrouble as trouble:
+                if trouble.status != 404:
+                    raise
+                self._run(self._store.ensure_container())
+                return f"{self._plan.container} was not there, and is made"
+        return f"{self._plan.container} is there"
+
+    def write(self) -> str:
+        with self._told("a blob cannot be written"):
+            self._run(self._store.put(self._blob, self._data, self._md5, self._fingerprint, replace=False))
+        return f"{self._blob}, {len(self._data)} bytes"
+
+    def blocks(self) -> str:
+        """As for files that are larger than one request."""
+        block = Block(0, 0, len(self._data), self._md5)
+
+        async def body() -> AsyncIterator[bytes]:
+            yield self._data
+
+        async def send() -> None:
+            await self._store.stage(self._blob, block, body())
+            if await self._store.blocks(self._blob) != {block.id: block.length}:
+                raise StoreTrouble("the block that was sent is not among the blocks")
+            await self._store.commit(self._blob, [block], self._md5, self._fingerprint, replace=True)
+
+        with self._told("a blob cannot be written block by block"):
+            self._run(send())
+        return "the same in blocks, their hashes checked by Azure"
+
+    def read_back(self) -> str:
+        with self._told("the blob cannot be read back"):
+            there, data = self._run(self._store.look(self._blob)), self._run(self._store.read(self._blob))
+        if there is None or there.md5 != self._md5 or data != self._data:
+            raise Wrong("the blob is not what was written", "look for a proxy on the way that changes what it passes on")
+        return "size, hash and bytes are those that were written"
+
+    def delete(self) -> str:
+        try:
+            self._run(self._store.delete(self._blob))
+        except StoreTrouble as trouble:
+            needed = "nfsw needs that right only to clear what others have left under a name"
+            raise Wrong(f"the blob cannot be deleted: {trouble}", f"delete {self._blob} by hand; {needed}", Verdict.WARN) from trouble
+        return "nothing is left"
+
+    def close(self) -> None:
+        if self._connected:
+            self._runner.run(self._connected.close())
+
+    @property
+    def _store(self) -> Store:
+        assert self._connected is not None
+        return self._connected
+
+    def _peer(self) -> tuple[str, int]:
+        """Host and port that the pod itself has to reach: Azure's, or those of the proxy."""
+        azure = urlsplit(self._store.url)
+        proxy = None if urllib.request.proxy_bypass(str(azure.hostname)) else urllib.request.getproxies().get(azure.scheme)
+        peer = urlsplit(proxy) if proxy else azure
+        return str(peer.hostname), peer.port or _port_of(peer)
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """`what`: what trouble in here means."""
+        try:
+            yield
+        except StoreTrouble as trouble:
+            raise Wrong(f"{what}: {trouble}", _mend(trouble, signed=self._plan.connection_string is not None)) from trouble
+
+    def _run[T](self, request: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(request)
+
+
+def _port_of(url: SplitResult) -> int:
+    return 443 if url.scheme == "https" else 80
+
+
+def _mend(trouble: StoreTrouble, *, signed: bool) -> str:
+    """`signed`: by a connection string."""
+    match trouble.status:
+        case 401 | 403 if signed:
+            return f"{_KEY}; {_LET_IN}"
+        case 401 | 403:
+            return f"{_ROLE}; {_LET_IN}"
+        case 404:
+            return "look at the account's name"
+        case None if signed:
+            return "look at the network: firewall, proxy, route"
+        case None:
+            return "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or give the node an identity; look at the network"
+        case _:
+            return "look at the account in the portal, and at Azure's status page"

@@ -1,0 +1,34 @@
+"""An error of a file system call, and what mends it. Any child of the doctor."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nfsw.actors.nfs import said
+from nfsw.doctor.finding import Wrong
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """`what`: what an error in here means."""
+    try:
+        yield
+    except OSError as error:
+        raise Wrong(f"{what}: {said(error)}", mend(error)) from error
+
+
+def mend(error: OSError) -> str:
+    match error.errno:
+        case errno.EACCES | errno.EPERM:
+            return f"let user {os.geteuid()} read and write there: chown or chmod; for NFS also export it with no_root_squash"
+        case errno.EROFS:
+            return "mount it with rw, and export it with rw"
+        case errno.ENOSPC | errno.EDQUOT:
+            return "free space there, or raise the quota"
+        case errno.ESTALE:
+            return "mount it anew: the server no longer knows this mount"
+        case errno.EOPNOTSUPP | errno.ENOSYS | errno.ENOLCK | errno.EXDEV:
+            return "use an export of a Linux file system such as ext4 or XFS over NFSv4.1"
+        case _:
+            return "look at the server, and at the kernel's messages of this node (dmesg)"

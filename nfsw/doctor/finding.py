@@ -1,0 +1,43 @@
+"""What a check has found. Any process of the doctor."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    #: The service runs, but not as well, or not as safely, as it could.
+    WARN = "warn"
+    #: The service will not work.
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    check: str
+    verdict: Verdict
+    said: str
+    mend: str | None = None  # what to do about it
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`run` returns what is well in words, or raises `Wrong`."""
+
+    name: str
+    run: Callable[[], str]
+    #: Whether the checks after it make no sense without it.
+    needed: bool = False
+    #: Seconds that it may take; None: as all.
+    limit_s: float | None = None
+
+
+class Wrong(Exception):
+    """Something is not as it should be."""
+
+    def __init__(self, said: str, mend: str, verdict: Verdict = Verdict.FAIL) -> None:
+        super().__init__(said)
+        self.said = said
+        self.mend = mend
+        self.verdict = verdict

@@ -1,0 +1,221 @@
+"""The NFS share: is it there, is it mounted as it should be, and does every call of the service work there. A child of the doctor.
+
+The calls are made in a folder of their own below `.nfsw`, which is removed again. Standard library and NFS modules only.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Generator
+from uuid import uuid4
+
+from nfsw.actors.board import Board
+from nfsw.actors.lock import LockTaken, SessionLock
+from nfsw.actors.messages import Arrival, FileRef
+from nfsw.actors.nfs import Nfs, said
+from nfsw.actors.statx import Seen
+from nfsw.actors.tree import NfsTree
+from nfsw.doctor.errors import mend, translated
+from nfsw.doctor.finding import Check, Verdict, Wrong
+from nfsw.doctor.mount import Mount, mount_of
+from nfsw.doctor.plan import Plan
+
+#: The server's clock and ours may differ by so many seconds before it is worth a word.
+_CLOCK_S = 2.0
+#: A new name may be seen so many seconds late before it is worth a word; the kernel's default.
+_LATE_S, _LATE_BY_DEFAULT_S = 10, 60
+_MOUNT_AS = "mount it with hard,nfsvers=4.1,actimeo=5: mountOptions of the PersistentVolume"
+
+
+def checks(plan: Plan) -> Generator[Check]:
+    share = Share(plan.nfs_root)
+    try:
+        yield Check("NFS root", share.root, needed=True)
+        yield Check("NFS mount", share.mount)
+        yield Check("NFS attribute cache", share.cache)
+        yield Check("NFS folders", share.folders)
+        yield Check("NFS mkdir", share.make_folders, needed=True)
+        yield Check("NFS write", share.write, needed=True)
+        yield Check("NFS clock", share.clock)
+        yield Check("NFS statx", share.look)
+        yield Check("NFS link", share.link, needed=True)
+        yield Check("NFS rename", share.rename, needed=True)
+        yield Check("NFS flock", share.lock)
+        yield Check("NFS unlink", share.unlink)
+    finally:
+        share.leave()
+
+
+class Share:
+    """The checks, in their order: one finds what the one before it has left."""
+
+    _ARRIVAL = Arrival("doctor", "probe")
+    _CLAIMED = FileRef("20000101", "doctor", "probe")
+    _BYTES = 4096
+
+    def __init__(self, root: str) -> None:
+        board = Board(Board.create(1), 1)
+        self._nfs = Nfs(NfsTree(root), board)
+        self._scratch = f"{root}/.nfsw/doctor-{uuid4().hex}"
+        #: The calls of the service, on a tree of the same shape.
+        self._probe = Nfs(NfsTree(self._scratch), board)
+        self._ahead_s = 0.0  # the server's clock, of ours
+
+    def root(self) -> str:
+        root = self._nfs.tree.root
+        try:
+            names = os.listdir(root)
+        except NotADirectoryError as error:
+            raise Wrong(f"{root} is no folder", "set APP_NFS_ROOT to the folder at which the export is mounted") from error
+        except FileNotFoundError as error:
+            raise Wrong(f"{root} is not there", "mount the export there, or set APP_NFS_ROOT to where it is mounted") from error
+        except OSError as error:
+            raise Wrong(f"{root} cannot be read: {said(error)}", mend(error)) from error
+        return f"{root} is a folder with {len(names)} names"
+
+    def mount(self) -> str:
+        mount = self._mount()
+        told = f"{mount.source} on {mount.point}, {mount.kind}"
+        if not mount.is_nfs:
+            raise Wrong(f"{told}: no NFS", "nothing, if the export's own disk is meant; else mount the export", Verdict.WARN)
+        version = mount.options.get("vers", mount.kind.removeprefix("nfs") or "3")
+        if "ro" in mount.options:
+            raise Wrong(f"{told}: mounted read-only", "mount it with rw, and export it with rw")
+        if version.startswith(("2", "3")) and ("nolock" in mount.options or mount.options.get("local_lock", "none") in {"all", "flock"}):
+            raise Wrong(f"{told} {version}, locks are this node's alone: two pods could hold one session", _MOUNT_AS)
+        if version not in {"4.1", "4.2"}:
+            raise Wrong(f"{told} {version}, not 4.1", _MOUNT_AS, Verdict.WARN)
+        if "hard" not in mount.options:
+            raise Wrong(f"{told} {version}, not hard: a server that is slow is an error of every file", _MOUNT_AS, Verdict.WARN)
+        return f"{told} {version}, hard"
+
+    def cache(self) -> str:
+        mount = self._mount()
+        if not mount.is_nfs:
+            return "no NFS, no cache"
+        if "noac" in mount.options or mount.options.get("acregmax") == "0":
+            raise Wrong("attributes are not cached: every look at a file is a request", _MOUNT_AS, Verdict.WARN)
+        late = int(mount.options.get("acdirmax", _LATE_BY_DEFAULT_S))
+        if late > _LATE_S:
+            raise Wrong(f"folders are cached for up to {late} s: a new file is seen that much later", _MOUNT_AS, Verdict.WARN)
+        return f"folders are cached for up to {late} s"
+
+    def folders(self) -> str:
+        """Those of the contract, as far as they are there."""
+        root = self._nfs.tree.root
+        device = os.stat(root).st_dev
+        missing: list[str] = []
+        for path in (f"{root}/incoming", self._nfs.tree.processing, f"{root}/.nfsw"):
+            name = self._nfs.tree.shown(path)
+            seen = self._nfs.observe(path)
+            if seen is None:
+                missing.append(name)
+            elif os.path.islink(path) or not os.path.isdir(path):
+                raise Wrong(f"{name} is no folder", f"make {path} a folder of the export, no link and no file")
+            elif os.stat(path).st_dev != device:
+                raise Wrong(
+                    f"{name} is a mount of its own: a claim cannot take a file there", f"unmount {path}: one export for all of them"
+                )
+            elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                raise Wrong(f"user {os.geteuid()} may not read and write {name}", f"on the server: chown or chmod {name} for that user")
+        return "on one device" + (f"; {', '.join(missing)} will be made" if missing else "")
+
+    def make_folders(self) -> str:
+        with translated(f"user {os.geteuid()} cannot make a folder in {self._nfs.tree.root}"):
+            self._nfs.make_folder(self._scratch)
+            for file in (self._ARRIVAL, self._CLAIMED):
+                self._probe.make_folder(os.path.dirname(self._probe.tree.source(file)))
+        return f"a folder of its own: {self._nfs.tree.shown(self._scratch)}"
+
+    def write(self) -> str:
+        path = self._probe.tree.source(self._ARRIVAL)
+        with translated("a file cannot be written"), self._probe.call("write", path):
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                before = time.time()
+                os.write(fd, bytes(self._BYTES))
+                os.fsync(fd)
+                after = time.time()
+                status = os.fstat(fd)
+            finally:
+                os.close(fd)
+        written = status.st_mtime_ns / 1e9
+        self._ahead_s = written - min(max(written, before), after)
+        if status.st_uid != os.geteuid():
+            raise Wrong(
+                f"the server takes user {os.geteuid()} for user {status.st_uid}: files of others may stay where they are",
+                "export it with no_root_squash, or let user " + str(status.st_uid) + " own what is under incoming",
+                Verdict.WARN,
+            )
+        return f"{self._BYTES} bytes as user {status.st_uid}"
+
+    def clock(self) -> str:
+        ahead = self._ahead_s
+        told = f"the server's is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} ours"
+        if abs(ahead) > _CLOCK_S:
+            raise Wrong(told, "let NTP or chrony set the clocks of the node and of the server", Verdict.WARN)
+        return told if abs(ahead) >= 0.1 else "the server's and ours agree"
+
+    def look(self) -> str:
+        seen = self._seen(self._ARRIVAL)
+        if seen.fingerprint.size != self._BYTES:
+            raise Wrong(f"a file of {self._BYTES} bytes is seen with {seen.fingerprint.size}", _MOUNT_AS)
+        return "sees what was written, past the cache"
+
+    def link(self) -> str:
+        path, name = self._probe.tree.source(self._ARRIVAL), self._probe.tree.source(self._CLAIMED)
+        with translated("link does not work"):
+            self._probe.link(path, name)
+            try:
+                self._probe.link(path, name)
+            except FileExistsError:
+                pass
+            else:
+                raise Wrong("link replaces what is there: files could be lost", "use an export that keeps to POSIX")
+        if (links := self._seen(self._CLAIMED).links) != 2:
+            raise Wrong(f"a file of two names says that it has {links}", "use an export that keeps to POSIX")
+        return "a second name; a name that is taken is refused"
+
+    def rename(self) -> str:
+        with translated("rename does not work"):
+            self._probe.rename(self._probe.tree.source(self._CLAIMED), self._probe.tree.completed(self._CLAIMED))
+        return "from one name to another"
+
+    def lock(self) -> str:
+        with translated("flock does not work"):
+            held = SessionLock.take(self._probe, "doctor")
+            try:
+                SessionLock.take(self._probe, "doctor").release(forget=False)
+            except LockTaken:
+                return "whoever comes second is refused"
+            finally:
+                held.release(forget=True)
+        raise Wrong("whoever comes second gets the lock too: two pods could hold one session", _MOUNT_AS)
+
+    def unlink(self) -> str:
+        with translated("what was made cannot be removed"):
+            for path in (self._probe.tree.source(self._ARRIVAL), self._probe.tree.completed(self._CLAIMED)):
+                self._probe.unlink(path)
+            self._remove_folders()
+        return "nothing is left"
+
+    def leave(self) -> None:
+        """After a check that failed: removes what can be removed. What cannot be is below `.nfsw`, where it is in nobody's way."""
+        with contextlib.suppress(OSError):
+            for file in (self._ARRIVAL, self._CLAIMED):
+                self._probe.unlink(self._probe.tree.source(file))
+            self._remove_folders()
+
+    def _remove_folders(self) -> None:
+        for folder, _, _ in os.walk(self._scratch, topdown=False):
+            self._probe.remove_folder(folder)
+
+    def _mount(self) -> Mount:
+        return mount_of(os.path.realpath(self._nfs.tree.root))
+
+    def _seen(self, file: Arrival | FileRef) -> Seen:
+        with translated("statx does not work"):
+            seen = self._probe.observe(self._probe.tree.source(file))
+        if seen is None:
+            raise Wrong("a file that was just made is not seen", _MOUNT_AS)
+        return seen
