@@ -45,17 +45,15 @@ class Stager:
         `grew` is called with the bytes that are proven so far, first as soon as there is a proof to follow. Raises
         SourceChanged, StagingDiskTroubled, and OSError for NFS.
         """
-        with self._source(file, expected) as source:
-            proof, whole, copy, proofs = self._open(file, expected)
-            with contextlib.closing(_Descriptors(copy, proofs)):
+        with self._source(file, expected) as source, self._opened(file, expected) as (proof, whole, copy, proofs):
+            grew(proof.staged)
+            while proof.staged < expected.size:
+                self._copy_block(source, file, copy, proofs, proof, whole)
                 grew(proof.staged)
-                while proof.staged < expected.size:
-                    self._copy_block(source, file, copy, proofs, proof, whole)
-                    grew(proof.staged)
-                if proof.md5 is None:
-                    self._compare(source, file, expected)
-                    with _local():
-                        os.write(proofs, proof.finish(whole.digest()).encode())
+            if proof.md5 is None:
+                self._compare(source, file, expected)
+                with _local():
+                    _append(proofs, proof.finish(whole.digest()))
 
     def discard(self, file: FileRef) -> None:
         """Removes what is staged of `file`. Raises StagingDiskTroubled."""
@@ -83,23 +81,23 @@ class Stager:
         if seen is None or seen.fingerprint != expected or opened.st_ino != expected.inode or not stat.S_ISREG(opened.st_mode):
             raise SourceChanged
 
-    def _open(self, file: FileRef, expected: Fingerprint) -> "tuple[Proof, hashlib._Hash, int, int]":
+    @contextmanager
+    def _opened(self, file: FileRef, expected: Fingerprint) -> "Iterator[tuple[Proof, hashlib._Hash, int, int]]":
         """What is proven so far, the hash of it, and the copy and the proof open for the rest."""
-        with _local():
-            found = self._found(file, expected)
-            if found is None:
-                discard(self._staging, file)
-                found = Proof(expected, fitting_block_size(expected.size, self._block_size)), hashlib.md5(usedforsecurity=False)
-            proof, whole = found
-            for path in (self._staging.copy(file), self._staging.proof(file)):
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-            copy = os.open(self._staging.copy(file), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            proofs = os.open(self._staging.proof(file), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if proof.md5 is None:
-                text = proof.header() + "".join(f"{block.length} {block.md5.hex()}\n" for block in proof.blocks)
-                os.write(proofs, text.encode())
-                os.ftruncate(proofs, len(text))
-            return proof, whole, copy, proofs
+        with contextlib.ExitStack() as opened:
+            with _local():
+                found = self._found(file, expected)
+                if found is None:
+                    discard(self._staging, file)
+                    found = Proof(expected, fitting_block_size(expected.size, self._block_size)), hashlib.md5(usedforsecurity=False)
+                proof, whole = found
+                copy, proofs = (_create(path, opened) for path in (self._staging.copy(file), self._staging.proof(file)))
+                if proof.md5 is None:
+                    text = proof.header() + "".join(f"{block.length} {block.md5.hex()}\n" for block in proof.blocks)
+                    _append(proofs, text)
+                    os.ftruncate(proofs, len(text))
+                    os.ftruncate(copy, proof.staged)
+            yield proof, whole, copy, proofs
 
     def _found(self, file: FileRef, expected: Fingerprint) -> "tuple[Proof, hashlib._Hash] | None":
         """What an earlier life has staged of this very version, as far as the copy still is what was read; None: nothing."""
@@ -147,22 +145,13 @@ class Stager:
         with self._nfs.call("fadvise", path):
             os.posix_fadvise(source, offset, length, os.POSIX_FADV_DONTNEED)
         with _local():
-            os.write(proofs, proof.add(length, digest.digest()).encode())
+            _append(proofs, proof.add(length, digest.digest()))
 
     def _buffer(self) -> memoryview:
         buffer: memoryview | None = getattr(self._own, "buffer", None)
         if buffer is None:
             buffer = self._own.buffer = memoryview(bytearray(PIECE))
         return buffer
-
-
-class _Descriptors:
-    def __init__(self, *fds: int) -> None:
-        self._fds = fds
-
-    def close(self) -> None:
-        for fd in self._fds:
-            os.close(fd)
 
 
 def staged_files(staging: StagingTree) -> list[tuple[str, str, str, int]]:
@@ -173,7 +162,8 @@ def staged_files(staging: StagingTree) -> list[tuple[str, str, str, int]]:
             date, _, session = os.path.relpath(folder, top).partition("/")
             for name in names:
                 key = (date, session, name)
-                sizes[key] = sizes.get(key, 0) + os.lstat(f"{folder}/{name}").st_size
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                    sizes[key] = sizes.get(key, 0) + os.lstat(f"{folder}/{name}").st_size
     return [(*key, size) for key, size in sizes.items()]
 
 
@@ -193,6 +183,28 @@ def prune(folder: str, root: str) -> None:
         except OSError:
             return  # not empty, or gone: somebody else's now
         folder = os.path.dirname(folder)
+
+
+def _create(path: str, opened: contextlib.ExitStack) -> int:
+    """Opens `path`, which need not exist, until `opened` is left."""
+    for _ in range(2):
+        with contextlib.suppress(FileNotFoundError):  # the Collector has just removed the folder, because it was empty
+            return _create_once(path, opened)
+    return _create_once(path, opened)
+
+
+def _create_once(path: str, opened: contextlib.ExitStack) -> int:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    opened.callback(os.close, fd)
+    return fd
+
+
+def _append(fd: int, text: str) -> None:
+    """All of it or OSError: of a line that a full disk took half of, the rest must not be left out."""
+    left = memoryview(text.encode())
+    while left:
+        left = left[os.write(fd, left) :]
 
 
 def _write(fd: int, piece: memoryview, offset: int) -> None:

@@ -1,0 +1,258 @@
+"""Staging: the copy and its proof are the source's bytes, wherever an earlier life stopped and whatever lies there."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from nfsw.actors.board import Board
+from nfsw.actors.messages import FileRef
+from nfsw.actors.nfs import Nfs
+from nfsw.actors.proof import Proof
+from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled, discard, staged_files
+from nfsw.actors.tree import NfsTree, StagingTree
+from tests.support.content import some_bytes
+from tests.support.mortal_nfs import Happening, Killed, killed, refused
+from tests.support.share import DATE, Share, fingerprint
+from tests.support.staging_bench import BLOCK, FILE, SIZE, StagingBench, descriptors
+
+
+@pytest.fixture
+def bench(share: Share, tree: NfsTree, staging: StagingTree, board: Board) -> StagingBench:
+    bench = StagingBench(share, tree, staging, board)
+    bench.claimed(some_bytes(1, SIZE))
+    return bench
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, SIZE])
+def test_the_copy_is_the_source_and_the_proof_is_of_both(bench: StagingBench, size: int) -> None:
+    bench.claimed(some_bytes(2, size))
+    bench.stage()
+    bench.check()
+    assert bench.grown == [*range(0, size, BLOCK), size][: 1 + -(-size // BLOCK)] or size == 0
+    assert bench.grown[-1] == size
+
+
+def test_what_is_proven_is_in_the_copy_when_it_is_told(bench: StagingBench) -> None:
+    """The Uploader follows: it may read the block at once."""
+    proofs: list[Proof] = []
+
+    def grew(staged: int) -> None:
+        proof = bench.read_proof()
+        assert proof.staged == staged
+        assert bench.copy.read_bytes()[:staged] == bench.content[:staged]
+        proofs.append(proof)
+
+    bench.life()[0].stage(FILE, bench.expected, grew)
+    assert all(proof.md5 is None for proof in proofs), "whole only after the last look at the source"
+
+
+def test_each_byte_is_read_once(bench: StagingBench) -> None:
+    assert bench.stage().calls.count("read") == 5
+
+
+def test_a_file_of_more_than_50000_blocks_gets_larger_ones(bench: StagingBench, share: Share) -> None:
+    path = share.claimed("a")
+    with path.open("wb") as file:
+        file.truncate(50_000 * BLOCK + 1)
+    bench.content, bench.expected = path.read_bytes(), fingerprint(path)
+    bench.stage()
+    bench.check()
+    assert bench.read_proof().block_size == 1024 * 1024
+
+
+@pytest.mark.parametrize("blocks", range(6))
+def test_a_life_that_follows_goes_on_from_the_last_proven_block(bench: StagingBench, blocks: int) -> None:
+    bench.killed_after(blocks)
+    nfs = bench.stage()
+    bench.check()
+    assert nfs.calls.count("read") == 5 - min(blocks, 5)
+    assert bench.grown[0] == min(blocks * BLOCK, SIZE)
+
+
+def test_a_whole_copy_is_taken_as_it_is(bench: StagingBench) -> None:
+    bench.stage()
+    nfs = bench.stage()
+    assert "read" not in nfs.calls
+    assert bench.grown == [SIZE]
+    bench.check()
+
+
+def test_one_that_was_killed_before_the_end_line_reads_nothing_again(bench: StagingBench) -> None:
+    bench.killed_after(5)
+    assert bench.read_proof().md5 is None
+    assert "read" not in bench.stage().calls
+    bench.check()
+
+
+@pytest.mark.parametrize("where", [0, BLOCK, 2 * BLOCK + 7, 3 * BLOCK - 1])
+def test_a_flipped_byte_in_what_was_staged_is_found_and_read_again(bench: StagingBench, where: int) -> None:
+    bench.killed_after(3)
+    with bench.copy.open("r+b") as copy:
+        copy.seek(where)
+        byte = copy.read(1)[0]
+        copy.seek(where)
+        copy.write(bytes([byte ^ 1]))
+    assert bench.stage().calls.count("read") == 5 - where // BLOCK
+    bench.check()
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK, 2 * BLOCK - 1])
+def test_a_copy_that_was_cut_short_is_filled_up(bench: StagingBench, size: int) -> None:
+    bench.stage()
+    os.truncate(bench.copy, size)
+    bench.stage()
+    bench.check()
+
+
+def test_a_copy_that_is_longer_than_its_source_is_cut_to_it(bench: StagingBench) -> None:
+    bench.killed_after(3)
+    with bench.copy.open("ab") as copy:
+        copy.write(bytes(9000))
+    bench.stage()
+    bench.check()
+
+
+@pytest.mark.parametrize("cut", [0, 1, 20, 60, 100])
+def test_a_proof_that_was_cut_off_costs_the_blocks_that_it_lost(bench: StagingBench, cut: int) -> None:
+    bench.stage()
+    os.truncate(bench.proof, cut)
+    bench.stage()
+    bench.check()
+
+
+@pytest.mark.parametrize("junk", [b"junk\n", bytes(200), b"\xff\n", b"nfsw-proof 1 0 0 0 1\n"])
+def test_junk_in_the_proofs_place_is_replaced(bench: StagingBench, junk: bytes) -> None:
+    bench.stage()
+    bench.proof.write_bytes(junk)
+    bench.stage()
+    bench.check()
+
+
+@pytest.mark.parametrize("lost", ["copy", "proof"])
+def test_a_copy_without_a_proof_or_the_reverse_is_made_anew(bench: StagingBench, lost: str) -> None:
+    bench.stage()
+    (bench.copy if lost == "copy" else bench.proof).unlink()
+    bench.stage()
+    bench.check()
+
+
+def test_another_version_is_staged_from_its_beginning(bench: StagingBench) -> None:
+    bench.stage()
+    bench.claimed(some_bytes(3, SIZE - 100))
+    assert bench.stage().calls.count("read") == 5
+    bench.check()
+
+
+def test_a_block_size_that_was_changed_in_between_does_no_harm(bench: StagingBench, nfs: Nfs) -> None:
+    bench.killed_after(2)
+    Stager(nfs, bench.staging, 333).stage(FILE, bench.expected, bench.grown.append)
+    bench.check()
+
+
+def test_what_is_discarded_leaves_nothing_and_no_folder(bench: StagingBench, staging: StagingTree) -> None:
+    bench.stage()
+    bench.life()[0].discard(FILE)
+    assert os.listdir(staging.root) == []
+    bench.life()[0].discard(FILE)
+
+
+def test_to_discard_one_file_leaves_the_others(bench: StagingBench, share: Share, staging: StagingTree) -> None:
+    bench.stage()
+    other = FileRef(DATE, "s", "b")
+    bench.life()[0].stage(other, share.written(share.claimed("b"), b"other"), bench.grown.append)
+    discard(staging, FILE)
+    assert {(date, session, name) for date, session, name, _ in staged_files(staging)} == {(DATE, "s", "b")}
+
+
+def happens_at_each_call(bench: StagingBench, happening: Happening) -> None:
+    """Up to the last look at the source, what is staged is not taken for whole. Whatever comes later the Collector sees."""
+    calls = bench.stage().calls
+    last_look = max(number for number, call in enumerate(calls) if call == "statx")
+    for number in range(last_look + 1):
+        bench.claimed(bench.content)
+        discard(bench.staging, FILE)
+        stager, nfs = bench.life()
+        nfs.before[number] = happening
+        with pytest.raises((SourceChanged, FileNotFoundError)):
+            stager.stage(FILE, bench.expected, bench.grown.append)
+        assert not bench.proof.exists() or bench.read_proof().md5 is None
+
+
+@pytest.mark.parametrize("how", ["rewritten in place", "appended to", "cut short", "replaced", "removed", "emptied"])
+def test_a_source_that_changes_at_any_moment_is_never_taken_for_whole(bench: StagingBench, share: Share, how: str) -> None:
+    path = share.claimed("a")
+
+    def change() -> None:
+        match how:
+            case "rewritten in place":
+                path.write_bytes(some_bytes(9, SIZE))
+                os.utime(
+                    path, ns=(0, bench.expected.mtime_ns + 1)
+                )  # as a later write does; this one may come within one tick of the kernel
+            case "appended to":
+                with path.open("ab") as file:
+                    file.write(b"more")
+            case "cut short":
+                os.truncate(path, BLOCK + 1)
+            case "replaced":
+                share.replaced(path, bench.content)
+            case "removed":
+                path.unlink()
+            case _:
+                path.write_bytes(b"")
+
+    happens_at_each_call(bench, change)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_is_no_regular_file_any_more_is_not_staged(bench: StagingBench, share: Share, kind: str) -> None:
+    path = share.claimed("a")
+    path.unlink()
+    match kind:
+        case "link":
+            path.symlink_to("/etc/passwd")
+        case "pipe":
+            os.mkfifo(path)
+        case _:
+            path.mkdir()
+    before = descriptors()
+    with pytest.raises((SourceChanged, OSError)):
+        bench.stage()
+    assert not bench.copy.exists()
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_an_error_of_nfs_at_any_call_leaves_what_is_proven_and_no_descriptor(bench: StagingBench, code: int) -> None:
+    calls = len(bench.stage().calls)
+    for number in range(calls):
+        discard(bench.staging, FILE)
+        stager, nfs = bench.life()
+        nfs.before[number] = refused(code)
+        before = descriptors()
+        with pytest.raises(OSError) as error:
+            stager.stage(FILE, bench.expected, bench.grown.append)
+        assert error.value.errno == code
+        assert descriptors() == before or nfs.calls[number] == "close"
+        bench.stage()
+        bench.check()
+
+
+def test_killed_at_any_call_the_next_life_ends_with_the_same_copy(bench: StagingBench) -> None:
+    calls = len(bench.stage().calls)
+    for number in range(calls):
+        discard(bench.staging, FILE)
+        stager, nfs = bench.life()
+        nfs.before[number] = killed
+        with pytest.raises(Killed):
+            stager.stage(FILE, bench.expected, bench.grown.append)
+        bench.stage()
+        bench.check()
+
+
+def test_a_disk_that_refuses_is_said_in_words(bench: StagingBench, staging: StagingTree) -> None:
+    Path(staging.root).write_bytes(b"a file where the folder should be")
+    with pytest.raises(StagingDiskTroubled, match="staging disk: E"):
+        bench.stage()
