@@ -14,7 +14,7 @@ from nfsw.actors.board import Board
 from nfsw.actors.config import KeeperConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.lock import LockTaken, SessionLock, begun
-from nfsw.actors.messages import Drain, Hold, HoldFailed, Release, SessionDenied, SessionHeld, SessionReleased
+from nfsw.actors.messages import Drain, Hold, HoldFailed, Release, SessionDenied, SessionHeld, SessionReleased, StopFailed, StopNoted
 from nfsw.actors.nfs import Nfs, said
 from nfsw.actors.tree import NfsTree, is_date
 
@@ -32,7 +32,7 @@ class Keeper(Actor):
             case Hold():
                 self._hold(message, tell)
             case Drain(session):
-                self._drain(session)
+                self._drain(session, tell)
             case Release(session, forget):
                 self._release(session, forget=forget)
                 tell(SessionReleased(session))
@@ -100,11 +100,14 @@ class Keeper(Actor):
             if self._nfs.remove_folder(tree.claimed(date, session)):
                 self._nfs.remove_folder(tree.day(date))
 
-    def _drain(self, session: str) -> None:
+    def _drain(self, session: str, tell: Tell) -> None:
         lock = self._locks.get(session)
         if lock is None:
+            tell(StopFailed(session, "its lock is not held"))
             return
         try:
             lock.write(replace(lock.note, draining=True))
         except OSError as error:
-            log.error("cannot note that the session was stopped: %s", said(error), extra={"session_name": session, "action": "drain"})
+            tell(StopFailed(session, said(error)))
+        else:
+            tell(StopNoted(session))

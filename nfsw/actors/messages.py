@@ -165,6 +165,19 @@ class HoldFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class StopNoted:
+    """No restart makes the session active again."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopFailed:
+    session: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionReleased:
     session: str
 

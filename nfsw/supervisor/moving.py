@@ -30,7 +30,7 @@ class Moving:
     def __init__(
         self, supervisor: Supervisor, pipeline: Pipeline, desk: Desk, totals: Totals, timetable: Timetable, patience_s: float
     ) -> None:
-        """`patience_s`: how long `start` waits for NFS, in seconds."""
+        """`patience_s`: how long `start` and `stop` wait for NFS, in seconds."""
         self._supervisor = supervisor
         self._pipeline = pipeline
         self._desk = desk
@@ -57,8 +57,9 @@ class Moving:
         return self.status()
 
     async def stop(self) -> Status:
-        session = self._desk.stop()
-        self._pipeline.unclaim(session)
+        stopping = self._desk.stop()
+        self._pipeline.unclaim(stopping.session)
+        await stopping.settled(self._patience_s)
         return self.status()
 
     def sick(self) -> str | None:

@@ -13,6 +13,7 @@ from nfsw.actors.messages import (
     Complete,
     ContainerReady,
     ContainerRefused,
+    Drain,
     File,
     FileRefused,
     Hold,
@@ -27,6 +28,8 @@ from nfsw.actors.messages import (
     SessionHeld,
     SessionReleased,
     SetUploads,
+    StopFailed,
+    StopNoted,
     Take,
     Unstage,
     Upload,
@@ -100,6 +103,10 @@ class Pipeline:
                 self._desk.on_denied(denied)
             case HoldFailed() as failed:
                 self._desk.on_hold_failed(failed)
+            case StopNoted() as noted:
+                self._desk.on_stop_noted(noted)
+            case StopFailed() as unnoted:
+                self._desk.on_stop_failed(unnoted)
             case SessionReleased() as released:
                 self._desk.on_released(released)
             case ContainerReady():
@@ -128,6 +135,8 @@ class Pipeline:
                 return
             case Hold(session):
                 self._desk.on_hold_failed(HoldFailed(session, reason))
+            case Drain(session):
+                self._desk.on_stop_failed(StopFailed(session, reason))
             case Release(session):
                 self._desk.on_released(SessionReleased(session))  # the lock has gone with the Keeper
             case Unstage(file):

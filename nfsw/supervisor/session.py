@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 
 from nfsw.actors.envelope import Message
 from nfsw.actors.messages import (
-    Drain,
     Hold,
     HoldFailed,
     Looked,
@@ -24,10 +23,13 @@ from nfsw.actors.messages import (
     SessionFound,
     SessionHeld,
     SessionReleased,
+    StopFailed,
+    StopNoted,
     Watch,
 )
 from nfsw.supervisor.service import NfsSilent, NoSession, SessionConflict
 from nfsw.supervisor.status import SessionState, SessionStatus
+from nfsw.supervisor.stopping import Stopping
 
 log = logging.getLogger("nfsw.session")
 
@@ -57,6 +59,7 @@ class Desk:
     lost: Callable[[str], None]
     active: Active | None = None
     adopted: dict[str, bool] = field(default_factory=dict)  # held for their files' sake; whether a call had made them active
+    _stopping: Stopping | None = None  # the last stop of this pod
     _answers: dict[str, asyncio.Future[None]] = field(default_factory=dict)  # of `start`
     _asked: set[str] = field(default_factory=set)  # with the Keeper
     _unwanted: set[str] = field(default_factory=set)  # whose start was given up: what comes before their release is of no use
@@ -88,14 +91,14 @@ class Desk:
         finally:
             self._answers.pop(name, None)
 
-    def stop(self) -> str:
-        """No new claims from now on. Returns the session's name. Raises NoSession."""
+    def stop(self) -> Stopping:
+        """No new claims from now on. Raises NoSession."""
         if self.active is None or self.active.draining or not self.active.held:
             raise NoSession("no session is active in this pod")
         self.active.draining = True
-        self.ask(Drain(self.active.name))
+        stopping = self._stopping = Stopping(self.active.name, self.ask)
         self._show()
-        return self.active.name
+        return stopping
 
     def claims(self, session: str) -> bool:
         """Whether arrivals of the session are to be claimed."""
@@ -177,8 +180,19 @@ class Desk:
             self._refuse(name, NfsSilent(f"NFS would not let us hold session {name}: {failed.error}"))
             self._resume_next()
 
+    def on_stop_noted(self, noted: StopNoted) -> None:
+        if self._stopping and self._stopping.session == noted.session:
+            self._stopping.settle()
+
+    def on_stop_failed(self, failed: StopFailed) -> None:
+        log.error("cannot note that the session was stopped: %s", failed.error, extra={"session_name": failed.session, "action": "drain"})
+        if self._stopping and self._stopping.session == failed.session:
+            self._stopping.failed()
+
     def on_released(self, released: SessionReleased) -> None:
         name = released.session
+        if self._stopping and self._stopping.session == name:
+            self._stopping.settle()
         self._asked.discard(name)
         self._unwanted.discard(name)
         self._free_since.pop(name, None)
@@ -193,6 +207,8 @@ class Desk:
         found = {session.name: session for session in looked.sessions}
         self._let_go_what_is_sent(found)
         self._hold_what_lapsed()
+        if self._stopping and self.active and self.active.held and self.active.draining:
+            self._stopping.go_on()
         now = time.monotonic()
         for name in [name for name in self._free_since if name not in found]:
             del self._free_since[name]

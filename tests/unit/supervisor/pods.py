@@ -8,7 +8,20 @@ from nfsw.actors.board import Board
 from nfsw.actors.config import KeeperConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.keeper import Keeper
-from nfsw.actors.messages import Hold, HoldFailed, Looked, Release, SessionDenied, SessionFound, SessionHeld, SessionReleased, Watch
+from nfsw.actors.messages import (
+    Drain,
+    Hold,
+    HoldFailed,
+    Looked,
+    Release,
+    SessionDenied,
+    SessionFound,
+    SessionHeld,
+    SessionReleased,
+    StopFailed,
+    StopNoted,
+    Watch,
+)
 from nfsw.supervisor.session import Desk
 
 
@@ -34,6 +47,10 @@ class Pod:
                     self.desk.on_hold_failed(answer)
                 case SessionReleased():
                     self.desk.on_released(answer)
+                case StopNoted():
+                    self.desk.on_stop_noted(answer)
+                case StopFailed():
+                    self.desk.on_stop_failed(answer)
                 case other:
                     raise TypeError(f"{other!r} is no word of a Keeper's")
 
@@ -46,6 +63,8 @@ class Pod:
             match self.next_asked():
                 case Hold(session, _, started_at):
                     self.says(SessionHeld(session, started_at or 1000.0, draining=False, recorded=True))
+                case Drain(session):
+                    self.says(StopNoted(session))
                 case Release(session):
                     self.says(SessionReleased(session))
 

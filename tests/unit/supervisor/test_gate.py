@@ -105,7 +105,7 @@ async def test_room_is_waited_for_no_more_once_the_file_that_waited_is_left_wher
         await works.uploads("a", 700)
         await works.sees(arrival("b"), 700)
         assert works.pipeline.gate.short_of_room
-        await works.service.stop()
+        await works.stops()
         await settled()
         assert "room in staging" not in works.service.status().waiting_for
 
@@ -193,7 +193,7 @@ async def test_a_file_is_not_staged_while_its_old_copy_is_about_to_be_removed() 
         await works.done("uploader", upload)
         await asyncio.sleep(3)
         assert claimed("a") in works.let_go()
-        await works.service.stop()  # b is left where it is
+        await works.stops()  # b is left where it is
         await works.says("scanner", FileStable(claimed("a"), version(700)))
         assert taken(works) == []
         await works.says("collector", Unstaged(claimed("a")))

@@ -326,7 +326,7 @@ async def test_after_a_stop_what_waits_is_left_where_it_is_and_what_is_claimed_g
         await works.sees(claimed("e"))
         works.hears_nothing_new()
 
-        await works.service.stop()
+        await works.stops()
         await settled()
 
         assert works.let_go() == [arrival("c"), arrival("d")]
@@ -341,7 +341,7 @@ async def test_after_a_stop_nothing_new_is_claimed_even_if_it_was_at_the_door() 
         works["scanner"].says(*(stable(str(number)) for number in range(10)))
         await settled()
         first, second = works["claimer"].hears()
-        await works.service.stop()
+        await works.stops()
         await settled()
         for take in (first, second):
             assert isinstance(take, Take)
@@ -355,7 +355,7 @@ async def test_after_a_stop_nothing_new_is_claimed_even_if_it_was_at_the_door() 
 async def test_after_a_stop_a_claim_that_a_crash_cut_short_is_not_made_again() -> None:
     async with Works() as works:
         await works.takes(A)
-        await works.service.stop()
+        await works.stops()
         await works.dies("claimer")
         assert works["claimer"].hears() == []
         assert A in works.let_go()
@@ -365,7 +365,7 @@ async def test_after_a_stop_a_claim_that_a_crash_cut_short_is_not_made_again() -
 async def test_a_stopped_session_ends_once_its_last_file_is_completed() -> None:
     async with Works() as works:
         complete = await works.completes("a")
-        await works.service.stop()
+        await works.stops()
         await works.keeps()
         look = Looked((SessionFound("s", DATE, 0, files=False),))
         await works.says("scanner", look)

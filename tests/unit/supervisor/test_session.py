@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nfsw.actors.messages import Drain, Hold, HoldFailed, Release, SessionDenied, SessionHeld, SessionReleased, Watch
+from nfsw.actors.messages import Drain, Hold, HoldFailed, Release, SessionDenied, SessionHeld, SessionReleased, StopFailed, Watch
 from nfsw.supervisor.service import NfsSilent, NoSession, SessionConflict
 from nfsw.supervisor.session import ADOPT_AFTER_S
 from nfsw.supervisor.status import SessionState
@@ -421,7 +421,7 @@ async def test_a_session_that_is_being_started_is_not_released_because_its_last_
 
 async def test_a_stop_is_noted_and_ends_the_claims_but_not_the_care_for_what_is_claimed() -> None:
     pod = await active("s")
-    assert pod.desk.stop() == "s"
+    assert pod.desk.stop().session == "s"
     assert pod.next_asked() == Drain("s")
     status = pod.desk.status()
     assert status is not None
@@ -429,6 +429,40 @@ async def test_a_stop_is_noted_and_ends_the_claims_but_not_the_care_for_what_is_
     assert not pod.desk.claims("s")
     assert pod.desk.holds("s")
     assert pod.shown[-1] == Watch(None, frozenset({"s"}), frozenset())
+
+
+async def test_a_stop_is_answered_once_it_is_noted() -> None:
+    pod = await active("s")
+    stopped = asyncio.create_task(pod.desk.stop().settled(PATIENCE_S))
+    await settled()
+    assert not stopped.done(), "a restart now would make the session active again"
+    pod.holds_what_was_asked()
+    await stopped
+
+
+async def test_a_stop_that_nfs_does_not_note_is_asked_for_at_every_look_until_it_does() -> None:
+    pod = await active("s")
+    stopping = pod.desk.stop()
+    for _ in range(3):
+        assert list(pod.asked) == [Drain("s")], "once, however often the Scanner looks"
+        pod.looks(seen("s", files=True))
+        pod.asked.clear()
+        pod.says(StopFailed("s", "ENOSPC"))
+        assert not pod.asked
+        pod.looks(seen("s", files=True))
+    with pytest.raises(NfsSilent, match="session s"):
+        await stopping.settled(PATIENCE_S)
+    pod.holds_what_was_asked()
+    await stopping.settled(PATIENCE_S)
+
+
+async def test_a_stop_is_answered_when_the_session_is_over_before_it_could_be_noted() -> None:
+    pod = await active("s")
+    stopping = pod.desk.stop()
+    pod.asked.clear()
+    pod.looks(seen("s"))
+    pod.holds_what_was_asked()
+    await stopping.settled(PATIENCE_S)
 
 
 async def test_a_stop_without_a_session_is_refused(pod: Pod) -> None:

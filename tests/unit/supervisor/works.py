@@ -1,5 +1,6 @@
 """The whole inside of the main process, with its five actors played by the test. Nothing is left out but the processes."""
 
+import asyncio
 from typing import Self
 
 from opentelemetry.metrics import NoOpMeterProvider
@@ -10,6 +11,7 @@ from nfsw.actors.messages import (
     Arrival,
     Complete,
     ContainerReady,
+    Drain,
     File,
     FileClaimed,
     FileCompleted,
@@ -27,6 +29,7 @@ from nfsw.actors.messages import (
     SessionReleased,
     StagingBegun,
     StagingGrew,
+    StopNoted,
     Take,
     Unstaged,
     Upload,
@@ -107,10 +110,19 @@ class Works(Company):
             match request:
                 case Hold(session, _, started_at):
                     self["keeper"].says(SessionHeld(session, started_at or 1000.0, draining=False, recorded=True))
+                case Drain(session):
+                    self["keeper"].says(StopNoted(session))
                 case Release(session):
                     self["keeper"].says(SessionReleased(session))
             self["keeper"].is_done_with(request)
             await settled()
+
+    async def stops(self) -> None:
+        """The session is stopped by a call, and the Keeper has noted it."""
+        stopping = asyncio.create_task(self.service.stop())
+        await settled()
+        await self.keeps()
+        await stopping
 
     def hears_nothing_new(self) -> None:
         """Forgets what was said so far."""
