@@ -25,6 +25,10 @@ LARGEST_SINGLE_PUT = 5000 * MIB
 CONTAINER_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
+#: Characters of a wrong value that are shown.
+_LONGEST_SHOWN = 80
+
+
 class BadSettings(Exception):
     """The environment does not make a configuration. The message is one line that names each variable that is wrong."""
 
@@ -193,11 +197,12 @@ def _problems(wrong: ValidationError) -> Iterator[str]:
         name = variable(str(error["loc"][0]))
         if error["type"] == "missing":
             yield f"{name} is not set"
-        elif _is_secret(str(error["loc"][0])):
+        elif _may_be_secret(str(error["loc"][0])):
             yield f"{name}: {error['msg']}"
         else:
-            yield f"{name}: {error['msg']} (got {str(error['input'])!r})"
+            yield f"{name}: {error['msg']} (got {str(error['input'])[:_LONGEST_SHOWN]!r})"
 
 
-def _is_secret(field: str) -> bool:
-    return SecretStr in typing.get_args(Settings.model_fields[field].annotation)
+def _may_be_secret(field: str) -> bool:
+    """A token is easily pasted with the account's URL."""
+    return field == "azure_account_url" or SecretStr in typing.get_args(Settings.model_fields[field].annotation)

@@ -6,6 +6,8 @@ from datetime import datetime, time
 from typing import ClassVar, Self
 
 _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+#: Bytes per second. More than any line carries: such a number is a slip of the hand.
+_FASTEST = 10**15
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B?)(?:/s)?", re.IGNORECASE)
 _HOURS = re.compile(r"(\d{1,2}:\d{2})\s*-\s*(\d{1,2}:\d{2})\s*=\s*(.+)")
 
@@ -70,9 +72,9 @@ def _rate(text: str) -> int | None:
         return None
     found = _RATE.fullmatch(text)
     unit = _UNITS.get(found[2].upper()) if found else None
-    if found is None or unit is None or (rate := int(float(found[1]) * unit)) < 1:
+    if found is None or unit is None or not 1 <= (rate := float(found[1]) * unit) <= _FASTEST:
         raise BadTimetable(f"{text!r} is no rate such as 2MiB/s, 500KB/s or off")
-    return rate
+    return int(rate)
 
 
 def _clock(text: str) -> time:
