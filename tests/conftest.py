@@ -1,6 +1,7 @@
 """What every tier of tests may ask for: one Azurite for the whole run, a container of its own for each test."""
 
 import os
+import signal
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -8,6 +9,11 @@ import pytest
 
 from tests.support.azurite import Endpoint, NoNode, azurite
 from tests.support.blobs import Container
+
+
+def pytest_configure() -> None:
+    """A run that is told to end ends like one that is interrupted: its services and its Azurite are stopped."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

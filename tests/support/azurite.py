@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.processes import listening_port
+from tests.support.processes import listening_port, tied_to_us
 from tests.support.waiting import until
 
 CHECKOUT = Path(__file__).parents[2]
@@ -64,7 +64,7 @@ def azurite(folder: Path, certificate: Certificate | None = None) -> Iterator[En
     log = folder / "azurite.log"
     with log.open("wb") as output:
         # A session of its own: Ctrl-C reaches the service and us, and we end Azurite last.
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        process = subprocess.Popen(tied_to_us(command), stdout=output, stderr=output, start_new_session=True)
     try:
         port = until(lambda: process.poll() is not None or listening_port(process.pid), within=60, what=f"Azurite listens, see {log}")
         if port is True:

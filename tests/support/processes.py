@@ -1,6 +1,7 @@
 """What /proc says of a service's processes: who belongs to it, where it listens, what it costs. Linux only."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import sysconf
@@ -14,6 +15,15 @@ LISTEN = "0A"
 class Process:
     pid: int
     command: str
+
+
+def tied_to_us(command: list[str]) -> list[str]:
+    """The command so that the kernel kills its process when ours ends, however that happens: a killed test run cleans up nothing.
+
+    Without util-linux, as it is. To be called from the thread that starts it and lives as long as we do.
+    """
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
 
 
 def marked(mark: str) -> list[Process]:

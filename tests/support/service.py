@@ -14,7 +14,7 @@ from uuid import uuid4
 from tests.support.azurite import CHECKOUT
 from tests.support.http import NOTHING, Answer, call
 from tests.support.logs import TROUBLE, LogLine, read_log
-from tests.support.processes import Process, listening_port, marked
+from tests.support.processes import Process, listening_port, marked, tied_to_us
 from tests.support.shape import check_status
 from tests.support.waiting import until
 
@@ -64,7 +64,7 @@ class Service:
         name, _, value = self._mark.partition("=")
         with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
             self._main = subprocess.Popen(
-                [sys.executable, "-m", "nfsw", "serve"],
+                tied_to_us([sys.executable, "-m", "nfsw", "serve"]),
                 env=clean_environment(folder, {**settings, name: value}),
                 cwd=CHECKOUT,
                 stdin=subprocess.DEVNULL,
