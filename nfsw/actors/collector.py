@@ -6,6 +6,8 @@ The sweep does the same for what a crash left behind, and removes folders and st
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
@@ -39,6 +41,7 @@ class Collector(Actor):
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
         self._staging = StagingTree(config.staging_dir)
         self._watch = Watch(None, frozenset(), frozenset())
+        self._errors: list[OSError] = []  # of this sweep
 
     def on_message(self, message: Message, tell: Tell) -> None:
         match message:
@@ -54,10 +57,11 @@ class Collector(Actor):
                 self._unstage(file, tell)
 
     def on_tick(self, tell: Tell) -> None:
-        try:
+        self._errors.clear()
+        with self._noted():
             self._sweep(tell)
-        except OSError as error:
-            log.warning("sweep cut short, next one in %.0f s: %s", self.interval, said(error), extra={"action": "sweep"})
+        if self._errors:
+            log.warning("sweep cut short, next one in %.0f s: %s", self.interval, said(self._errors[0]), extra={"action": "sweep"})
 
     def _complete(self, file: FileRef, fingerprint: Fingerprint, tell: Tell) -> None:
         source, completed = self._nfs.tree.source(file), self._nfs.tree.completed(file)
@@ -96,7 +100,10 @@ class Collector(Actor):
             self._nfs.unlink(completed)
             return True
         log.warning("changed after it was marked as sent, will be sent again", extra=about(file.session, file.name, "complete"))
-        self._nfs.link(completed, self._nfs.tree.source(file))
+        try:
+            self._nfs.link(completed, self._nfs.tree.source(file))
+        except FileExistsError:
+            return False  # given back already: the mark goes when the file is complete
         self._nfs.unlink(completed)
         tell(FileChanged(file))
         return False
@@ -109,38 +116,55 @@ class Collector(Actor):
             return
         tell(Unstaged(file))
 
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """What NFS refuses is noted, and the sweep goes on with the next folder or file."""
+        try:
+            yield
+        except OSError as error:
+            self._errors.append(error)
+
     def _sweep(self, tell: Tell) -> None:
-        tree = self._nfs.tree
         recorded: set[str] = set()  # sessions whose newest folder has been passed
-        for date in sorted(filter(is_date, self._nfs.folders(tree.processing)), reverse=True):
-            for session in self._nfs.folders(tree.day(date)):
-                if session not in self._watch.held:
-                    continue
-                self._sweep_folder(date, session, tell)
-                if session in self._watch.recorded and session not in recorded:
-                    recorded.add(session)
-                else:
-                    self._nfs.remove_folder(tree.claimed(date, session))
-            self._nfs.remove_folder(tree.day(date))
+        for date in sorted(filter(is_date, self._nfs.folders(self._nfs.tree.processing)), reverse=True):
+            with self._noted():
+                self._sweep_day(date, recorded, tell)
         for date, session, name, _ in staged_files(self._staging):
             file = FileRef(date, session, name)
-            if self._nfs.observe(tree.source(file)) is None and self._nfs.observe(tree.completed(file)) is None:
-                self._unstage(file, tell)
+            with self._noted():
+                if self._nfs.observe(self._nfs.tree.source(file)) is None and self._nfs.observe(self._nfs.tree.completed(file)) is None:
+                    self._unstage(file, tell)
+
+    def _sweep_day(self, date: str, recorded: set[str], tell: Tell) -> None:
+        tree = self._nfs.tree
+        for session in self._nfs.folders(tree.day(date)):
+            if session not in self._watch.held:
+                continue
+            keep = session in self._watch.recorded and session not in recorded
+            recorded.add(session)
+            with self._noted():
+                self._sweep_folder(date, session, tell)
+                if not keep:
+                    self._nfs.remove_folder(tree.claimed(date, session))
+        self._nfs.remove_folder(tree.day(date))
 
     def _sweep_folder(self, date: str, session: str, tell: Tell) -> None:
         for entry in self._nfs.listing(self._nfs.tree.claimed(date, session)):
             if entry.is_file(follow_symlinks=False) and entry.name.endswith(COMPLETED):
-                self._finish(FileRef(date, session, entry.name.removesuffix(COMPLETED)), tell)
+                with self._noted():
+                    self._finish(FileRef(date, session, entry.name.removesuffix(COMPLETED)), tell)
 
     def _finish(self, file: FileRef, tell: Tell) -> None:
         """A `.completed` that a crash left: its blob was verified. What is still staged of it tells which version that was."""
+        if self._nfs.observe(self._nfs.tree.source(file)) is not None:
+            return  # it was given back, and this is its other name, which goes when the file is complete
         completed = self._nfs.observe(self._nfs.tree.completed(file))
         if completed is not None and self._delete(file, self._sent(file) or completed.fingerprint, tell):
             self._unstage(file, tell)
 
     def _sent(self, file: FileRef) -> Fingerprint | None:
         try:
-            with open(self._staging.proof(file), encoding="ascii") as proof:
+            with open(self._staging.proof(file), encoding="ascii", errors="replace") as proof:
                 return Proof.parse_header(proof.readline()).fingerprint
         except (OSError, BadProof):
             return None
