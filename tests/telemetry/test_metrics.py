@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.deploy.metrics import HISTOGRAM, Instrument
-from tests.deploy.overlays import K3S
+from tests.deploy.overlays import CHECKOUT, K3S
 from tests.support import fuse
 from tests.support.azurite import Endpoint
 from tests.support.blobs import Container
@@ -91,6 +91,15 @@ def test_every_metric_has_its_name_unit_and_kind(site: Site, collector: Collecto
     until(lambda: "nfs.call.duration" in collector.received.metrics, within=20, what="NFS calls are told of")
     metrics = own(collector.received.metrics).values()
     assert {(metric.name, metric.unit, metric.kind, metric.monotonic) for metric in metrics} == EXPORTED
+
+
+def test_the_manual_has_a_row_for_each() -> None:
+    rows = re.findall(
+        r"^\| `([a-z_.]+)` \| `([A-Za-z{}]+)` \| (.*?) ?\| .+ \|$", (CHECKOUT / "docs/operations.md").read_text(), re.MULTILINE
+    )
+
+    assert {(name, unit) for name, unit, _ in rows} == {(name, unit) for name, unit, _, _ in EXPORTED}
+    assert {attribute for _, _, by in rows for attribute in re.findall(r"`(\w+)`", by)} == {*VALUES, "call"}
 
 
 def test_attributes_have_few_values_and_none_names_a_file_or_a_session(site: Site, collector: Collector) -> None:
