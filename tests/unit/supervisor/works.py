@@ -98,6 +98,7 @@ class Works(Company):
         for name in self.refs:
             self[name].starts()
         self["uploader"].says(ContainerReady())
+        await self.service.container_checked()
         await self.says("scanner", Looked((SessionFound("s", DATE, 0, files=False),)))
         await self.keeps()
         assert self.desk.claims("s")

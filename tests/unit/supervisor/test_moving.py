@@ -1,0 +1,414 @@
+"""The service as the API sees it: what the status says of what is going on, what holds it up, and who sets the upload limit."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+
+from nfsw.actors.envelope import Envelope
+from nfsw.actors.messages import (
+    Arrival,
+    ContainerReady,
+    ContainerRefused,
+    FileClaimed,
+    FileRefused,
+    FileStable,
+    FileTroubled,
+    Looked,
+    LookFailed,
+    RefusalLifted,
+    SetUploads,
+    StagingBegun,
+    StagingGrew,
+    UploadBegun,
+    UploadFailed,
+    UploadGrew,
+)
+from nfsw.supervisor.moving import MOST_LISTED
+from nfsw.supervisor.service import NfsSilent, NoSession, Service, SessionConflict
+from nfsw.supervisor.status import ActorState, FileState, InFlight, SessionState, Status
+from nfsw.timetable import Timetable
+from tests.support.faketime import clock, settled
+from tests.unit.supervisor.company import HANG_S
+from tests.unit.supervisor.works import CRASH, DATE, PROOF, Works, arrival, claimed, version
+
+A = claimed("a")
+
+
+def only_file(status: Status) -> InFlight:
+    [file] = status.in_flight
+    return file
+
+
+@asynccontextmanager
+async def serving(timetable: Timetable = Timetable.OFF) -> AsyncIterator[Works]:
+    """With what `Moving.run` does beside the supervisor."""
+    async with Works(timetable=timetable) as works:
+        following = asyncio.create_task(works.service._follow_timetable())
+        await settled()
+        yield works
+        following.cancel()
+
+
+def _keeps_the_protocol(works: Works) -> Service:
+    """For the type checker."""
+    return works.service
+
+
+# --- Session ---
+
+
+async def test_a_free_service_has_no_session() -> None:
+    works = Works()
+    status = works.service.status()
+    assert status.session is None
+    assert status.in_flight == ()
+
+
+async def test_the_session_is_shown_with_its_beginning_and_whether_it_was_found() -> None:
+    async with Works() as works:
+        session = works.service.status().session
+        assert session is not None
+        assert (session.name, session.state, session.resumed) == ("s", SessionState.ACTIVE, True)
+        assert session.started_at == datetime.fromtimestamp(1000.0, UTC)
+
+
+async def test_a_session_without_a_name_gets_one_that_sorts_by_time() -> None:
+    async with Works() as works:
+        works.desk.active = None
+        names = []
+        for _ in range(2):
+            starting = asyncio.create_task(works.service.start(None))
+            await settled()
+            await works.keeps()
+            status = await starting
+            assert status.session is not None
+            names.append(status.session.name)
+            works.desk.active = None
+        assert all(re.fullmatch(r"00-session-[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", name) for name in names)
+        assert names == sorted(names)
+        assert len(set(names)) == 2
+
+
+async def test_a_start_answers_with_the_status_that_shows_it() -> None:
+    async with Works() as works:
+        works.desk.active = None
+        starting = asyncio.create_task(works.service.start("t"))
+        await settled()
+        await works.keeps()
+        status = await starting
+        assert status.session is not None
+        assert (status.session.name, status.session.resumed) == ("t", False)
+
+
+async def test_a_start_waits_for_nfs_as_long_as_a_call_may_take() -> None:
+    async with Works() as works:
+        works.desk.active = None
+        begun = clock().now()
+        with pytest.raises(NfsSilent):
+            await works.service.start("t")
+        assert clock().now() - begun == pytest.approx(HANG_S)
+
+
+async def test_what_the_desk_refuses_is_refused() -> None:
+    async with Works() as works:
+        with pytest.raises(SessionConflict, match="session s is active"):
+            await works.service.start("t")
+        works.desk.active = None
+        with pytest.raises(NoSession):
+            await works.service.stop()
+
+
+# --- Files ---
+
+
+async def test_an_idle_service_counts_nothing() -> None:
+    async with Works() as works:
+        status = works.service.status()
+        files = status.files
+        assert (files.queued, files.staging, files.uploading, files.completed, files.failed, files.refused) == (0,) * 6
+        assert (status.bytes.completed, status.bytes.staged, status.bytes.sent, status.bytes.resent) == (0,) * 4
+        assert status.bytes.staging_limit == works.ledger.staging_limit
+        assert status.waiting_for == ()
+        assert status.uploads == "running"
+
+
+async def test_each_file_is_counted_where_it_is() -> None:
+    async with Works(workers=4, queue=20) as works:
+        await works.moves("done", 7)
+        await works.completes("completing")
+        await works.uploads("uploading")
+        await works.stages("staging")
+        await works.takes(arrival("claiming"))
+        for number in range(7):
+            await works.sees(arrival(f"later {number}"))
+        status = works.service.status()
+        assert (status.files.queued, status.files.staging, status.files.uploading, status.files.completed) == (5, 4, 2, 1)
+        assert status.bytes.completed == 7
+        assert status.bytes.staged == 6 * (100 + PROOF)
+        assert len(status.in_flight) == 6
+
+
+async def test_what_is_queued_is_not_in_flight() -> None:
+    async with Works(workers=1) as works:
+        await works.takes(arrival("a"))
+        await works.sees(arrival("b"))
+        assert [file.file for file in works.service.status().in_flight] == ["a"]
+
+
+async def test_a_file_that_is_staged_shows_how_far_it_is_how_fast_it_goes_and_when_it_will_be_done() -> None:
+    async with Works() as works:
+        await works.takes(arrival("a"), 1000)
+        await works.says("claimer", FileClaimed(arrival("a"), A), StagingBegun(A, version(1000)))
+        for second in range(1, 5):
+            await works.says("claimer", StagingGrew(A, second * 100))
+            await asyncio.sleep(1)
+        file = only_file(works.service.status())
+        assert (file.file, file.session, file.date, file.state) == ("a", "s", DATE, FileState.STAGING)
+        assert (file.size, file.done, file.attempts, file.error, file.retry_in_s) == (1000, 400, 0, None, None)
+        assert file.rate == pytest.approx(75, rel=0.02)
+        assert file.eta_s == pytest.approx(8.0, rel=0.02)
+
+
+async def test_a_file_that_is_sent_shows_what_azure_holds() -> None:
+    async with Works() as works:
+        await works.uploads("a", 1000)
+        for second in range(1, 5):
+            await works.says("uploader", UploadGrew(A, held=second * 200, sent=200, resent=0))
+            await asyncio.sleep(1)
+        status = works.service.status()
+        file = only_file(status)
+        assert (file.state, file.done, file.attempts) == (FileState.UPLOADING, 800, 1)
+        assert file.rate == pytest.approx(150, rel=0.02)
+        assert status.bytes.sent == 800
+
+
+async def test_a_file_that_does_not_move_has_no_time_left() -> None:
+    async with Works() as works:
+        await works.uploads("a", 1000)
+        await asyncio.sleep(60)
+        file = only_file(works.service.status())
+        assert (file.rate, file.eta_s) == (0.0, None)
+
+
+async def test_a_failed_attempt_is_shown_with_its_reason_and_the_seconds_to_the_next_one() -> None:
+    async with Works() as works:
+        await works.uploads("a")
+        await works.says("uploader", UploadFailed(A, 1, "503 ServerBusy", 20.0))
+        await asyncio.sleep(5)
+        status = works.service.status()
+        file = only_file(status)
+        assert (file.error, file.attempts, status.files.failed) == ("503 ServerBusy", 1, 1)
+        assert file.retry_in_s == pytest.approx(15.0, abs=0.01)
+        await asyncio.sleep(20)
+        assert only_file(works.service.status()).retry_in_s == 0.0, "it is overdue, which is not a time before now"
+        await works.says("uploader", UploadBegun(A, 2))
+        again = only_file(works.service.status())
+        assert (again.retry_in_s, again.attempts, again.error) == (None, 2, "503 ServerBusy")
+
+
+@pytest.mark.parametrize(("attempts", "state"), [(0, FileState.STAGING), (1, FileState.UPLOADING)])
+async def test_a_parked_file_is_shown_where_it_was_with_its_reason(attempts: int, state: FileState) -> None:
+    async with Works() as works:
+        await works.takes(A)
+        if attempts:
+            await works.says("claimer", StagingBegun(A, version(100)))
+            await works.says("uploader", UploadBegun(A, attempts))
+        await works.says("claimer", FileTroubled(A, "NFS: EIO"))
+        file = only_file(works.service.status())
+        assert (file.state, file.error) == (state, "NFS: EIO")
+        assert file.retry_in_s is not None
+
+
+async def test_a_file_about_to_be_claimed_shows_the_date_that_its_claim_will_give_it() -> None:
+    async with Works() as works:
+        before = datetime.now(UTC)
+        await works.takes(arrival("a"))
+        assert only_file(works.service.status()).date in {f"{day:%Y%m%d}" for day in (before, datetime.now(UTC))}
+
+
+async def test_names_are_made_safe_to_print() -> None:
+    async with Works() as works:
+        name = "caf\udce9\n.bin"
+        await works.takes(arrival(name))
+        await works.says("scanner", FileRefused(Arrival("s", name), "not UTF-8"))
+        status = works.service.status()
+        for shown in (only_file(status).file, status.refused[0].file):
+            shown.encode()
+            assert "\n" not in shown
+
+
+async def test_refused_files_are_listed_with_their_reasons_up_to_a_bound_and_counted_without() -> None:
+    async with Works() as works:
+        names = [f"{number:05d}" for number in range(MOST_LISTED + 500)]
+        await works.says("scanner", *(FileRefused(arrival(name), "no") for name in names))
+        status = works.service.status()
+        assert status.files.refused == len(names)
+        assert [file.file for file in status.refused] == names[:MOST_LISTED]
+        assert {(file.session, file.reason) for file in status.refused} == {("s", "no")}
+        await works.says("scanner", *(RefusalLifted(arrival(name)) for name in names))
+        assert works.service.status().files.refused == 0
+
+
+# --- Actors, readiness, sickness ---
+
+
+async def test_the_actors_are_shown() -> None:
+    async with Works() as works:
+        await works.dies("scanner")
+        actors = {actor.name: actor for actor in works.service.status().actors}
+        assert set(actors) == {"keeper", "scanner", "claimer", "uploader", "collector"}
+        assert all(actor.state is ActorState.RUNNING for actor in actors.values())
+        assert actors["scanner"].restarts == 1
+        assert actors["scanner"].pid == works["scanner"].pid
+
+
+async def test_it_is_ready_once_every_actor_runs_and_the_container_answered() -> None:
+    works = Works()
+    checking = asyncio.create_task(works.service.container_checked())
+    async with works:
+        assert works.service.unready() is None
+        assert await checking is None
+        works["scanner"].exits(CRASH)
+        await settled()
+        assert works.service.unready() == "scanner is starting"
+        await works.says_started("scanner")
+        assert works.service.unready() is None
+
+
+async def test_it_is_not_ready_before_the_container_has_answered() -> None:
+    works = Works()
+    assert works.service.unready() is not None
+    await works.pipeline.on_message("uploader", Envelope(ContainerReady()))
+    assert "container" in (works.service._container or "")
+    await works.service.container_checked()
+    assert works.service._container is None
+
+
+async def test_a_container_that_is_refused_says_why() -> None:
+    works = Works()
+    await works.pipeline.on_message("uploader", Envelope(ContainerRefused("403 AuthorizationFailure")))
+    assert await works.service.container_checked() == "403 AuthorizationFailure"
+    assert "403 AuthorizationFailure" in (works.service._container or "")
+
+
+async def test_a_hang_is_the_reason_why_it_is_not_ready_and_what_is_waited_for() -> None:
+    async with Works() as works:
+        works["scanner"].enters("scandir incoming/s")
+        await asyncio.sleep(HANG_S + 1.1)
+        unready = works.service.unready()
+        assert unready is not None
+        assert "scanner has waited" in unready
+        assert unready in works.service.status().waiting_for
+        assert works.service.sick() is None
+
+
+async def test_a_sick_service_is_sick_and_not_ready_for_the_same_reason() -> None:
+    async with Works() as works:
+        for _ in range(6):
+            works["scanner"].exits(CRASH)
+            await settled()
+        assert works.service.sick() is not None
+        assert works.service.unready() == works.service.sick()
+
+
+# --- What is waited for ---
+
+
+async def test_what_is_waited_for_is_said_in_words() -> None:
+    async with Works() as works:
+        await works.service.pause_uploads()
+        assert works.service.status().waiting_for == ("uploads are paused",)
+        await works.service.resume_uploads()
+        await works.uploads("a")
+        await works.says("uploader", UploadFailed(A, 1, "503", 60.0))
+        assert works.service.status().waiting_for == ("the next attempt of 1 file that failed",)
+        await works.uploads("b")
+        await works.says("uploader", UploadFailed(claimed("b"), 1, "503", 60.0))
+        assert works.service.status().waiting_for == ("the next attempt of 2 files that failed",)
+
+
+async def test_nfs_that_cannot_be_looked_at_is_said_until_it_can() -> None:
+    async with Works() as works:
+        await works.says("scanner", LookFailed("EACCES: Permission denied at incoming/s"))
+        assert works.service.status().waiting_for == ("NFS: EACCES: Permission denied at incoming/s",)
+        await works.says("scanner", Looked(()))
+        assert works.service.status().waiting_for == ()
+
+
+# --- The upload limit ---
+
+NIGHT = Timetable((), otherwise=1000, text="1000")
+
+
+async def test_the_timetable_sets_the_limit_from_the_start() -> None:
+    async with serving(NIGHT) as works:
+        assert works.service.limits().upload_bytes_per_s == 1000
+        assert works["uploader"].hears() == [SetUploads(1000, paused=False)]
+
+
+async def test_a_call_has_the_last_word_also_for_no_limit() -> None:
+    async with serving(NIGHT) as works:
+        for limit in (5, None):
+            assert (await works.service.limit_uploads(limit)).upload_bytes_per_s == limit
+            await asyncio.sleep(24 * 3600)
+            assert works.service.limits().upload_bytes_per_s == limit
+
+
+class _Changing(Timetable):
+    """Says another limit each time it is asked, so that a test needs no time of day."""
+
+    asked = 0
+
+    def limit(self, now: datetime) -> int | None:
+        assert now.tzinfo is not None
+        _Changing.asked += 1
+        return _Changing.asked
+
+
+async def test_the_timetable_is_read_again_every_few_seconds() -> None:
+    async with serving(_Changing()) as works:
+        before = works.service.limits().upload_bytes_per_s or 0
+        await asyncio.sleep(60)
+        assert works.service.limits().upload_bytes_per_s == before + 12
+
+
+async def test_a_pause_and_a_limit_do_not_touch_each_other() -> None:
+    async with serving(NIGHT) as works:
+        status = await works.service.pause_uploads()
+        assert status.uploads == "paused"
+        await works.service.limit_uploads(5)
+        assert works.service.status().uploads == "paused"
+        status = await works.service.resume_uploads()
+        assert status.uploads == "running"
+        assert works.service.limits().upload_bytes_per_s == 5
+        await settled()
+        assert works["uploader"].hears()[-1] == SetUploads(5, paused=False)
+
+
+async def test_the_timetable_does_not_end_a_pause() -> None:
+    async with serving(NIGHT) as works:
+        await works.service.pause_uploads()
+        await asyncio.sleep(60)
+        assert works.service.status().uploads == "paused"
+
+
+async def test_a_pause_and_a_limit_outlive_the_uploader() -> None:
+    async with Works() as works:
+        await works.service.limit_uploads(5)
+        await works.service.pause_uploads()
+        await works.dies("uploader")
+        assert works["uploader"].hears()[0] == SetUploads(5, paused=True)
+
+
+async def test_an_error_in_the_supervisor_ends_the_service() -> None:
+    works = Works()
+    running = asyncio.create_task(works.service.run())
+    await settled()
+    works["scanner"].says(FileStable)  # a class is no message
+    with pytest.raises(ExceptionGroup) as failed:
+        await running
+    assert failed.group_contains(TypeError, match="nobody understands")
