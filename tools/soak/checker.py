@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.blobs import Container
-from tests.support.content import Content, of_file
+from tests.support.content import PIECE, Content
 from tools.soak.book import Book, Name, State, Version, final
 from tools.soak.witness import name_of
 
@@ -39,6 +39,8 @@ class Checker:
     complain: Callable[[str], None]
     looks: int = 0
     lost: list[Version] = field(default_factory=list)
+    #: On the share in the end, where nobody sends them.
+    stuck: list[Version] = field(default_factory=list)
     #: Versions whose bytes are others than its writer's, on the share or in Azure.
     differing: list[str] = field(default_factory=list)
     _hashed: dict[Place, Content] = field(default_factory=dict)
@@ -81,7 +83,7 @@ class Checker:
         if found.place in self._hashed:
             return self._hashed[found.place]
         try:
-            content = of_file(found.path)
+            content = _content(found.path)
             after = found.path.stat()
         except FileNotFoundError:
             return None  # it has another name by now
@@ -109,6 +111,7 @@ class Checker:
 
     def compare(self, container: Container) -> int:
         """When all has come to rest: the last version of each name is in Azure, read once more, and no blob is there besides. Blobs."""
+        found = self._share()
         blobs: dict[Name, str] = {}
         names = sorted(container.names())
         for blob in names:
@@ -118,6 +121,10 @@ class Checker:
             last = final(versions)
             overtaken = versions[-1].state is State.OVERTAKEN
             if last is None or overtaken:
+                continue
+            if name not in blobs and last.inode in found:
+                self.stuck.append(last)
+                self.complain(f"STUCK: not in Azure in the end, but on the share: {last}")
                 continue
             if name not in blobs:
                 self.lost.append(last)
@@ -129,6 +136,11 @@ class Checker:
         for name in blobs.keys() - set(self.book.names()):
             self._differs(f"{blobs[name]}: nobody wrote a file of that name")
         return len(names)
+
+
+def _content(path: Path) -> Content:
+    with path.open("rb") as file:
+        return Content.of(iter(lambda: file.read(PIECE), b""))
 
 
 def _files(folder: Path) -> "Iterator[os.DirEntry[str]]":

@@ -51,6 +51,7 @@ class Report:
             yield from _takeovers(self.takeovers)
         yield f"lost             {len(self.checker.lost)}"
         yield f"differing        {len(self.checker.differing)}"
+        yield f"stuck            {len(self.checker.stuck)}"
         for complaint in self.complaints:
             yield f"WRONG: {complaint}"
         assert states[State.WRITING.value] == 0, "a writer has not finished"

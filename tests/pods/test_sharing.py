@@ -1,0 +1,92 @@
+"""What pods do beside each other: no blob is committed twice, and nobody deletes what another needs."""
+
+from tests.pods.company import Company, awaits, frozen, held
+from tests.support.content import MIB, Content
+from tests.support.link import Link
+from tests.support.proxy import FaultProxy
+from tests.support.service import Service
+from tests.support.waiting import until
+
+
+def in_mid_transfer(company: Company, link: Link, pod: Service, session: str) -> None:
+    link.limit(3 * MIB)
+    company.write(session, files=4)
+    until(
+        lambda: any(flight["state"] == "uploading" and flight["done"] for flight in pod.status()["in_flight"]),
+        within=30,
+        what=lambda: f"a file of {session} is being sent\n{pod.report()}",
+    )
+
+
+def committed_once(company: Company, proxy: FaultProxy) -> None:
+    company.site.all_arrived()
+    assert set(proxy.commits().values()) == {1}, proxy.commits()
+
+
+def test_two_pods_move_their_sessions_side_by_side_and_commit_each_blob_once(company: Company, proxy: FaultProxy) -> None:
+    for name, session in (("pod-a", "s"), ("pod-b", "t")):
+        company.serve(name).start_session(session)
+    for session in "st":
+        company.write(session, files=6, size=MIB)
+    committed_once(company, proxy)
+
+
+def test_a_session_that_changes_hands_in_mid_transfer_commits_each_blob_once(company: Company, link: Link, proxy: FaultProxy) -> None:
+    pods = {name: company.serve(name) for name in ("pod-a", "pod-b", "pod-c")}
+    pods["pod-a"].start_session("s")
+    pods["pod-b"].start_session("t")
+    in_mid_transfer(company, link, pods["pod-b"], "t")
+    in_mid_transfer(company, link, pods["pod-a"], "s")
+    pods["pod-a"].crash()
+    awaits(pods["pod-c"], "s")
+    company.serve("pod-a")
+    link.limit(None)
+    committed_once(company, proxy)
+
+
+def test_a_session_that_wanders_from_pod_to_pod_commits_each_blob_once(company: Company, link: Link, proxy: FaultProxy) -> None:
+    """Each successor finds claimed files, blocks that Azure has, and staged copies that its own last life left."""
+    holder, free = company.serve("pod-0"), company.serve("pod-1")
+    holder.start_session("s")
+    in_mid_transfer(company, link, holder, "s")
+    for number in range(4):
+        holder.crash()
+        awaits(free, "s")
+        holder, free = free, company.serve(f"pod-{number % 2}")
+    link.limit(None)
+    committed_once(company, proxy)
+
+
+def test_a_pod_sweeps_nothing_of_a_session_that_another_holds(company: Company) -> None:
+    """Neither its marks nor its record, however empty; and it does sweep what is nobody's."""
+    owner = company.serve("pod-a")
+    owner.start_session("s")
+    record = company.site.processing("s")
+    actors = [actor.pid for actor in owner.actors().values() if actor.name != "keeper"]
+    other = company.serve("pod-b")
+    with frozen(*actors):
+        mark = record / "theirs.bin.completed"
+        mark.write_bytes(b"theirs")
+        nobodys = company.site.processing("nobodys", "20250102")
+        nobodys.mkdir(parents=True)
+        (nobodys / "old.bin.completed").write_bytes(b"sent before")
+        (nobodys / "left.bin").write_bytes(b"left")
+        company.site.expect_blob("20250102/nobodys/left.bin", Content.of([b"left"]))
+        until(lambda: not any(nobodys.glob("*")), within=60, what=lambda: f"what is nobody's is swept\n{other.report()}")
+        assert mark.exists()
+    until(lambda: not mark.exists(), within=30, what="its owner sweeps it")
+    assert record.is_dir()
+    company.site.all_arrived()
+    assert held(owner) == "s"
+
+
+def test_staging_of_a_pod_that_lost_its_session_is_empty_once_another_has_sent_the_files(company: Company, link: Link) -> None:
+    owner, free = company.serve("pod-a"), company.serve("pod-b")
+    owner.start_session("s")
+    in_mid_transfer(company, link, owner, "s")
+    owner.crash()
+    awaits(free, "s")
+    again = company.serve("pod-a")
+    link.limit(None)
+    company.site.all_arrived()
+    assert held(again) is None
