@@ -263,7 +263,7 @@ def _answered(error: HttpResponseError) -> StoreTrouble:
     kind: type[StoreTrouble] = StoreTrouble
     if isinstance(error, (ResourceExistsError, ResourceModifiedError)) and code in ("BlobAlreadyExists", "ConditionNotMet"):
         kind = BlobThere
-    elif code in ("Md5Mismatch", "InvalidMd5"):
+    elif code in ("Md5Mismatch", "InvalidMd5") or (code == "InvalidOperation" and "MD5" in (error.message or "")):  # the latter: Azurite
         kind = BytesRefused
     elif code in ("InvalidBlobOrBlock", "InvalidBlockId", "InvalidBlockList"):
         kind = ForeignBlocks

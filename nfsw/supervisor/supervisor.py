@@ -24,6 +24,8 @@ log = logging.getLogger("nfsw.supervisor")
 
 #: Seconds between SIGKILL and the moment at which a life counts as lost.
 REAP_S = 5.0
+#: Seconds in which a child has to take its first message: the imports of the Uploader take long on a busy machine.
+BOOT_S = 30.0
 #: Lost lives of one actor at a time: each one keeps its memory, and maybe a lock, so there is no replacing for ever.
 MOST_LOST = 3
 #: Deliveries of one job before it is set aside: it may be what kills its actor.
@@ -225,7 +227,7 @@ class Supervisor:
         if call and call.seconds >= self._hang_timeout_s:
             ref.silent = False
             self._hang(ref, child, call.what, now - call.seconds, kill=ref.spec.expendable())
-        elif silent >= self._hang_timeout_s:
+        elif silent >= (self._hang_timeout_s if ref.started else max(self._hang_timeout_s, BOOT_S)):
             ref.silent = True
             self._hang(ref, child, "silence: its process does not run", now - silent, kill=True)
         elif ref.hung_since is not None:
