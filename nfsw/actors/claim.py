@@ -92,6 +92,13 @@ def put_back(nfs: Nfs, left: NameAside, today: str) -> None:
         log.info("claimed before the newer file that has its name", extra=about(left.session, left.name, "put-back"))
 
 
+def tidy(nfs: Nfs, session: str, incarnation: str) -> None:
+    """Removes what other incarnations left empty: the Scanner looks into each of these folders, for as long as the session lasts."""
+    for other in nfs.folders(nfs.tree.asides(session)):
+        if other != incarnation:
+            nfs.remove_folder(nfs.tree.aside(session, other))
+
+
 def _aside(nfs: Nfs, file: FileRef, incarnation: str) -> str:
     return f"{nfs.tree.aside(file.session, incarnation)}/{file.name}"
 

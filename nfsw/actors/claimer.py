@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
-from nfsw.actors.claim import Claim, claim, finish, put_back
+from nfsw.actors.claim import Claim, claim, finish, put_back, tidy
 from nfsw.actors.config import ClaimerConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.logs import about
@@ -40,6 +40,7 @@ class Claimer(Actor):
         self._staging = StagingTree(config.staging_dir)
         self._stager = Stager(self._nfs, self._staging, config.block_size)
         self._incarnation = uuid.uuid4().hex
+        self._tidied: set[str] = set()  # sessions
 
     def on_start(self, tell: Tell) -> None:
         """What lies in staging counts against its limit, whoever left it there."""
@@ -50,6 +51,9 @@ class Claimer(Actor):
         match message:
             case Take(file, fingerprint, afresh):
                 try:
+                    if file.session not in self._tidied:
+                        self._tidied.add(file.session)
+                        tidy(self._nfs, file.session, self._incarnation)
                     claimed = self._claimed(file, fingerprint, tell)
                     if claimed:
                         self._stage(claimed, fingerprint, tell, afresh=afresh)

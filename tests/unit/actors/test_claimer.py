@@ -189,6 +189,25 @@ def test_trouble_of_the_staging_disk_is_told_as_such(life: Life, share: Share, s
     assert told[-1].error.startswith("staging disk: ")
 
 
+def test_what_dead_claimers_left_empty_goes_so_that_looks_do_not_grow_with_restarts(
+    tree: NfsTree, staging: StagingTree, board: Board, share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asides = Path(tree.asides("s"))
+
+    def another_life(name: str) -> None:
+        life = Life(tree, staging, board, monkeypatch)
+        for arrival in (Arrival("s", f"{name} 1"), Arrival("s", f"{name} 2")):
+            life.hear(Take(arrival, share.written(share.incoming(arrival.name))))
+
+    another_life("first")
+    left = next(asides.iterdir()) / "aside"
+    left.write_bytes(b"left by a crash")
+    for name in ("second", "third", "fourth"):
+        another_life(name)
+    assert len(list(asides.iterdir())) == 2, "the one that is not empty, and the last life's"
+    assert left.exists()
+
+
 def test_a_name_aside_is_put_back(life: Life, share: Share) -> None:
     share.written(share.root / ".nfsw/aside/s/1/a")
     assert life.hear(PutBack(NameAside("s", "a", "1"))) == []
