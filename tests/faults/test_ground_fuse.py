@@ -37,6 +37,21 @@ def test_it_passes_on_what_the_service_does(disk: FaultyFileSystem) -> None:
     assert os.listdir(disk.behind / "incoming") == []
 
 
+def test_open_files_are_cut_synced_and_looked_at(disk: FaultyFileSystem) -> None:
+    with (disk.mount / "a").open("w+b", buffering=0) as file:
+        file.write(b"x" * 100)
+        file.truncate(10)
+        os.fsync(file.fileno())
+        (disk.mount / "a").rename(disk.mount / "b")
+        assert os.fstat(file.fileno()).st_size == 10
+        (disk.mount / "b").unlink()
+        file.seek(0)
+        assert file.read() == b"x" * 10
+    (disk.mount / "c").write_bytes(b"x" * 100)
+    os.truncate(disk.mount / "c", 5)
+    assert (disk.behind / "c").read_bytes() == b"x" * 5
+
+
 def test_names_that_are_not_text_pass(disk: FaultyFileSystem) -> None:
     name = os.fsencode(disk.mount) + b"/\xff\n "
     with open(name, "wb") as file:

@@ -40,9 +40,13 @@ def test_an_unkillable_claimer_is_replaced_and_other_files_go_on(shaky: SeenThro
         begun = time.time()
         shaky.write("s", "stuck.bin", some_bytes(1, 100_000))
         until(fault.hits, within=20, what="the read hangs")
-        until(lambda: "claimer" in _words(service), within=10, what="/readyz names it")
+        until(lambda: "claimer" in _words(service), within=10, what=lambda: f"/readyz names it: {_words(service)}\n{service.report()}")
         figure("/readyz", _words(service))
-        until(lambda: service.actors().get("claimer", claimer).pid != claimer.pid, within=REPLACED_WITHIN, what="it is replaced")
+        until(
+            lambda: service.actors().get("claimer", claimer).pid != claimer.pid,
+            within=REPLACED_WITHIN,
+            what=lambda: f"it is replaced\n{service.report()}",
+        )
         assert in_the_kernel(claimer.pid)
         shaky.write("s", "other.bin", some_bytes(2, 100_000))
         shaky.has_arrived("s", "other.bin", within=30)

@@ -40,7 +40,11 @@ class Fault:
 
 
 class FaultyFileSystem:
-    """`mount` is where the calls go wrong, `behind` the same files with nothing in between."""
+    """`mount` is where the calls go wrong, `behind` the same files with nothing in between.
+
+    While something hangs a test works `behind`: the kernel locks a folder during a call in it, and who then waits for that
+    lock at `mount` is as unkillable as the one who hangs.
+    """
 
     def __init__(self, mount: Path, behind: Path, control: socket.socket) -> None:
         self.mount = mount

@@ -17,6 +17,15 @@ from tests.support.service import Service
 from tests.support.uml_server import stopped, unreachable
 from tests.support.waiting import until
 
+#: A busy machine may not run a process for a second or two: less than this would take that for a hang.
+HANG_S = 3.0
+POLL_S = 0.5
+SETTINGS = {"APP_HANG_TIMEOUT_S": str(HANG_S), "APP_POLL_INTERVAL_S": str(POLL_S), "APP_HANG_ESCALATE_S": "60"}
+#: So that files of some MiB are seen to make progress.
+IN_BLOCKS = {"APP_AZURE_MAX_BLOCK_SIZE": str(512 * KIB), "APP_AZURE_MAX_SINGLE_PUT_SIZE": str(MIB)}
+#: An RPC that finds no server is sent again after some seconds (3 s here); to that come two polls.
+BACK_WITHIN_S = 2 * POLL_S + 10.0
+
 #: What the storm's writer makes, and at which pace.
 _SIZES = (0, 1, 4 * KIB, 300 * KIB, MIB, 2 * MIB)
 _PAUSE_S = 0.3
@@ -54,6 +63,20 @@ def outage(kind: str) -> Iterator[Outage]:
     one.ended = time.monotonic()
 
 
+def running(site: SeenThrough, **changes: str) -> Service:
+    """A service in the middle of its life: its session is active, and a file has gone all its way."""
+    service = site.serve(**SETTINGS | changes)
+    service.start_session("s")
+    site.write("s", "first.bin", b"first")
+    site.has_arrived("s", "first.bin")
+    return service
+
+
+def await_unready(service: Service) -> str:
+    """What /readyz says once the service has noticed that the server is away."""
+    return until(lambda: _unready_words(service), within=HANG_S + 5, what=lambda: f"/readyz is 503\n{service.report()}")
+
+
 def await_ready(one: Outage, service: Service, within: float) -> float:
     """Seconds from the server's return until every actor runs and none waits any more."""
     until(
@@ -62,6 +85,11 @@ def await_ready(one: Outage, service: Service, within: float) -> float:
         what=lambda: f"/readyz 200: {service.call('GET', '/readyz').body!r}\n{service.report()}",
     )
     return time.monotonic() - one.ended
+
+
+def _unready_words(service: Service) -> str:
+    answer = service.call("GET", "/readyz")
+    return answer.detail if answer.status == 503 else ""
 
 
 def probe_times(outages: list[Outage], prober: Prober) -> Times:
