@@ -5,6 +5,7 @@ wrong leaves here as one of a few errors that say what can be done about it.
 """
 
 import mimetypes
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ _CONNECT_S = 20
 _ANSWER_S = 60
 #: Unsent bytes that the kernel holds for a connection. By default it takes in a whole block, and nobody sees that it does not move.
 _SEND_BUFFER = 512 * 1024
+#: A blob of at most this many bytes is written again where that is the only way to drop blocks beside it.
+_LARGEST_REWRITTEN = 64 * 1024 * 1024
 #: The blob's metadata in which its source is noted.
 _SOURCE = "nfsw_source"
 
@@ -88,7 +91,8 @@ class Store:
     def connect(cls, account_url: str | None, connection_string: str | None, container: str) -> "Store":
         """With a connection string, or DefaultAzureCredential. Raises ValueError for a string that is none. Makes no request."""
         options: dict[str, Any] = {
-            "transport": AioHttpTransport(session=_session(), session_owner=False),
+            "transport": AioHttpTransport(session=_session()),
+            "max_single_put_size": 5000 * 1024 * 1024,  # Azure's own; above its own limit the SDK cuts into blocks what is put
             "retry_total": 0,
             "retry_connect": 0,
             "connection_timeout": _CONNECT_S,
@@ -190,26 +194,33 @@ class Store:
             await self._blob(blob).delete_blob()
 
     async def clear_blocks(self, blob: str) -> None:
-        """Drops all uncommitted blocks of the name; what is committed under it stays what it is.
+        """Drops all uncommitted blocks of the name; what is committed under it stays what it is. Raises StoreTrouble.
 
-        A block list that omits uncommitted blocks drops them. Where nothing is committed yet that takes an empty blob for an
-        instant, which is made only if there is none, and removed.
+        A block list that omits them drops them. Where nothing is committed yet that takes an empty blob for an instant. A blob
+        that was put whole has no block list, and of an id that is there twice the SDK only names the newer block, since it never
+        sends `Committed`: such content becomes one block.
         """
         client = self._blob(blob)
         with _translated():
+            if not await self.blocks(blob):
+                return
+            committed, others = await client.get_block_list("all")
             try:
-                committed, _ = await client.get_block_list("committed")
                 there = await client.get_blob_properties()
             except ResourceNotFoundError:
-                made = await client.upload_blob(b"", length=0, overwrite=False)
-                await client.delete_blob(etag=made["etag"], match_condition=MatchConditions.IfNotModified)
+                made = await client.commit_block_list([], match_condition=MatchConditions.IfMissing)
+                await client.delete_blob(etag=str(made["etag"]), match_condition=MatchConditions.IfNotModified)
                 return
+            unchanged: dict[str, Any] = {"etag": there.etag, "match_condition": MatchConditions.IfNotModified}
+            blocks = [block.id for block in committed]
+            if (there.size and not blocks) or not {block.id for block in others}.isdisjoint(blocks):
+                if there.size > _LARGEST_REWRITTEN:
+                    raise StoreTrouble("blocks that somebody else left cannot be dropped without the blob beside them; delete that blob")
+                content = await (await client.download_blob(**unchanged)).readall()
+                blocks = ["0" * len(others[0].id)]  # all ids of a blob have one length
+                await client.stage_block(blocks[0], content, length=len(content))
             await client.commit_block_list(
-                [BlobBlock(block_id=block.id) for block in committed],
-                content_settings=there.content_settings,
-                metadata=there.metadata,
-                etag=there.etag,
-                match_condition=MatchConditions.IfNotModified,
+                [BlobBlock(block) for block in blocks], content_settings=there.content_settings, metadata=there.metadata, **unchanged
             )
 
     def _blob(self, name: str) -> BlobClient:
@@ -217,7 +228,8 @@ class Store:
 
 
 def _settings(blob: str, md5: bytes) -> ContentSettings:
-    guessed, encoding = _TYPES.guess_type(blob.rpartition("/")[2])
+    # By the extension alone: a name that looks like a URL, such as one that begins with `data:`, would name a type of its own.
+    guessed, encoding = _TYPES.guess_type("_" + os.path.splitext(blob)[1])
     return ContentSettings(content_type=guessed if guessed and not encoding else "application/octet-stream", content_md5=bytearray(md5))
 
 

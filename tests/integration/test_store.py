@@ -1,0 +1,167 @@
+"""The blob container: the real one, in Azurite, and the one in memory that unit tests use answer alike."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from nfsw.actors.azure_store import BlobThere, BytesRefused, ForeignBlocks, Store, StoredBlob, source_note
+from tests.support.store_ground import BLOB, BLOCK, CONTENT, FINGERPRINT, Ground, blocks_of, body, in_azurite, in_memory, md5, stage
+
+
+@pytest.fixture(params=["azurite", "memory"])
+async def ground(request: pytest.FixtureRequest) -> AsyncIterator[Ground]:
+    if request.param == "memory":
+        yield await in_memory()
+        return
+    async with in_azurite(request.getfixturevalue("azurite")) as ground:
+        yield ground
+
+
+@pytest.fixture
+def store(ground: Ground) -> Store:
+    return ground.store
+
+
+async def test_a_container_that_is_there_is_as_good_as_a_new_one(store: Store) -> None:
+    await store.ensure_container()
+    await store.probe()
+
+
+async def test_nothing_is_known_of_a_name_that_nobody_used(store: Store) -> None:
+    assert await store.look(BLOB) is None
+    assert await store.blocks(BLOB) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"x", CONTENT], ids=["empty", "one byte", "some"])
+async def test_what_is_put_is_there_with_its_hash_and_its_source(ground: Ground, store: Store, content: bytes) -> None:
+    await store.put(BLOB, content, md5(content), FINGERPRINT, replace=False)
+    assert await store.look(BLOB) == StoredBlob(len(content), md5(content), source_note(FINGERPRINT))
+    assert ground.content(BLOB) == content
+
+
+async def test_a_put_never_replaces_unasked(ground: Ground, store: Store) -> None:
+    ground.elsewhere.put_elsewhere(BLOB, b"there before")
+    with pytest.raises(BlobThere):
+        await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=False)
+    assert ground.content(BLOB) == b"there before"
+    await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=True)
+    assert ground.content(BLOB) == CONTENT
+
+
+async def test_bytes_that_are_not_those_of_the_hash_are_refused(ground: Ground, store: Store) -> None:
+    with pytest.raises(BytesRefused):
+        await store.put(BLOB, CONTENT, md5(b"other"), FINGERPRINT, replace=False)
+    (first, *_) = blocks_of(CONTENT)
+    with pytest.raises(BytesRefused):
+        await store.stage(BLOB, first, body(b"0123456789"))
+    assert ground.content(BLOB) is None
+    assert not await store.blocks(BLOB)
+
+
+async def test_blocks_become_a_blob_when_they_are_committed_and_not_before(ground: Ground, store: Store) -> None:
+    blocks = blocks_of(CONTENT)
+    await stage(store, CONTENT, reversed(blocks))
+    assert await store.blocks(BLOB) == {block.id: BLOCK for block in blocks}
+    assert await store.look(BLOB) is None
+    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=False)
+    assert await store.look(BLOB) == StoredBlob(30, md5(CONTENT), source_note(FINGERPRINT))
+    assert ground.content(BLOB) == CONTENT
+    assert await store.blocks(BLOB) == {}
+
+
+async def test_blocks_of_equal_content_are_all_there(ground: Ground, store: Store) -> None:
+    content = b"the same10" * 3
+    await stage(store, content, blocks_of(content))
+    await store.commit(BLOB, blocks_of(content), md5(content), FINGERPRINT, replace=False)
+    assert ground.content(BLOB) == content
+
+
+async def test_a_partial_upload_is_gone_on_with(ground: Ground, store: Store) -> None:
+    blocks = blocks_of(CONTENT)
+    await stage(store, CONTENT, blocks[:2])
+    held = await store.blocks(BLOB)
+    assert held == {blocks[0].id: BLOCK, blocks[1].id: BLOCK}
+    await stage(store, CONTENT, [block for block in blocks if block.id not in held])
+    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=False)
+    assert ground.content(BLOB) == CONTENT
+
+
+async def test_a_block_that_is_sent_twice_is_there_once(store: Store) -> None:
+    (first, *_) = blocks_of(CONTENT)
+    await stage(store, CONTENT, [first, first])
+    assert await store.blocks(BLOB) == {first.id: BLOCK}
+
+
+async def test_a_commit_never_replaces_unasked(ground: Ground, store: Store) -> None:
+    blocks = blocks_of(CONTENT)
+    await stage(store, CONTENT, blocks)
+    ground.elsewhere.stage_elsewhere(BLOB, "0" * 37, b"another program's")
+    ground.elsewhere.commit_elsewhere(BLOB, ["0" * 37])
+    await stage(store, CONTENT, blocks)
+    with pytest.raises(BlobThere):
+        await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=False)
+    assert ground.content(BLOB) == b"another program's"
+    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=True)
+    assert ground.content(BLOB) == CONTENT
+
+
+async def test_an_empty_block_list_is_an_empty_blob(ground: Ground, store: Store) -> None:
+    await store.commit(BLOB, [], md5(b""), FINGERPRINT, replace=False)
+    assert ground.content(BLOB) == b""
+
+
+async def test_a_block_that_the_service_does_not_hold_cannot_be_committed(store: Store) -> None:
+    blocks = blocks_of(CONTENT)
+    await stage(store, CONTENT, blocks[:2])
+    with pytest.raises(ForeignBlocks):
+        await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=False)
+
+
+async def test_a_block_beside_ids_of_another_length_is_refused(ground: Ground, store: Store) -> None:
+    ground.elsewhere.stage_elsewhere(BLOB, "short", b"foreign")
+    with pytest.raises(ForeignBlocks):
+        await stage(store, CONTENT, blocks_of(CONTENT))
+    assert await store.blocks(BLOB) == {"short": 7}
+
+
+async def test_cleared_of_foreign_blocks_a_name_takes_ours(ground: Ground, store: Store) -> None:
+    ground.elsewhere.stage_elsewhere(BLOB, "short", b"foreign")
+    await store.clear_blocks(BLOB)
+    assert not await store.blocks(BLOB)
+    assert await store.look(BLOB) is None, "no empty blob is left"
+    await stage(store, CONTENT, blocks_of(CONTENT))
+
+
+async def test_to_clear_blocks_leaves_a_blob_of_blocks_as_it_is(ground: Ground, store: Store) -> None:
+    blocks = blocks_of(CONTENT)
+    await stage(store, CONTENT, blocks)
+    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=False)
+    before = await store.look(BLOB)
+    ground.elsewhere.stage_elsewhere(BLOB, "x" * 37, b"foreign")
+    await store.clear_blocks(BLOB)
+    assert await store.blocks(BLOB) == {}
+    assert (await store.look(BLOB), ground.content(BLOB)) == (before, CONTENT)
+
+
+async def test_to_clear_blocks_leaves_a_blob_that_was_put_whole_as_it_is(ground: Ground, store: Store) -> None:
+    """It has no block list; to commit an empty one would empty it."""
+    await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=False)
+    ground.elsewhere.stage_elsewhere(BLOB, "short", b"foreign")
+    await store.clear_blocks(BLOB)
+    assert await store.blocks(BLOB) == {}
+    assert (await store.look(BLOB), ground.content(BLOB)) == (StoredBlob(30, md5(CONTENT), source_note(FINGERPRINT)), CONTENT)
+
+
+async def test_to_clear_blocks_does_not_take_a_newer_block_for_a_committed_one_of_its_id(ground: Ground, store: Store) -> None:
+    for content in (b"committed", b"not committed"):
+        ground.elsewhere.stage_elsewhere(BLOB, "one id", content)
+        if content == b"committed":
+            ground.elsewhere.commit_elsewhere(BLOB, ["one id"])
+    await store.clear_blocks(BLOB)
+    assert ground.content(BLOB) == b"committed"
+    assert await store.blocks(BLOB) == {}
+
+
+async def test_to_clear_a_name_that_nobody_used_is_nothing_to_do(ground: Ground, store: Store) -> None:
+    await store.clear_blocks(BLOB)
+    assert ground.content(BLOB) is None

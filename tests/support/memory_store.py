@@ -1,0 +1,173 @@
+"""The blob container in memory, as honest as the real one: the same tests hold both to the same answers.
+
+It keeps blocks apart from blobs, checks what is sent against its MD5, minds that all block ids of a name have one length, and
+does to a request what a test asks for: fails it, loses its answer, lets it wait. `sent` tells what came, and what was kept.
+"""
+
+import asyncio
+import hashlib
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+from nfsw.actors.azure_store import BlobThere, BytesRefused, ForeignBlocks, Store, StoredBlob, StoreTrouble, source_note
+from nfsw.actors.messages import Fingerprint
+from nfsw.actors.proof import Block
+
+#: Seconds that a request takes.
+ROUND_TRIP_S = 0.01
+
+
+def no_answer() -> StoreTrouble:
+    return StoreTrouble("no answer: connection reset")
+
+
+def answered(status: int, code: str = "", retry_after: float | None = None) -> StoreTrouble:
+    return StoreTrouble(f"HTTP {status} {code}", status=status, code=code, retry_after=retry_after)
+
+
+@dataclass(slots=True)
+class Kept:
+    """A committed blob."""
+
+    content: bytes
+    md5: bytes | None
+    source: str | None
+    blocks: dict[str, bytes] = field(default_factory=dict)  # none when it was put whole
+
+
+@dataclass(slots=True)
+class Plan:
+    """What happens to the next requests of one kind."""
+
+    before: deque[StoreTrouble | None] = field(default_factory=deque)  # they fail
+    after: deque[StoreTrouble | None] = field(default_factory=deque)  # they are done, and their answer is lost
+
+
+class MemoryStore(Store):
+    def __init__(self) -> None:
+        self.container = False
+        self.blobs: dict[str, Kept] = {}
+        self.uncommitted: dict[str, dict[str, bytes]] = defaultdict(dict)
+        self.calls: list[str] = []
+        self.sent: list[str] = []  # ids of blocks, names of blobs: those whose bytes came whole
+        self.down: StoreTrouble | None = None  # every request fails
+        self.open = asyncio.Event()  # requests that carry bytes wait for it
+        self.open.set()
+        self.in_flight = 0
+        self.most_in_flight = 0
+        self._plans: dict[str, Plan] = defaultdict(Plan)
+
+    # What a test makes happen.
+
+    def fail(self, call: str, *troubles: StoreTrouble | None) -> None:
+        """The next requests of this kind; None: that one succeeds."""
+        self._plans[call].before.extend(troubles)
+
+    def lose_answer(self, call: str) -> None:
+        self._plans[call].after.append(no_answer())
+
+    async def wait_open(self) -> None:
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await self.open.wait()
+        finally:
+            self.in_flight -= 1
+
+    # What another program does.
+
+    def put_elsewhere(self, blob: str, content: bytes) -> None:
+        self.blobs[blob] = Kept(content, hashlib.md5(content, usedforsecurity=False).digest(), None)
+
+    def stage_elsewhere(self, blob: str, block_id: str, content: bytes) -> None:
+        self.uncommitted[blob][block_id] = content
+
+    def commit_elsewhere(self, blob: str, block_ids: Sequence[str]) -> None:
+        blocks = {block_id: self.uncommitted[blob][block_id] for block_id in block_ids}
+        self.blobs[blob] = Kept(b"".join(blocks.values()), None, None, blocks)
+        self.uncommitted.pop(blob)
+
+    # What the service does.
+
+    async def close(self) -> None:
+        pass
+
+    async def ensure_container(self) -> None:
+        await self._request("ensure_container")
+        self.container = True
+
+    async def probe(self) -> None:
+        await self._request("probe")
+
+    async def look(self, blob: str) -> StoredBlob | None:
+        await self._request("look")
+        kept = self.blobs.get(blob)
+        return StoredBlob(len(kept.content), kept.md5, kept.source) if kept else None
+
+    async def blocks(self, blob: str) -> dict[str, int] | None:
+        await self._request("blocks")
+        if blob not in self.blobs and not self.uncommitted[blob]:
+            return None
+        return {block_id: len(content) for block_id, content in self.uncommitted[blob].items()}
+
+    async def put(self, blob: str, data: bytes, md5: bytes, fingerprint: Fingerprint, *, replace: bool) -> None:
+        await self._request("put")
+        await self.wait_open()
+        if hashlib.md5(data, usedforsecurity=False).digest() != md5:
+            raise BytesRefused("HTTP 400 Md5Mismatch", status=400, code="Md5Mismatch")
+        self.sent.append(blob)
+        self._mind(blob, replace=replace)
+        self.blobs[blob] = Kept(data, md5, source_note(fingerprint))
+        self.uncommitted.pop(blob, None)
+        self._lose_answer("put")
+
+    async def stage(self, blob: str, block: Block, body: AsyncIterator[bytes]) -> None:
+        await self._request("stage")
+        await self.wait_open()
+        try:
+            data = b"".join([piece async for piece in body])
+        except Exception as error:
+            raise no_answer() from error  # as the SDK has it: whatever the body raises looks like trouble of the connection
+        if len(data) != block.length:
+            raise no_answer()
+        if hashlib.md5(data, usedforsecurity=False).digest() != block.md5:
+            raise BytesRefused("HTTP 400 Md5Mismatch", status=400, code="Md5Mismatch")
+        if any(len(other) != len(block.id) for other in self.uncommitted[blob]):
+            raise ForeignBlocks("HTTP 400 InvalidBlobOrBlock", status=400, code="InvalidBlobOrBlock")
+        self.sent.append(block.id)
+        self.uncommitted[blob][block.id] = data
+        self._lose_answer("stage")
+
+    async def commit(self, blob: str, blocks: Sequence[Block], md5: bytes, fingerprint: Fingerprint, *, replace: bool) -> None:
+        await self._request("commit")
+        self._mind(blob, replace=replace)
+        there = (self.blobs[blob].blocks if blob in self.blobs else {}) | self.uncommitted[blob]
+        if any(block.id not in there for block in blocks):
+            raise ForeignBlocks("HTTP 400 InvalidBlockList", status=400, code="InvalidBlockList")
+        chosen = {block.id: there[block.id] for block in blocks}
+        self.blobs[blob] = Kept(b"".join(chosen[block.id] for block in blocks), md5, source_note(fingerprint), chosen)
+        self.uncommitted.pop(blob)
+        self._lose_answer("commit")
+
+    async def clear_blocks(self, blob: str) -> None:
+        await self._request("clear_blocks")
+        self.uncommitted.pop(blob, None)
+
+    async def _request(self, call: str) -> None:
+        self.calls.append(call)
+        await asyncio.sleep(ROUND_TRIP_S)
+        if self.down:
+            raise self.down
+        plan = self._plans[call].before
+        if plan and (trouble := plan.popleft()):
+            raise trouble
+
+    def _lose_answer(self, call: str) -> None:
+        plan = self._plans[call].after
+        if plan and (trouble := plan.popleft()):
+            raise trouble
+
+    def _mind(self, blob: str, *, replace: bool) -> None:
+        if blob in self.blobs and not replace:
+            raise BlobThere("HTTP 409 BlobAlreadyExists", status=409, code="BlobAlreadyExists")
