@@ -20,6 +20,9 @@ from nfsw.actors.tree import NfsTree
 #: Files that are looked at under one announcement: an announcement for each would cost as much as the look.
 _STATS_A_CALL = 256
 
+#: How often a folder above may go in between: another pod's sweep removes it while it is empty.
+_SWEPT_AWAY = 8
+
 GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTDIR})
 
 
@@ -84,20 +87,17 @@ class Nfs:
         """Makes `path` and what is missing above it, up to the root, which has to be there. No error when it exists."""
         if path == self.tree.root:
             raise FileNotFoundError(errno.ENOENT, "the NFS root is not there", path)
-        with self.call("mkdir", path):
-            try:
-                os.mkdir(path)
-                return
-            except FileExistsError:
-                return
-            except FileNotFoundError:
-                pass  # the folder above comes first
-        self.make_folder(os.path.dirname(path))
-        with self.call("mkdir", path):
-            try:
-                os.mkdir(path)
-            except FileExistsError:
-                return
+        for _ in range(_SWEPT_AWAY):
+            with self.call("mkdir", path):
+                try:
+                    os.mkdir(path)
+                    return
+                except FileExistsError:
+                    return
+                except FileNotFoundError:
+                    pass  # the folder above comes first
+            self.make_folder(os.path.dirname(path))
+        raise FileNotFoundError(errno.ENOENT, "the folder above does not stay", path)
 
     def remove_folder(self, path: str) -> bool:
         """Whether `path` was empty and is gone now."""

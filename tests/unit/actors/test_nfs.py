@@ -120,6 +120,14 @@ def test_a_folder_made_by_someone_else_in_between_is_as_good(board: Board, tree:
     assert nfs.calls == ["mkdir"] * 3
 
 
+def test_a_folder_above_that_another_pods_sweep_removes_in_between_is_made_again(board: Board, tree: NfsTree) -> None:
+    """Two pods share the day's folder: one has swept it just when the other wants to put its session there."""
+    nfs = EventfulNfs(tree, board)
+    nfs.before[2] = lambda: os.rmdir(f"{tree.root}/a")
+    nfs.make_folder(f"{tree.root}/a/b")
+    assert Path(tree.root, "a/b").is_dir()
+
+
 def test_only_an_empty_folder_is_removed(nfs: Nfs, share: Share) -> None:
     share.written(share.incoming("a"))
     assert not nfs.remove_folder(str(share.incoming("")))
