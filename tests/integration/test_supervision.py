@@ -1,0 +1,186 @@
+"""The supervisor over real processes: it replaces what dies, hangs, is stopped or cannot be killed, and loses no job."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.messages import Complete, FileRef, Fingerprint
+from nfsw.supervisor import supervisor as module
+from nfsw.supervisor.child import ProcessChild
+from nfsw.supervisor.mailbox import Mailbox
+from nfsw.supervisor.ref import ActorRef, ChildSpec
+from nfsw.supervisor.status import ActorState
+from nfsw.supervisor.supervisor import REAP_S, Supervisor
+from tests.support import trial_child
+from tests.support.children import in_the_kernel, state_of
+from tests.support.fuse import faulty_file_system, unfit
+from tests.support.trial import Raise, Read, Say
+from tests.unit.supervisor.company import Play
+
+PATIENCE_S = 30.0
+HANG_S = 1.0
+
+
+@pytest.fixture(autouse=True)
+def _jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a Trial is told is done or delivered again, like the jobs of the service."""
+    monkeypatch.setattr(module, "_JOBS", (*module._JOBS, Raise, Read))
+
+
+class Stage:
+    def __init__(self) -> None:
+        self.play = Play()
+        self.ref = ActorRef(ChildSpec(trial_child.NAME, trial_child.start, capacity=2), Mailbox())
+        self.supervisor = Supervisor([self.ref], self.play, hang_timeout_s=HANG_S, hang_escalate_s=60.0)
+        self.pids: list[int] = []
+
+    def post(self, *messages: Message) -> None:
+        for message in messages:
+            self.ref.mailbox.post(Envelope(message))
+
+    @property
+    def child(self) -> ProcessChild:
+        assert isinstance(self.ref.child, ProcessChild)
+        return self.ref.child
+
+    def runs(self) -> bool:
+        return self.ref.state is ActorState.RUNNING
+
+    async def replaced(self, pid: int) -> int:
+        """The process id of the next life, once it is there."""
+        await until(lambda: self.ref.child is not None and self.ref.child.pid != pid, what="another process")
+        return self.child.pid
+
+    async def heard(self, *messages: Message) -> None:
+        await until(lambda: set(messages) <= {said for _, said in self.play.heard}, what=f"{messages} were said: {self.play.heard}")
+
+
+async def until(condition: Callable[[], bool], *, what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def stage() -> AsyncIterator[Stage]:
+    set_up = Stage()
+    running = asyncio.create_task(set_up.supervisor.run())
+    try:
+        await until(set_up.runs, what="it runs")
+        yield set_up
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+        lives = [child for child in (set_up.ref.child, *set_up.ref.lost) if child is not None]
+        for child in lives:
+            child.kill()
+            await child.gone()
+            child.close()
+
+
+async def test_a_crashed_actor_is_replaced_in_a_blink_and_the_job_that_did_it_is_set_aside_after_three() -> None:
+    async with stage() as on_stage:
+        first = on_stage.child.pid
+        begun = time.monotonic()
+        on_stage.post(Raise("poison"))
+        await until(lambda: bool(on_stage.play.dead_letters), what="a dead letter")
+        on_stage.post(Say("after it"))
+        await on_stage.heard(Say("after it"))
+        assert time.monotonic() - begun < 10
+        [(letter, _, _)] = on_stage.play.dead_letters
+        assert letter == Raise("poison")
+        assert on_stage.ref.restarts == 3
+        assert on_stage.child.pid != first
+        assert state_of(first) is None
+
+
+async def test_what_a_killed_actor_had_in_hand_is_done_by_the_next_one(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    async with stage() as on_stage:
+        on_stage.supervisor._hang_timeout_s = 60.0
+        on_stage.post(Read(str(fifo)))
+        await until(lambda: on_stage.child.board.oldest() is not None, what="it hangs")
+        pid = on_stage.child.pid
+        os.kill(pid, signal.SIGKILL)
+        await on_stage.replaced(pid)
+        await until(lambda: on_stage.child.board.oldest() is not None, what="the next one reads")
+        fifo.write_bytes(b"there")
+        await on_stage.heard(Say(b"there"))
+        await until(lambda: on_stage.play.done == [Read(str(fifo))], what="the job is done")
+
+
+async def test_an_actor_that_hangs_in_a_call_is_killed_and_goes_on_once_the_call_can_return(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    async with stage() as on_stage:
+        pid = on_stage.child.pid
+        begun = time.monotonic()
+        on_stage.post(Read(str(fifo)))
+        await on_stage.replaced(pid)
+        assert HANG_S <= time.monotonic() - begun < HANG_S + 3
+        assert "read" in (on_stage.supervisor.unready() or "")
+        await until(lambda: on_stage.child.board.oldest() is not None, what="the next one reads")
+        fifo.write_bytes(b"there")
+        await on_stage.heard(Say(b"there"))
+        await until(lambda: on_stage.supervisor.unready() is None, what="it is well again")
+        assert on_stage.supervisor.sick() is None
+
+
+async def test_an_actor_that_is_stopped_is_killed_and_replaced() -> None:
+    async with stage() as on_stage:
+        pid = on_stage.child.pid
+        os.kill(pid, signal.SIGSTOP)
+        await on_stage.replaced(pid)
+        assert state_of(pid) is None
+        on_stage.post(Say("well"))
+        await on_stage.heard(Say("well"))
+        await until(lambda: on_stage.supervisor.unready() is None, what="it is well again")
+
+
+@pytest.mark.fuse
+async def test_an_actor_that_sigkill_does_not_end_is_lost_and_replaced_and_reaped_when_it_ends_after_all(tmp_path: Path) -> None:
+    if reason := unfit():
+        pytest.skip(reason)
+    with faulty_file_system(tmp_path) as files:
+        (files.behind / "stuck").write_bytes(b"there")
+        async with stage() as on_stage:
+            pid = on_stage.child.pid
+            with files.hanging("read", path="stuck"):
+                begun = time.monotonic()
+                on_stage.post(Read(str(files.mount / "stuck")), Say("meanwhile"))
+                await on_stage.heard(Say("meanwhile"))
+                await on_stage.replaced(pid)
+                assert REAP_S < time.monotonic() - begun < HANG_S + REAP_S + 5
+                assert [child.pid for child in on_stage.ref.lost] == [pid]
+                assert in_the_kernel(pid)
+                on_stage.post(Say("and after"))
+                await on_stage.heard(Say("and after"))
+            await on_stage.heard(Say(b"there"))
+            await until(lambda: on_stage.ref.lost == [], what="the lost one has ended")
+            assert state_of(pid) is None
+
+
+async def test_a_thousand_jobs_through_five_deaths_are_each_done_once() -> None:
+    async with stage() as on_stage:
+        on_stage.ref.intensity.restarts = 1000
+        jobs = {Complete(FileRef("20260131", "s", str(number)), Fingerprint(number, 0, 0)) for number in range(1000)}
+        on_stage.post(*jobs)
+        for death in range(5):
+            await until(lambda: len(on_stage.play.done) >= death * 150, what="it gets on")  # noqa: B023 - asked at once
+            pid = on_stage.child.pid
+            os.kill(pid, signal.SIGKILL)
+            await on_stage.replaced(pid)
+        await until(lambda: len(on_stage.play.done) >= len(jobs), what="all are done")
+        assert set(on_stage.play.done) == jobs
+        assert len(on_stage.play.done) == len(jobs)
+        assert on_stage.play.dead_letters == []
+        assert on_stage.ref.restarts == 5

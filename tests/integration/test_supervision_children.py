@@ -1,0 +1,267 @@
+"""One real child process at a time: what passes the channel, how it ends, and what is seen of it while it hangs."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.host import BEAT_S, CRASHED
+from nfsw.actors.messages import Done, LetGo, Started
+from nfsw.supervisor.child import ProcessChild
+from tests.support import trial_child as trials
+from tests.support.children import state_of
+from tests.support.logs import FIELDS
+from tests.support.real_actors import configs
+from tests.support.trial import Count, Leave, Raise, Read, Say
+
+#: Far more than anything here takes, in seconds.
+PATIENCE_S = 20.0
+MANY = 10_000
+
+
+@asynccontextmanager
+async def child(*, one_hand: bool = False) -> AsyncIterator[ProcessChild]:
+    """One that takes messages."""
+    started = trials.start(one_hand=one_hand)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            assert await hears(started, 1) == [Started()]
+            yield started
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(started.pid, signal.SIGCONT)
+        started.kill()
+        await started.gone()
+        started.close()
+
+
+async def hears(of: ProcessChild, count: int) -> list[Message]:
+    """The next `count` messages, or fewer when it ends."""
+    heard: list[Message] = []
+    while len(heard) < count and (envelopes := await of.receive()) is not None:
+        heard += [envelope.message for envelope in envelopes]
+    return heard
+
+
+async def tells(to: ProcessChild, *messages: Message) -> None:
+    await to.send([Envelope(message) for message in messages])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - what another process does sets no event here
+        await asyncio.sleep(0.01)
+
+
+# --- What passes ---
+
+
+async def test_a_question_is_answered() -> None:
+    async with child() as trial_child:
+        await tells(trial_child, Say("hello"))
+        assert await hears(trial_child, 1) == [Say("hello")]
+
+
+async def test_a_numbered_job_is_answered_with_done_behind_all_that_followed_from_it() -> None:
+    async with child() as trial_child:
+        await trial_child.send([Envelope(Count(3), number=7)])
+        assert await hears(trial_child, 4) == [Say(0), Say(1), Say(2), Done(7)]
+
+
+async def test_ten_thousand_messages_pass_both_ways_in_order() -> None:
+    """Both ends send without waiting for the other: batches, full sockets and all."""
+    async with child(one_hand=True) as trial_child:
+        begun = time.monotonic()
+
+        async def asks() -> None:
+            for first in range(0, MANY, 32):
+                await tells(trial_child, *(Say(number) for number in range(first, min(first + 32, MANY))))
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(asks())
+            answers = group.create_task(hears(trial_child, MANY))
+        assert answers.result() == [Say(number) for number in range(MANY)]
+        assert time.monotonic() - begun < PATIENCE_S
+
+
+async def test_a_child_whose_words_nobody_reads_waits_with_them_and_beats_on() -> None:
+    async with child() as trial_child:
+        await tells(trial_child, Count(MANY))
+        await asyncio.sleep(2 * BEAT_S)  # long enough to have told all of it, if it had not to wait
+        silent = trial_child.board.silent_s()
+        assert silent is not None
+        assert silent < 2 * BEAT_S
+        assert await hears(trial_child, MANY) == [Say(number) for number in range(MANY)]
+
+
+async def test_what_cannot_be_pickled_is_an_error_of_whoever_sends_it_and_nothing_is_sent() -> None:
+    async with child() as trial_child:
+        with pytest.raises((AttributeError, TypeError)):
+            await tells(trial_child, Say("first"), Say(lambda: None))
+        await tells(trial_child, Say("next"))
+        assert await hears(trial_child, 1) == [Say("next")]
+
+
+# --- How it ends ---
+
+
+async def test_a_child_whose_channel_is_closed_leaves_at_once_and_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    trial_child = trials.start()
+    await hears(trial_child, 1)
+    begun = time.monotonic()
+    trial_child._sock.close()
+    assert await trial_child.gone() == 0
+    assert time.monotonic() - begun < 1.0
+    trial_child.board.close()
+    assert capfd.readouterr().err == ""
+
+
+async def test_a_child_that_is_in_the_middle_of_telling_leaves_too(capfd: pytest.CaptureFixture[str]) -> None:
+    trial_child = trials.start()
+    await hears(trial_child, 1)
+    await tells(trial_child, Count(1_000_000))
+    await trial_child.receive()
+    begun = time.monotonic()
+    trial_child._sock.close()
+    assert await trial_child.gone() == 0
+    assert time.monotonic() - begun < 1.0
+    trial_child.board.close()
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+async def test_a_child_whose_channel_closes_before_it_has_read_anything_leaves() -> None:
+    trial_child = trials.start()
+    trial_child._sock.close()
+    assert await trial_child.gone() == 0
+    trial_child.board.close()
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 255])
+async def test_the_exit_code_of_a_child_is_seen_and_its_channel_has_ended(code: int) -> None:
+    async with child() as trial_child:
+        await tells(trial_child, Leave(code))
+        assert await hears(trial_child, 1) == []
+        assert await trial_child.gone() == code
+        assert state_of(trial_child.pid) is None, "reaped"
+
+
+async def test_a_child_that_is_killed_is_seen_to_be() -> None:
+    async with child() as trial_child:
+        trial_child.kill()
+        assert await trial_child.gone() == -signal.SIGKILL
+        trial_child.kill()  # nobody else's process has its number by now
+
+
+async def test_what_is_sent_to_a_child_that_has_ended_is_an_error_that_the_supervisor_knows() -> None:
+    async with child() as trial_child:
+        await tells(trial_child, Leave(0))
+        await trial_child.gone()
+        with pytest.raises(OSError, match=r"[Bb]roken pipe|reset"):
+            await tells(trial_child, Say("anybody there?"))
+
+
+async def test_a_crash_is_one_log_line_with_the_traceback_and_an_exit_code_of_its_own(capfd: pytest.CaptureFixture[str]) -> None:
+    async with child() as trial_child:
+        capfd.readouterr()
+        await tells(trial_child, Raise("a\nreason"))
+        assert await trial_child.gone() == CRASHED
+    out, err = capfd.readouterr()
+    [text] = out.splitlines()
+    line: dict[str, Any] = json.loads(text)
+    assert line.keys() >= FIELDS
+    assert (line["level"], line["actor"]) == ("CRITICAL", trials.NAME)
+    assert "LookupError('a\\nreason')" in line["message"]
+    assert line["exception"].startswith("Traceback")
+    assert "on_message" in line["exception"]
+    assert err == ""
+
+
+async def test_a_real_actor_that_is_told_nonsense_crashes_with_one_log_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    scanner = ProcessChild.start("scanner", configs(tmp_path)["scanner"], "INFO", 4)
+    await tells(scanner, LetGo("no file"))  # type: ignore[arg-type]
+    assert await scanner.gone() == CRASHED
+    scanner.close()
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    [crash] = [line for line in lines if line["level"] == "CRITICAL"]
+    assert crash["actor"] == "scanner"
+    assert "scanner.py" in crash["exception"]
+
+
+async def test_a_ctrl_c_in_the_terminal_is_the_main_processs_matter() -> None:
+    async with child() as trial_child:
+        os.kill(trial_child.pid, signal.SIGINT)
+        await tells(trial_child, Say("still here"))
+        assert await hears(trial_child, 1) == [Say("still here")]
+
+
+# --- What is seen of one that hangs ---
+
+
+async def test_a_child_that_hangs_in_a_call_shows_it_beats_answers_and_sees_the_end(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    async with child() as trial_child:
+        assert trial_child.board.oldest() is None
+        await tells(trial_child, Read(str(fifo)))
+        await until(lambda: trial_child.board.oldest() is not None)
+        await asyncio.sleep(2 * BEAT_S)
+        call = trial_child.board.oldest()
+        silent = trial_child.board.silent_s()
+        assert call is not None
+        assert call.what == f"read {fifo}"
+        assert call.seconds >= 2 * BEAT_S
+        assert silent is not None
+        assert silent < 2 * BEAT_S
+        await tells(trial_child, Say("another thread"))
+        assert await hears(trial_child, 1) == [Say("another thread")]
+
+        begun = time.monotonic()
+        trial_child._sock.close()
+        assert await trial_child.gone() == 0
+        assert time.monotonic() - begun < 1.0
+
+
+async def test_a_call_that_comes_back_after_all_is_counted_and_its_answer_told(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    async with child() as trial_child:
+        await tells(trial_child, Read(str(fifo)))
+        await until(lambda: trial_child.board.oldest() is not None)
+        with fifo.open("wb") as writer:
+            writer.write(b"at last")
+        assert await hears(trial_child, 1) == [Say(b"at last")]
+        assert trial_child.board.oldest() is None
+        assert trial_child.board.finished() == 1
+
+
+async def test_a_process_that_is_stopped_does_not_beat_and_goes_on_where_it_was() -> None:
+    async with child() as trial_child:
+        os.kill(trial_child.pid, signal.SIGSTOP)
+        await until(lambda: (trial_child.board.silent_s() or 0) > 2 * BEAT_S)
+        await tells(trial_child, Say("wake up"))
+        os.kill(trial_child.pid, signal.SIGCONT)
+        assert await hears(trial_child, 1) == [Say("wake up")]
+        assert (trial_child.board.silent_s() or 0) < 2 * BEAT_S
+
+
+# --- The real ones ---
+
+
+@pytest.mark.parametrize("name", ["keeper", "scanner", "claimer", "collector"])
+async def test_each_nfs_actor_starts_soon_beats_and_leaves_with_its_channel(name: str, tmp_path: Path) -> None:
+    begun = time.monotonic()
+    actor = ProcessChild.start(name, configs(tmp_path)[name], "INFO", 4)
+    async with asyncio.timeout(PATIENCE_S):
+        assert Started() in await hears(actor, 1)
+        assert time.monotonic() - begun < 5.0
+        assert actor.board.silent_s() is not None
+        actor._sock.close()
+        assert await actor.gone() == 0
+    actor.board.close()

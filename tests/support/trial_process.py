@@ -1,0 +1,18 @@
+"""`python -m tests.support.trial_process NAME CHANNEL BOARD`: the real child process with a Trial for its actor."""
+
+import sys
+from unittest.mock import patch
+
+from nfsw.actors import __main__ as real
+from nfsw.actors.board import Board
+from nfsw.actors.config import Boot
+from tests.support.trial import OneHand, Trial
+
+
+def _trial(_: Boot, board: Board) -> Trial:
+    return OneHand(board) if sys.argv[1] == "one-hand" else Trial(board)
+
+
+if __name__ == "__main__":
+    with patch.object(real, "_actor", _trial):
+        real.main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
