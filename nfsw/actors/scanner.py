@@ -40,7 +40,7 @@ from nfsw.actors.tree import NfsTree, is_date
 log = logging.getLogger("nfsw.scanner")
 
 #: Files that one scan observes afresh on first sight, each a round trip on NFS. The others of a flood get theirs in a later scan.
-FRESH_SIGHTS = 10_000
+FRESH_SIGHTS = 2_000
 #: Sessions that one look tells of. A packet of the channel holds more than twice as many of the longest names.
 MOST_SESSIONS = 400
 
@@ -179,6 +179,8 @@ class Scanner(Actor):
         pending = [e for e in wanted if e.name not in folder.reported and folder.refused.get(e.name, _NOT_REFUSED) is not None]
         for entry, fingerprint in zip(pending, self._nfs.stats(path, pending), strict=True):
             quiet = folder.quiet.get(entry.name)
+            if quiet is not None and quiet.goes_on(fingerprint, now, self._age):
+                continue  # the common case, at the price of one comparison
             if isinstance(fingerprint, OSError):
                 self._note(fingerprint)
                 continue
