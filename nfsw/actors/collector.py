@@ -129,9 +129,6 @@ class Collector(Actor):
         for date in sorted(filter(is_date, self._nfs.folders(self._nfs.tree.processing)), reverse=True):
             with self._noted():
                 self._sweep_day(date, recorded, tell)
-        for session in sorted(self._watch.held):
-            with self._noted():
-                self._sweep_asides(session)
         for date, session, name, _ in staged_files(self._staging):
             file = FileRef(date, session, name)
             with self._noted():
@@ -156,11 +153,6 @@ class Collector(Actor):
             if entry.is_file(follow_symlinks=False) and entry.name.endswith(COMPLETED):
                 with self._noted():
                     self._finish(FileRef(date, session, entry.name.removesuffix(COMPLETED)), tell)
-
-    def _sweep_asides(self, session: str) -> None:
-        """Each life of a Claimer has a folder for names that it moves aside. One that is missed is made again."""
-        for incarnation in self._nfs.folders(self._nfs.tree.asides(session)):
-            self._nfs.remove_folder(self._nfs.tree.aside(session, incarnation))
 
     def _finish(self, file: FileRef, tell: Tell) -> None:
         """A `.completed` that a crash left: its blob was verified. What is still staged of it tells which version that was."""

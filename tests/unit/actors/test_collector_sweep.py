@@ -117,16 +117,6 @@ def test_a_session_that_is_not_recorded_any_more_loses_its_last_folder(collectin
     assert share.folders() == {".processing"}
 
 
-def test_folders_of_dead_claimers_go_and_a_name_that_waits_aside_stays(collecting: Collecting, tree: NfsTree) -> None:
-    Path(tree.aside("s", "dead")).mkdir(parents=True)
-    waiting = Path(tree.aside("s", "busy"), "a")
-    waiting.parent.mkdir()
-    waiting.touch()
-    collecting.sweep()
-    assert [path.name for path in Path(tree.asides("s")).iterdir()] == ["busy"]
-    assert waiting.exists()
-
-
 def test_what_is_no_date_or_no_file_of_ours_is_left_alone(collecting: Collecting, share: Share) -> None:
     junk = [share.claimed("a.completed", date="not a date"), share.claimed("a.completed/inside a folder"), share.claimed("a.tmp")]
     for path in junk:
