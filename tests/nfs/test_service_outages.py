@@ -70,7 +70,7 @@ def test_an_outage_is_told_and_outlasted(site: SeenThrough, service: Service, ki
             assert any(character.isdigit() for character in told), f"for how long: {told}"
             site.write("s", f"{kind}.bin", some_bytes(1, MIB))
             until(lambda: _hung(service), within=10, what=lambda: f"an actor is shown as hung: {service.status()['actors']}")
-        ready = await_ready(one, service, BACK_WITHIN_S)
+        ready = await_ready(one, service)
         site.has_arrived("s", f"{kind}.bin", within=30)
         figure(
             "seconds from the return until /readyz is 200, until the file is in Azure",
@@ -113,7 +113,7 @@ def test_files_arrive_though_the_server_goes_away_again_and_again(
     site: SeenThrough, service: Service, link: Link, tmp_path: Path, figure: Figure
 ) -> None:
     link.limit(4 * MIB)
-    storm(site, service, [0.5, 3.0, 1.5, 5.0], seed=3, notes=tmp_path / "healthz", within=BACK_WITHIN_S, figure=figure)
+    storm(site, service, [0.5, 3.0, 1.5, 5.0], seed=3, notes=tmp_path / "healthz", figure=figure)
 
 
 def _hung(service: Service) -> bool:

@@ -14,6 +14,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from tests.support.http import call
+from tests.support.waiting import until
 
 PAUSE_S = 0.05
 TIMEOUT_S = 10.0
@@ -31,9 +32,9 @@ class Look:
 class Prober:
     path: Path
 
-    def looks(self, since: float = 0.0, until: float = float("inf")) -> list[Look]:
+    def looks(self, since: float = 0.0, before: float = float("inf")) -> list[Look]:
         lines = self.path.read_text().split("\n")[:-1]
-        return [look for look in (Look(**json.loads(line)) for line in lines) if since <= look.at < until]
+        return [look for look in (Look(**json.loads(line)) for line in lines) if since <= look.at < before]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +57,10 @@ class Times:
 def probing(port: int, path: str, notes: Path) -> Iterator[Prober]:
     notes.touch()
     process = subprocess.Popen([sys.executable, "-m", "tests.support.prober", str(port), path, str(notes)])
+    prober = Prober(notes)
     try:
-        yield Prober(notes)
+        until(prober.looks, within=30, what="the first answer is noted")
+        yield prober
     finally:
         process.kill()
         process.wait()
