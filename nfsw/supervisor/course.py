@@ -183,7 +183,7 @@ class Course:
 
     def _stage_afresh(self, file: FileRef, reason: str) -> None:
         if entry := self._hands.sending(file):
-            self._hands.failed(entry, reason)
+            self._hands.failed(entry, reason, "stage")
             entry.afresh = True
             if not self._hands.has_claimer(file):
                 self._hands.after_take(file)
@@ -215,7 +215,7 @@ class Course:
 
     def _on_upload_failed(self, failed: UploadFailed, at: float) -> None:
         if entry := self._hands.sending(failed.file):
-            self._hands.failed(entry, failed.error)
+            self._hands.failed(entry, failed.error, "upload")
             self._telemetry.attempt_failed(entry, failed, at)
             entry.retry_at = time.monotonic() + failed.retry_in_s
             self._hands.wake()

@@ -92,10 +92,10 @@ class Hands:
         self.post("scanner", LetGo(file))
         self.wake()
 
-    def failed(self, entry: Entry, error: str) -> None:
-        """Counts once, until it succeeds."""
+    def failed(self, entry: Entry, error: str, step: str | None = None) -> None:
+        """Counts once, until it succeeds. `step`: which failed, where the file's stage does not tell, since it is sent while it is staged."""
         if entry.error is None:
-            self._telemetry.failed(entry, error)
+            self._telemetry.failed(entry, error, step)
         entry.error = error
 
     def forget_troubles(self, file: File) -> None:

@@ -75,9 +75,9 @@ class Telemetry:
         attributes: Attributes = {"number": failed.attempt, "error": failed.error, "retry_in_s": failed.retry_in_s}
         self._stories.event(entry, "upload", "attempt failed", attributes, at)
 
-    def failed(self, entry: Entry, error: str) -> None:
+    def failed(self, entry: Entry, error: str, step: str | None = None) -> None:
         """Once, until it succeeds."""
-        step = _step_of(entry)
+        step = step or _step_of(entry)
         self.totals.failed_at[step] += 1
         self._stories.event(entry, None, "failed", {"error": error, "step": step}, time.monotonic())
 
