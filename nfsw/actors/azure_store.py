@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from azure.core import MatchConditions
@@ -59,7 +59,7 @@ class StoreTrouble(Exception):
 
 
 class BlobThere(StoreTrouble):
-    """The blob exists, and the request asked for its absence."""
+    """There is another blob of that name than the request asked for."""
 
 
 class BytesRefused(StoreTrouble):
@@ -75,6 +75,7 @@ class StoredBlob:
     size: int
     md5: bytes | None
     source: str | None  # as `source_note` of the file that it was made from; None: not made by nfsw
+    etag: str = field(compare=False)  # of this very state of it
 
 
 def source_note(fingerprint: Fingerprint) -> str:
@@ -147,7 +148,7 @@ class Store:
             except ResourceNotFoundError:
                 return None
             md5 = found.content_settings.content_md5
-            return StoredBlob(found.size, bytes(md5) if md5 else None, (found.metadata or {}).get(_SOURCE))
+            return StoredBlob(found.size, bytes(md5) if md5 else None, (found.metadata or {}).get(_SOURCE), str(found.etag))
 
     async def blocks(self, blob: str) -> dict[str, int] | None:
         """Sizes in bytes of the uncommitted blocks, by id; None when the service knows nothing of that name."""
@@ -158,25 +159,26 @@ class Store:
                 return None
             return {block.id: block.size for block in uncommitted}
 
-    async def put(self, blob: str, data: bytes, md5: bytes, fingerprint: Fingerprint, *, replace: bool) -> None:
-        """The whole blob in one request. Raises BlobThere when it exists and is not to be replaced."""
+    async def put(self, blob: str, data: bytes, md5: bytes, fingerprint: Fingerprint, *, replace: StoredBlob | None) -> None:
+        """The whole blob in one request. `replace`: the one that may be there; any other raises BlobThere."""
         with _translated():
             await self._blob(blob).upload_blob(
                 data,
                 length=len(data),
-                overwrite=replace,
+                overwrite=replace is not None,
                 content_settings=_settings(blob, md5),
                 metadata={_SOURCE: source_note(fingerprint)},
                 transactional_content_md5=md5,
+                **(_if_it_is(replace) if replace else {}),
             )
 
     async def stage(self, blob: str, block: Block, body: AsyncIterator[bytes]) -> None:
         with _translated():
             await self._blob(blob).stage_block(block.id, body, length=block.length, transactional_content_md5=block.md5)  # type: ignore[arg-type]
 
-    async def commit(self, blob: str, blocks: Sequence[Block], md5: bytes, fingerprint: Fingerprint, *, replace: bool) -> None:
-        """Raises BlobThere when the blob exists and is not to be replaced."""
-        conditions: dict[str, Any] = {} if replace else {"match_condition": MatchConditions.IfMissing}
+    async def commit(self, blob: str, blocks: Sequence[Block], md5: bytes, fingerprint: Fingerprint, *, replace: StoredBlob | None) -> None:
+        """`replace`: the blob that may be there; any other raises BlobThere."""
+        conditions = _if_it_is(replace) if replace else {"match_condition": MatchConditions.IfMissing}
         with _translated():
             await self._blob(blob).commit_block_list(
                 [BlobBlock(block_id=block.id) for block in blocks],
@@ -225,6 +227,10 @@ class Store:
 
     def _blob(self, name: str) -> BlobClient:
         return self._container.get_blob_client(name)
+
+
+def _if_it_is(there: StoredBlob) -> dict[str, Any]:
+    return {"etag": there.etag, "match_condition": MatchConditions.IfNotModified}
 
 
 def _settings(blob: str, md5: bytes) -> ContentSettings:

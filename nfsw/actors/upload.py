@@ -13,12 +13,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
-from nfsw.actors.azure_store import BlobThere, BytesRefused, ForeignBlocks, Store, StoreTrouble, source_note
+from nfsw.actors.azure_store import BytesRefused, ForeignBlocks, Store, StoredBlob, StoreTrouble, source_note
 from nfsw.actors.backoff import pauses
 from nfsw.actors.logs import about
 from nfsw.actors.messages import Upload
 from nfsw.actors.proof import BadProof, Block, Proof, ProofReader
+from nfsw.actors.replacing import Write, write_in_place_of
 from nfsw.actors.throttle import Throttle
 from nfsw.actors.tree import StagingTree
 
@@ -112,11 +114,7 @@ class Attempt:
         resent = self._begin(whole)
         async with self._in_time(whole.length / _SLOW_PIECE):
             try:
-                await self._store.put(self._file.blob, data, proof.md5, self._fingerprint, replace=False)
-            except BlobThere:
-                if not await self._is_committed(proof):
-                    self._say_overwrite()
-                    await self._store.put(self._file.blob, data, proof.md5, self._fingerprint, replace=True)
+                await self._write(partial(self._store.put, self._file.blob, data, proof.md5, self._fingerprint), None)
             except BytesRefused as refused:
                 self._check(whole)
                 raise StoreTrouble(str(refused)) from refused
@@ -130,7 +128,7 @@ class Attempt:
             # Most likely ours, committed just before a crash. Its hash will tell, as soon as ours is known.
             async for _ in self._blocks():
                 pass
-            if await self._is_committed(self._proven()):
+            if self._is_ours(self._proven(), there):
                 return self._proven()
         try:
             await self._send_missing()
@@ -140,16 +138,14 @@ class Attempt:
             await self._send_missing()
         proof = self._proven()
         assert proof.md5 is not None
-        if there:
-            self._say_overwrite()
         async with self._in_time(0):
-            try:
-                await self._store.commit(blob, proof.blocks, proof.md5, self._fingerprint, replace=there is not None)
-            except BlobThere:
-                if not await self._is_committed(proof):
-                    self._say_overwrite()
-                    await self._store.commit(blob, proof.blocks, proof.md5, self._fingerprint, replace=True)
+            await self._write(partial(self._store.commit, blob, proof.blocks, proof.md5, self._fingerprint), there)
         return proof
+
+    async def _write(self, write: Write, there: StoredBlob | None) -> None:
+        await write_in_place_of(
+            there, write, self._store, self._file.blob, is_ours=partial(self._is_ours, self._proven()), overwrites=self._say_overwrite
+        )
 
     async def _send_missing(self) -> None:
         """Sends each block as soon as it is staged, but for those that the service holds already."""
@@ -228,11 +224,10 @@ class Attempt:
         """Only what is read back from the service counts."""
         async with self._in_time(0):
             there = await self._store.look(self._file.blob)
-        if there is None or (there.size, there.md5, there.source) != (self._fingerprint.size, proof.md5, source_note(self._fingerprint)):
+        if not self._is_ours(proof, there):
             raise StoreTrouble(f"the blob as read back is not the file as read from NFS: {there}")
 
-    async def _is_committed(self, proof: Proof) -> bool:
-        there = await self._store.look(self._file.blob)
+    def _is_ours(self, proof: Proof, there: StoredBlob | None) -> bool:
         return there is not None and (there.size, there.md5, there.source) == (
             self._fingerprint.size,
             proof.md5,

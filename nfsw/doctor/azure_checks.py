@@ -98,7 +98,7 @@ class Account:
 
     def write(self) -> str:
         with self._told("a blob cannot be written"):
-            self._run(self._store.put(self._blob, self._data, self._md5, self._fingerprint, replace=False))
+            self._run(self._store.put(self._blob, self._data, self._md5, self._fingerprint, replace=None))
         return f"{self._blob}, {len(self._data)} bytes"
 
     def blocks(self) -> str:
@@ -112,7 +112,7 @@ class Account:
             await self._store.stage(self._blob, block, body())
             if await self._store.blocks(self._blob) != {block.id: block.length}:
                 raise StoreTrouble("the block that was sent is not among the blocks")
-            await self._store.commit(self._blob, [block], self._md5, self._fingerprint, replace=True)
+            await self._store.commit(self._blob, [block], self._md5, self._fingerprint, replace=await self._store.look(self._blob))
 
         with self._told("a blob cannot be written block by block"):
             self._run(send())

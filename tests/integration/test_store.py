@@ -34,23 +34,45 @@ async def test_nothing_is_known_of_a_name_that_nobody_used(store: Store) -> None
 
 @pytest.mark.parametrize("content", [b"", b"x", CONTENT], ids=["empty", "one byte", "some"])
 async def test_what_is_put_is_there_with_its_hash_and_its_source(ground: Ground, store: Store, content: bytes) -> None:
-    await store.put(BLOB, content, md5(content), FINGERPRINT, replace=False)
-    assert await store.look(BLOB) == StoredBlob(len(content), md5(content), source_note(FINGERPRINT))
+    await store.put(BLOB, content, md5(content), FINGERPRINT, replace=None)
+    assert await store.look(BLOB) == StoredBlob(len(content), md5(content), source_note(FINGERPRINT), "")
     assert ground.content(BLOB) == content
 
 
 async def test_a_put_never_replaces_unasked(ground: Ground, store: Store) -> None:
     ground.elsewhere.put_elsewhere(BLOB, b"there before")
     with pytest.raises(BlobThere):
-        await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=False)
+        await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == b"there before"
-    await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=True)
+    await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=await store.look(BLOB))
     assert ground.content(BLOB) == CONTENT
+
+
+async def test_a_write_replaces_the_blob_that_it_was_told_of_and_no_other(ground: Ground, store: Store) -> None:
+    """It may arrive late: by then the name is another version's."""
+    ground.elsewhere.put_elsewhere(BLOB, b"as it was looked at")
+    looked_at = await store.look(BLOB)
+    await stage(store, CONTENT, blocks_of(CONTENT))
+    ground.elsewhere.put_elsewhere(BLOB, b"newer")
+    with pytest.raises(BlobThere):
+        await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=looked_at)
+    with pytest.raises(BlobThere):
+        await store.commit(BLOB, [], md5(b""), FINGERPRINT, replace=looked_at)
+    assert ground.content(BLOB) == b"newer"
+
+
+async def test_a_blob_that_has_gone_since_it_was_looked_at_is_not_replaced(ground: Ground, store: Store) -> None:
+    ground.elsewhere.put_elsewhere(BLOB, b"as it was looked at")
+    looked_at = await store.look(BLOB)
+    ground.delete(BLOB)
+    with pytest.raises(BlobThere):
+        await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=looked_at)
+    assert ground.content(BLOB) is None
 
 
 async def test_bytes_that_are_not_those_of_the_hash_are_refused(ground: Ground, store: Store) -> None:
     with pytest.raises(BytesRefused):
-        await store.put(BLOB, CONTENT, md5(b"other"), FINGERPRINT, replace=False)
+        await store.put(BLOB, CONTENT, md5(b"other"), FINGERPRINT, replace=None)
     (first, *_) = blocks_of(CONTENT)
     with pytest.raises(BytesRefused):
         await store.stage(BLOB, first, body(b"0123456789"))
@@ -63,8 +85,8 @@ async def test_blocks_become_a_blob_when_they_are_committed_and_not_before(groun
     await stage(store, CONTENT, reversed(blocks))
     assert await store.blocks(BLOB) == {block.id: BLOCK for block in blocks}
     assert await store.look(BLOB) is None
-    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=False)
-    assert await store.look(BLOB) == StoredBlob(30, md5(CONTENT), source_note(FINGERPRINT))
+    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=None)
+    assert await store.look(BLOB) == StoredBlob(30, md5(CONTENT), source_note(FINGERPRINT), "")
     assert ground.content(BLOB) == CONTENT
     assert await store.blocks(BLOB) == {}
 
@@ -72,7 +94,7 @@ async def test_blocks_become_a_blob_when_they_are_committed_and_not_before(groun
 async def test_blocks_of_equal_content_are_all_there(ground: Ground, store: Store) -> None:
     content = b"the same10" * 3
     await stage(store, content, blocks_of(content))
-    await store.commit(BLOB, blocks_of(content), md5(content), FINGERPRINT, replace=False)
+    await store.commit(BLOB, blocks_of(content), md5(content), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == content
 
 
@@ -82,7 +104,7 @@ async def test_a_partial_upload_is_gone_on_with(ground: Ground, store: Store) ->
     held = await store.blocks(BLOB)
     assert held == {blocks[0].id: BLOCK, blocks[1].id: BLOCK}
     await stage(store, CONTENT, [block for block in blocks if block.id not in held])
-    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=False)
+    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == CONTENT
 
 
@@ -99,14 +121,14 @@ async def test_a_commit_never_replaces_unasked(ground: Ground, store: Store) -> 
     ground.elsewhere.commit_elsewhere(BLOB, ["0" * 37])
     await stage(store, CONTENT, blocks)
     with pytest.raises(BlobThere):
-        await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=False)
+        await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == b"another program's"
-    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=True)
+    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=await store.look(BLOB))
     assert ground.content(BLOB) == CONTENT
 
 
 async def test_an_empty_block_list_is_an_empty_blob(ground: Ground, store: Store) -> None:
-    await store.commit(BLOB, [], md5(b""), FINGERPRINT, replace=False)
+    await store.commit(BLOB, [], md5(b""), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == b""
 
 
@@ -114,7 +136,7 @@ async def test_a_block_that_the_service_does_not_hold_cannot_be_committed(store:
     blocks = blocks_of(CONTENT)
     await stage(store, CONTENT, blocks[:2])
     with pytest.raises(ForeignBlocks):
-        await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=False)
+        await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=None)
 
 
 async def test_a_block_beside_ids_of_another_length_is_refused(ground: Ground, store: Store) -> None:
@@ -135,7 +157,7 @@ async def test_cleared_of_foreign_blocks_a_name_takes_ours(ground: Ground, store
 async def test_to_clear_blocks_leaves_a_blob_of_blocks_as_it_is(ground: Ground, store: Store) -> None:
     blocks = blocks_of(CONTENT)
     await stage(store, CONTENT, blocks)
-    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=False)
+    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=None)
     before = await store.look(BLOB)
     ground.elsewhere.stage_elsewhere(BLOB, "x" * 37, b"foreign")
     await store.clear_blocks(BLOB)
@@ -145,11 +167,11 @@ async def test_to_clear_blocks_leaves_a_blob_of_blocks_as_it_is(ground: Ground, 
 
 async def test_to_clear_blocks_leaves_a_blob_that_was_put_whole_as_it_is(ground: Ground, store: Store) -> None:
     """It has no block list; to commit an empty one would empty it."""
-    await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=False)
+    await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=None)
     ground.elsewhere.stage_elsewhere(BLOB, "short", b"foreign")
     await store.clear_blocks(BLOB)
     assert await store.blocks(BLOB) == {}
-    assert (await store.look(BLOB), ground.content(BLOB)) == (StoredBlob(30, md5(CONTENT), source_note(FINGERPRINT)), CONTENT)
+    assert (await store.look(BLOB), ground.content(BLOB)) == (StoredBlob(30, md5(CONTENT), source_note(FINGERPRINT), ""), CONTENT)
 
 
 async def test_to_clear_blocks_does_not_take_a_newer_block_for_a_committed_one_of_its_id(ground: Ground, store: Store) -> None:

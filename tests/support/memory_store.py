@@ -8,7 +8,9 @@ import asyncio
 import hashlib
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 from nfsw.actors.azure_store import BlobThere, BytesRefused, ForeignBlocks, Store, StoredBlob, StoreTrouble, source_note
 from nfsw.actors.messages import Fingerprint
@@ -34,6 +36,7 @@ class Kept:
     md5: bytes | None
     source: str | None
     blocks: dict[str, bytes] = field(default_factory=dict)  # none when it was put whole
+    etag: str = field(default_factory=lambda: uuid4().hex)
 
 
 @dataclass(slots=True)
@@ -56,6 +59,8 @@ class MemoryStore(Store):
         self.open.set()
         self.in_flight = 0
         self.most_in_flight = 0
+        self._damaged = 0
+        self._spoilt: Kept | None = None
         self._plans: dict[str, Plan] = defaultdict(Plan)
 
     # What a test makes happen.
@@ -67,13 +72,13 @@ class MemoryStore(Store):
     def lose_answer(self, call: str) -> None:
         self._plans[call].after.append(no_answer())
 
-    async def wait_open(self) -> None:
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        try:
-            await self.open.wait()
-        finally:
-            self.in_flight -= 1
+    def damage(self, requests: int) -> None:
+        """The bytes of the next requests arrive with one of them changed."""
+        self._damaged = requests
+
+    def spoil(self, blob: Kept) -> None:
+        """This is what there is after the next blob was made, whatever was sent."""
+        self._spoilt = blob
 
     # What another program does.
 
@@ -103,7 +108,7 @@ class MemoryStore(Store):
     async def look(self, blob: str) -> StoredBlob | None:
         await self._request("look")
         kept = self.blobs.get(blob)
-        return StoredBlob(len(kept.content), kept.md5, kept.source) if kept else None
+        return StoredBlob(len(kept.content), kept.md5, kept.source, kept.etag) if kept else None
 
     async def blocks(self, blob: str) -> dict[str, int] | None:
         await self._request("blocks")
@@ -111,48 +116,56 @@ class MemoryStore(Store):
             return None
         return {block_id: len(content) for block_id, content in self.uncommitted[blob].items()}
 
-    async def put(self, blob: str, data: bytes, md5: bytes, fingerprint: Fingerprint, *, replace: bool) -> None:
-        await self._request("put")
-        await self.wait_open()
-        if hashlib.md5(data, usedforsecurity=False).digest() != md5:
-            raise BytesRefused("HTTP 400 Md5Mismatch", status=400, code="Md5Mismatch")
+    async def put(self, blob: str, data: bytes, md5: bytes, fingerprint: Fingerprint, *, replace: StoredBlob | None) -> None:
+        async with self._carried("put"):
+            self._check(data, md5)
         self.sent.append(blob)
         self._mind(blob, replace=replace)
-        self.blobs[blob] = Kept(data, md5, source_note(fingerprint))
+        self._keep(blob, Kept(data, md5, source_note(fingerprint)))
         self.uncommitted.pop(blob, None)
         self._lose_answer("put")
 
     async def stage(self, blob: str, block: Block, body: AsyncIterator[bytes]) -> None:
-        await self._request("stage")
-        await self.wait_open()
-        try:
-            data = b"".join([piece async for piece in body])
-        except Exception as error:
-            raise no_answer() from error  # as the SDK has it: whatever the body raises looks like trouble of the connection
+        async with self._carried("stage"):
+            try:
+                data = b"".join([piece async for piece in body])
+            except Exception as error:
+                raise no_answer() from error  # as the SDK has it: whatever the body raises looks like trouble of the connection
         if len(data) != block.length:
             raise no_answer()
-        if hashlib.md5(data, usedforsecurity=False).digest() != block.md5:
-            raise BytesRefused("HTTP 400 Md5Mismatch", status=400, code="Md5Mismatch")
+        self._check(data, block.md5)
         if any(len(other) != len(block.id) for other in self.uncommitted[blob]):
             raise ForeignBlocks("HTTP 400 InvalidBlobOrBlock", status=400, code="InvalidBlobOrBlock")
         self.sent.append(block.id)
         self.uncommitted[blob][block.id] = data
         self._lose_answer("stage")
 
-    async def commit(self, blob: str, blocks: Sequence[Block], md5: bytes, fingerprint: Fingerprint, *, replace: bool) -> None:
+    async def commit(self, blob: str, blocks: Sequence[Block], md5: bytes, fingerprint: Fingerprint, *, replace: StoredBlob | None) -> None:
         await self._request("commit")
         self._mind(blob, replace=replace)
         there = (self.blobs[blob].blocks if blob in self.blobs else {}) | self.uncommitted[blob]
         if any(block.id not in there for block in blocks):
             raise ForeignBlocks("HTTP 400 InvalidBlockList", status=400, code="InvalidBlockList")
         chosen = {block.id: there[block.id] for block in blocks}
-        self.blobs[blob] = Kept(b"".join(chosen[block.id] for block in blocks), md5, source_note(fingerprint), chosen)
+        self._keep(blob, Kept(b"".join(chosen[block.id] for block in blocks), md5, source_note(fingerprint), chosen))
         self.uncommitted.pop(blob)
         self._lose_answer("commit")
 
     async def clear_blocks(self, blob: str) -> None:
         await self._request("clear_blocks")
         self.uncommitted.pop(blob, None)
+
+    @asynccontextmanager
+    async def _carried(self, call: str) -> AsyncIterator[None]:
+        """A request with a body."""
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        try:
+            await self._request(call)
+            await self.open.wait()
+            yield
+        finally:
+            self.in_flight -= 1
 
     async def _request(self, call: str) -> None:
         self.calls.append(call)
@@ -163,11 +176,24 @@ class MemoryStore(Store):
         if plan and (trouble := plan.popleft()):
             raise trouble
 
+    def _keep(self, blob: str, kept: Kept) -> None:
+        self.blobs[blob], self._spoilt = self._spoilt or kept, None
+
+    def _check(self, data: bytes, md5: bytes) -> None:
+        if self._damaged:
+            self._damaged -= 1
+            data = bytes([data[0] ^ 1]) + data[1:]
+        if hashlib.md5(data, usedforsecurity=False).digest() != md5:
+            raise BytesRefused("HTTP 400 Md5Mismatch", status=400, code="Md5Mismatch")
+
     def _lose_answer(self, call: str) -> None:
         plan = self._plans[call].after
         if plan and (trouble := plan.popleft()):
             raise trouble
 
-    def _mind(self, blob: str, *, replace: bool) -> None:
-        if blob in self.blobs and not replace:
+    def _mind(self, blob: str, *, replace: StoredBlob | None) -> None:
+        kept = self.blobs.get(blob)
+        if kept and not replace:
             raise BlobThere("HTTP 409 BlobAlreadyExists", status=409, code="BlobAlreadyExists")
+        if replace and (not kept or kept.etag != replace.etag):
+            raise BlobThere("HTTP 412 ConditionNotMet", status=412, code="ConditionNotMet")

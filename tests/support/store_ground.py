@@ -59,6 +59,12 @@ class Ground:
         client = self._client.get_blob_client(blob)
         return client.download_blob().readall() if client.exists() else None
 
+    def delete(self, blob: str) -> None:
+        if self._client is not None:
+            self._client.delete_blob(blob)
+        elif isinstance(self.store, MemoryStore):
+            del self.store.blobs[blob]
+
     def content_type(self, blob: str) -> str | None:
         assert self._client is not None
         return self._client.get_blob_client(blob).get_blob_properties().content_settings.content_type
