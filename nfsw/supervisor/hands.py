@@ -93,7 +93,7 @@ class Hands:
         self.wake()
 
     def failed(self, entry: Entry, error: str, step: str | None = None) -> None:
-        """Counts once, until it succeeds. `step`: which failed, where the file's stage does not tell, since it is sent while it is staged."""
+        """Counts once, until it succeeds. `step`: which failed, where the stage does not tell: a file is sent while it is staged."""
         if entry.error is None:
             self._telemetry.failed(entry, error, step)
         entry.error = error

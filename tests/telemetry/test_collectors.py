@@ -15,7 +15,7 @@ from tests.support.site import Site
 from tests.support.waiting import until
 
 FILES = 40
-#: Seconds for all of them. With nothing in the way it takes about two on an idle machine; if each waited for one export, it would be eighty.
+#: Seconds for all of them. It takes about two on an idle machine; if each waited for one export, it would be eighty.
 MOVED_WITHIN = 60.0
 #: The contract's second for the end of every process, and one more for a busy machine.
 GONE_WITHIN = 2.0
