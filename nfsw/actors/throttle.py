@@ -1,10 +1,13 @@
 """How fast bytes may leave: a token bucket for the whole service, and a tap that shuts. Uploader process, one event loop."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
 #: Seconds of the limit that may go at once. Small against the ten seconds over which the limit is kept.
 _BURST_S = 0.25
+#: Seconds of the limit that one request may carry, if it cannot be cut up.
+_AT_ONCE_S = 0.5
 #: A piece of a block, in bytes, when nothing limits it.
 LARGEST_PIECE = 512 * 1024
 _SMALLEST_PIECE = 1024
@@ -41,6 +44,10 @@ class Throttle:
         if self._rate is None:
             return LARGEST_PIECE
         return max(_SMALLEST_PIECE, min(LARGEST_PIECE, int(self._rate * _BURST_S)))
+
+    def at_once(self) -> float:
+        """How many bytes may leave in one go, so that the limit is kept over ten seconds all the same."""
+        return math.inf if self._rate is None else self._rate * _AT_ONCE_S
 
     async def opened(self) -> None:
         """Returns when uploads are not paused."""

@@ -5,9 +5,7 @@ sends the difference and nothing else, whatever ended the attempt before it.
 """
 
 import asyncio
-import hashlib
 import logging
-import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,6 +19,7 @@ from nfsw.actors.logs import about
 from nfsw.actors.messages import Upload
 from nfsw.actors.proof import BadProof, Block, Proof, ProofReader
 from nfsw.actors.replacing import Write, write_in_place_of
+from nfsw.actors.staged_copy import StagedCopy, StagedCopyBroken
 from nfsw.actors.throttle import Throttle
 from nfsw.actors.tree import StagingTree
 
@@ -35,10 +34,6 @@ _LONGEST_PAUSE_S = 60.0
 #: A piece that took this long to leave, in seconds, is followed by smaller ones, in bytes, so that a slow uplink is no stall.
 _SLOW_PIECE_S = 2.0
 _SLOW_PIECE = 32 * 1024
-
-
-class StagedCopyBroken(Exception):
-    """The staged copy is not what was read from NFS, or is not there. The message says which."""
 
 
 @dataclass(slots=True)
@@ -84,24 +79,20 @@ class Attempt:
         self._acknowledged = acknowledged
         self._more_staged = more_staged
         self._proofs = ProofReader(uplink.staging.proof(upload.file))
-        self._copy = -1
 
     async def run(self) -> None:
         """Returns once the blob is committed and read back. Raises StoreTrouble, StagedCopyBroken."""
         self._account.held = 0
+        self._copy = StagedCopy(self._uplink.staging.copy(self._file))
         try:
-            self._copy = os.open(self._uplink.staging.copy(self._file), os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise StagedCopyBroken(f"the staged copy cannot be opened: {error.strerror}") from error
-        try:
-            if self._fingerprint.size <= self._uplink.single_put_size:
+            if self._fingerprint.size <= min(self._uplink.single_put_size, self._throttle.at_once()):
                 proof = await self._put()
             else:
                 proof = await self._send_blocks()
             self._account.committed_at = time.monotonic()
             await self._verify(proof)
         finally:
-            os.close(self._copy)
+            self._copy.close()
 
     async def _put(self) -> Proof:
         async for _ in self._blocks():
@@ -109,14 +100,14 @@ class Attempt:
         proof = self._proven()
         assert proof.md5 is not None
         whole = Block(0, 0, self._fingerprint.size, proof.md5)
-        data = self._read(whole)
+        data = self._copy.read(whole)
         await self._throttle.take(len(data))
         resent = self._begin(whole)
         async with self._in_time(whole.length / _SLOW_PIECE):
             try:
                 await self._write(partial(self._store.put, self._file.blob, data, proof.md5, self._fingerprint), None)
             except BytesRefused as refused:
-                self._check(whole)
+                self._copy.check(whole)
                 raise StoreTrouble(str(refused)) from refused
         self._acknowledge(whole, resent=resent)
         return proof
@@ -172,12 +163,13 @@ class Attempt:
                 async with self._in_time(None) as deadline:
                     await self._store.stage(self._file.blob, block, self._pieces(block, deadline))
             except BytesRefused:
-                self._check(block)
+                self._copy.check(block)
                 if number == _TRIES:
                     raise
                 wait = pause
             except StoreTrouble as trouble:
-                self._check_length(block)
+                if self._copy.broken:
+                    raise self._copy.broken from trouble
                 if not trouble.passing or number == _TRIES:
                     raise
                 wait = max(pause, trouble.retry_after or 0)
@@ -194,9 +186,7 @@ class Attempt:
             size = min(_SLOW_PIECE if slow else self._throttle.piece(), end - offset)
             deadline.reschedule(None)
             await self._throttle.take(size)
-            data = os.pread(self._copy, size, offset)
-            if not data:
-                raise StagedCopyBroken("the staged copy is too short")
+            data = self._copy.read_some(size, offset)
             begun = clock()
             deadline.reschedule(begun + STALL_S)
             yield data
@@ -238,22 +228,6 @@ class Attempt:
         proof = self._proofs.proof
         assert proof is not None
         return proof
-
-    def _read(self, block: Block) -> bytes:
-        data = os.pread(self._copy, block.length, block.offset)
-        if len(data) != block.length:
-            raise StagedCopyBroken("the staged copy is too short")
-        return data
-
-    def _check(self, block: Block) -> None:
-        """After the service has refused the bytes: is the copy to blame, or was it the way?"""
-        if hashlib.md5(self._read(block), usedforsecurity=False).digest() != block.md5:
-            raise StagedCopyBroken(f"the staged copy has changed between byte {block.offset} and {block.offset + block.length}")
-
-    def _check_length(self, block: Block) -> None:
-        """A body that ends early looks like trouble of the connection."""
-        if os.fstat(self._copy).st_size < block.offset + block.length:
-            raise StagedCopyBroken("the staged copy is too short")
 
     def _begin(self, block: Block) -> bool:
         """Whether the block has been on its way before."""

@@ -32,9 +32,10 @@ from nfsw.actors.messages import (
     UploadGrew,
 )
 from nfsw.actors.slots import Slots
+from nfsw.actors.staged_copy import StagedCopyBroken
 from nfsw.actors.throttle import Throttle
 from nfsw.actors.tree import StagingTree
-from nfsw.actors.upload import Account, Attempt, StagedCopyBroken, Uplink
+from nfsw.actors.upload import Account, Attempt, Uplink
 
 log = logging.getLogger("nfsw.uploader")
 
@@ -68,6 +69,7 @@ class Uploader:
         self._jobs: dict[FileRef, Job] = {}
         self._answers = asyncio.Event()  # set when the service answers after it did not, and replaced then
         self._unanswered = 0  # files that wait because it did not
+        self._down = False  # by the latest probe, which may be older than the latest failure
         self._probing: asyncio.Task[None] | None = None
 
     async def on_start(self, tell: Tell) -> None:
@@ -83,29 +85,35 @@ class Uploader:
         """Returns when the message needs nothing more: for an `Upload`, when the file is in Azure or abandoned."""
         match message:
             case Upload(file):
-                await self._abandon(file)
-                job = self._jobs[file] = Job(message)
-                job.task = asyncio.create_task(self._keep_trying(job, tell), name=f"upload {file.blob}")
-                try:
-                    await asyncio.wait([job.task])
-                finally:
-                    if self._jobs.get(file) is job:
-                        del self._jobs[file]
-                if not job.task.cancelled() and (error := job.task.exception()):
-                    raise error
+                before = self._jobs.get(file)
+                job = self._jobs[file] = Job(message)  # at once: what is told next of the file is about this one
+                await self._end(before)
+                if self._jobs.get(file) is job:
+                    await self._run(job, tell)
             case StagingGrew(file) | FileStaged(file):
                 if waiting := self._jobs.get(file):
                     waiting.more.set()
             case Abandon(file):
-                await self._abandon(file)
+                await self._end(self._jobs.pop(file, None))
             case SetUploads(bytes_per_s, paused):
                 self._throttle.set(bytes_per_s, paused=paused)
 
     async def close(self) -> None:
         await self._store.close()
 
-    async def _abandon(self, file: FileRef) -> None:
-        job = self._jobs.pop(file, None)
+    async def _run(self, job: Job, tell: Tell) -> None:
+        file = job.upload.file
+        job.task = asyncio.create_task(self._keep_trying(job, tell), name=f"upload {file.blob}")
+        try:
+            await asyncio.wait([job.task])
+        finally:
+            if self._jobs.get(file) is job:
+                del self._jobs[file]
+        if not job.task.cancelled() and (error := job.task.exception()):
+            raise error
+
+    async def _end(self, job: Job | None) -> None:
+        """Returns once nothing of it is on its way any more."""
         if job and job.task:
             job.task.cancel()
             await asyncio.wait([job.task])
@@ -170,17 +178,18 @@ class Uploader:
 
     async def _probe(self) -> None:
         """Wakes all who wait for the service once it answers after it did not: they need not sit out their pauses."""
-        down = False
-        while self._unanswered:
-            await asyncio.sleep(self._chance.uniform(_PROBE_S / 2, _PROBE_S))
-            try:
-                await self._store.probe()
-            except StoreTrouble as trouble:
-                log.debug("still no answer: %s", trouble)
-                down = True
-            else:
-                if down:
-                    self._answers.set()
-                    self._answers = asyncio.Event()
-                down = False
-        self._probing = None
+        try:
+            while self._unanswered:
+                await asyncio.sleep(self._chance.uniform(_PROBE_S / 2, _PROBE_S))
+                try:
+                    await self._store.probe()
+                except StoreTrouble as trouble:
+                    log.debug("still no answer: %s", trouble)
+                    self._down = True
+                else:
+                    if self._down:
+                        self._answers.set()
+                        self._answers = asyncio.Event()
+                    self._down = False
+        finally:
+            self._probing = None

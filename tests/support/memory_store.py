@@ -18,6 +18,8 @@ from nfsw.actors.proof import Block
 
 #: Seconds that a request takes.
 ROUND_TRIP_S = 0.01
+#: And after which the client gives up waiting for an answer.
+NO_ANSWER_S = 60.0
 
 
 def no_answer() -> StoreTrouble:
@@ -55,6 +57,7 @@ class MemoryStore(Store):
         self.calls: list[str] = []
         self.sent: list[str] = []  # ids of blocks, names of blobs: those whose bytes came whole
         self.down: StoreTrouble | None = None  # every request fails
+        self.answering = True  # else a request ends without an answer, after as long as the client waits for one
         self.open = asyncio.Event()  # requests that carry bytes wait for it
         self.open.set()
         self.in_flight = 0
@@ -169,6 +172,9 @@ class MemoryStore(Store):
 
     async def _request(self, call: str) -> None:
         self.calls.append(call)
+        if not self.answering:
+            await asyncio.sleep(NO_ANSWER_S)
+            raise no_answer()
         await asyncio.sleep(ROUND_TRIP_S)
         if self.down:
             raise self.down

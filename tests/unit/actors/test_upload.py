@@ -1,0 +1,200 @@
+"""One file on its way: only what is missing is sent, while it is staged, and only what is read back counts."""
+
+import hashlib
+
+import pytest
+
+from nfsw.actors.azure_store import source_note
+from nfsw.actors.messages import FileUploaded, UploadBegun, UploadGrew
+from nfsw.actors.tree import StagingTree
+from tests.support.faketime import settled
+from tests.support.memory_store import MemoryStore, answered
+from tests.support.sending import BLOCK, CONCURRENCY, SINGLE, SIZE, Sending
+
+
+@pytest.fixture
+async def sending(staging: StagingTree) -> Sending:
+    return Sending(staging)
+
+
+@pytest.fixture
+async def store(sending: Sending) -> MemoryStore:
+    return sending.store
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK, SINGLE])
+async def test_a_small_file_is_one_request_and_a_look(sending: Sending, store: MemoryStore, size: int) -> None:
+    staged = sending.staged(size=size).whole()
+    uploaded = await sending.sent(staged)
+    assert store.calls == ["put", "look"]
+    assert uploaded == FileUploaded(staged.file, staged.fingerprint, uploaded.seconds, overwrote=False)
+
+
+@pytest.mark.parametrize("size", [SINGLE + 1, SIZE, 10 * BLOCK])
+async def test_a_larger_file_goes_in_blocks(sending: Sending, store: MemoryStore, size: int) -> None:
+    staged = sending.staged(size=size).whole()
+    await sending.sent(staged)
+    assert sorted(store.sent) == sorted(staged.ids)
+    kept = store.blobs[staged.file.blob]
+    assert (kept.md5, kept.source) == (hashlib.md5(staged.content).digest(), source_note(staged.fingerprint))
+
+
+async def test_no_more_blocks_are_on_their_way_than_allowed(sending: Sending, store: MemoryStore) -> None:
+    await sending.sent(sending.staged(size=20 * BLOCK).whole())
+    assert store.most_in_flight == CONCURRENCY
+
+
+async def test_what_is_told_adds_up(sending: Sending) -> None:
+    staged = sending.staged().whole()
+    await sending.sent(staged)
+    grew = sending.told.of(UploadGrew)
+    assert sum(message.sent for message in grew) == SIZE
+    assert sum(message.resent for message in grew) == 0
+    assert [message.held for message in grew] == sorted(message.held for message in grew)
+    assert grew[-1].held == SIZE
+
+
+async def test_blocks_are_sent_while_the_file_is_staged(sending: Sending, store: MemoryStore) -> None:
+    staged = sending.staged().begun()
+    upload = sending.upload(staged)
+    for blocks in range(1, 6):
+        staged.grown(1)
+        sending.grew(staged)
+        await sending.until(lambda blocks=blocks: len(store.sent) == blocks)  # type: ignore[misc]
+        assert store.sent == staged.ids
+    assert "commit" not in store.calls
+    staged.finished()
+    sending.finished(staged)
+    await upload
+    assert sending.content(staged) == staged.content
+
+
+async def test_growth_that_is_told_before_the_uploader_waits_for_it_is_not_missed(sending: Sending, store: MemoryStore) -> None:
+    staged = sending.staged().begun()
+    upload = sending.upload(staged)
+    staged.grown(5).finished()
+    for _ in range(3):
+        sending.grew(staged)
+    sending.finished(staged)
+    await upload
+    assert sending.content(staged) == staged.content
+
+
+async def test_a_small_file_waits_until_it_is_whole(sending: Sending, store: MemoryStore) -> None:
+    staged = sending.staged(size=SINGLE).begun().grown(1)
+    upload = sending.upload(staged)
+    sending.grew(staged)
+    await settled()
+    assert store.calls == []
+    staged.grown(1).finished()
+    sending.finished(staged)
+    await upload
+    assert store.calls == ["put", "look"]
+
+
+@pytest.mark.parametrize("blocks", range(6))
+async def test_after_a_kill_only_what_the_service_does_not_hold_is_sent(sending: Sending, store: MemoryStore, blocks: int) -> None:
+    staged = sending.staged().whole()
+    for block_id, at in list(zip(staged.ids, range(0, SIZE, BLOCK), strict=True))[:blocks]:
+        store.stage_elsewhere(staged.file.blob, block_id, staged.content[at : at + BLOCK])
+    await sending.sent(staged)
+    assert sorted(store.sent) == sorted(staged.ids[blocks:])
+    assert sending.told.of(UploadGrew)[-1].held == SIZE
+
+
+async def test_killed_in_the_middle_it_sends_no_block_again(sending: Sending, store: MemoryStore) -> None:
+    staged = sending.staged(size=20 * BLOCK).whole()
+    upload = sending.upload(staged)
+    await sending.until(lambda: len(store.sent) >= 7)
+    await sending.die()
+    assert upload.cancelled()
+    await sending.sent(staged)
+    assert sorted(store.sent) == sorted(staged.ids)
+
+
+async def test_a_block_of_the_right_id_and_another_length_is_not_taken_for_ours(sending: Sending, store: MemoryStore) -> None:
+    staged = sending.staged().whole()
+    store.stage_elsewhere(staged.file.blob, staged.ids[1], b"cut short")
+    await sending.sent(staged)
+    assert sorted(store.sent) == sorted(staged.ids)
+
+
+async def test_a_failed_attempt_is_gone_on_with_and_what_is_resent_is_told(sending: Sending, store: MemoryStore) -> None:
+    staged = sending.staged().whole()
+    store.lose_answer("stage")  # the first block is there, and nobody knows
+    store.fail("commit", answered(500))
+    await sending.sent(staged)
+    grew = sending.told.of(UploadGrew)
+    assert sum(message.sent for message in grew) == SIZE
+    assert sum(message.resent for message in grew) == BLOCK
+    assert sorted(store.sent) == sorted([*staged.ids, store.sent[0]])
+
+
+async def test_a_blob_that_was_committed_before_the_kill_is_not_sent_again(sending: Sending, store: MemoryStore) -> None:
+    staged = sending.staged().whole()
+    await sending.sent(staged)
+    store.sent.clear()
+    sending.told.clear()
+    sending.live()
+    uploaded = await sending.sent(staged)
+    assert store.sent == []
+    assert not uploaded.overwrote
+
+
+async def test_a_commit_whose_answer_is_lost_is_not_sent_again(sending: Sending, store: MemoryStore) -> None:
+    staged = sending.staged().whole()
+    store.lose_answer("commit")
+    uploaded = await sending.sent(staged)
+    assert sorted(store.sent) == sorted(staged.ids)
+    assert not uploaded.overwrote
+
+
+async def test_a_small_blob_whose_answer_is_lost_is_taken_as_ours(sending: Sending, store: MemoryStore) -> None:
+    staged = sending.staged(size=BLOCK).whole()
+    store.lose_answer("put")
+    uploaded = await sending.sent(staged)
+    assert not uploaded.overwrote
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+async def test_a_blob_of_other_content_is_overwritten_and_that_is_said(
+    sending: Sending, store: MemoryStore, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    staged = sending.staged(size=size).whole()
+    store.put_elsewhere(staged.file.blob, b"older")
+    assert (await sending.sent(staged)).overwrote
+    assert caplog.text.count("is overwritten: the last writer wins") == 1
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+async def test_a_blob_that_appears_in_the_last_moment_is_overwritten_too(
+    sending: Sending, store: MemoryStore, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    staged = sending.staged(size=size).begun()
+    upload = sending.upload(staged)
+    await settled()
+    store.put_elsewhere(staged.file.blob, b"older")
+    staged.grown(-(-size // BLOCK)).finished()
+    sending.finished(staged)
+    await upload
+    assert sending.content(staged) == staged.content
+    assert "is overwritten" in caplog.text
+
+
+async def test_an_older_version_of_our_own_is_overwritten(sending: Sending, store: MemoryStore) -> None:
+    await sending.sent(sending.staged(version=1).whole())
+    sending.told.clear()
+    assert (await sending.sent(sending.staged(version=2).whole())).overwrote
+
+
+@pytest.mark.parametrize("foreign", [{"short": b"x"}, {"y" * 64: b"x", "z" * 64: b"y"}])
+async def test_blocks_of_another_program_are_cleared_once_and_ours_sent(
+    sending: Sending, store: MemoryStore, foreign: dict[str, bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    staged = sending.staged().whole()
+    for block_id, content in foreign.items():
+        store.stage_elsewhere(staged.file.blob, block_id, content)
+    await sending.sent(staged)
+    assert store.calls.count("clear_blocks") == 1
+    assert len(sending.told.of(UploadBegun)) == 1, "within one attempt"
+    assert caplog.text.count("clearing blocks") == 1
