@@ -64,5 +64,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if isinstance(item, pytest.Function) and "disk" in item.fixturenames:
+        if isinstance(item, pytest.Function) and {"disk", "staging_disk"} & set(item.fixturenames):
             item.add_marker(pytest.mark.fuse)
