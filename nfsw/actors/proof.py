@@ -10,7 +10,6 @@ after a crash from where they were.
     end <md5 of the whole file> written after the source was found unchanged
 """
 
-import os
 import re
 from dataclasses import dataclass, field
 from typing import Self
@@ -126,11 +125,3 @@ def fitting_block_size(size: int, wanted: int) -> int:
     """`wanted`, or what it takes to stay below Azure's 50,000 blocks a blob, in whole MiB."""
     least = -(-size // 50_000)
     return wanted if least <= wanted else -(-least // 1_048_576) * 1_048_576
-
-
-def is_whole(proof: Proof, copy: str) -> bool:
-    """Whether the staged copy at `copy` has all bytes of the file."""
-    try:
-        return proof.md5 is not None and os.path.getsize(copy) == proof.fingerprint.size
-    except OSError:
-        return False

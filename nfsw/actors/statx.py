@@ -33,11 +33,11 @@ class Seen:
     links: int
 
 
-def observe(path: str, *, fresh: bool, folder: int | None = None) -> Seen:
+def observe(path: str, *, fresh: bool) -> Seen:
     """What `path` is now; a link is looked at, not followed. `fresh`: as the server has it. Raises OSError."""
     buffer = ctypes.create_string_buffer(_BUFFER)
     flags = _AT_SYMLINK_NOFOLLOW | (_AT_STATX_FORCE_SYNC if fresh else 0)
-    if _statx(_AT_FDCWD if folder is None else folder, os.fsencode(path), flags, _BASIC, buffer):
+    if _statx(_AT_FDCWD, os.fsencode(path), flags, _BASIC, buffer):
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error), path)
     fields = _STATX.unpack_from(buffer)
