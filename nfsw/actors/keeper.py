@@ -14,7 +14,18 @@ from nfsw.actors.board import Board
 from nfsw.actors.config import KeeperConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.lock import LockTaken, SessionLock, begun
-from nfsw.actors.messages import Drain, Hold, HoldFailed, Release, SessionDenied, SessionHeld, SessionReleased, StopFailed, StopNoted
+from nfsw.actors.messages import (
+    Confirm,
+    Drain,
+    Hold,
+    HoldFailed,
+    Release,
+    SessionDenied,
+    SessionHeld,
+    SessionReleased,
+    StopFailed,
+    StopNoted,
+)
 from nfsw.actors.nfs import Nfs, said
 from nfsw.actors.tree import NfsTree, is_date
 
@@ -33,6 +44,8 @@ class Keeper(Actor):
                 self._hold(message, tell)
             case Drain(session):
                 self._drain(session, tell)
+            case Confirm(session):
+                self._confirm(session, tell)
             case Release(session, forget):
                 self._release(session, forget=forget)
                 tell(SessionReleased(session))
@@ -66,6 +79,19 @@ class Keeper(Actor):
             return
         log.info("session held", extra={"session_name": session, "action": "hold"})
         tell(SessionHeld(session, lock.note.started_at or 0.0, lock.note.draining, recorded))
+
+    def _confirm(self, session: str, tell: Tell) -> None:
+        lock = self._locks.get(session)
+        if lock is None:
+            return
+        try:
+            usurper = lock.usurper()
+        except OSError as error:
+            log.warning("cannot look at the session's lock: %s", said(error), extra={"session_name": session, "action": "confirm"})
+            return
+        if usurper is not None:
+            self._release(session, forget=False)
+            tell(SessionDenied(session, usurper.holder))
 
     def _release(self, session: str, *, forget: bool) -> None:
         lock = self._locks.pop(session, None)

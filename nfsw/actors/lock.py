@@ -93,6 +93,25 @@ class SessionLock:
             os.fsync(self._fd)
         self.note = note
 
+    def usurper(self) -> Note | None:
+        """What another holder has noted, or would have; None: the lock is ours. Raises OSError.
+
+        The server forgets a lock when it has not heard of its client for the lease time. The client's kernel goes on as if it
+        had it, but whoever takes it next writes its name.
+        """
+        try:
+            with self._nfs.call("open", self._path):
+                fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)  # what was cached before is not read any more
+        except FileNotFoundError:
+            return Note()
+        try:
+            with self._nfs.call("read", self._path):
+                same, note = os.fstat(fd).st_ino == os.fstat(self._fd).st_ino, Note.parse(os.pread(fd, 4096, 0))
+        finally:
+            with self._nfs.call("close", self._path):
+                os.close(fd)
+        return None if same and note.holder in (None, self.note.holder) else note
+
     def release(self, *, forget: bool) -> None:
         """`forget`: remove the file too, while it is ours. Raises OSError; the lock is given up whatever happens."""
         try:

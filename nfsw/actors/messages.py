@@ -137,6 +137,13 @@ class Drain:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirm:
+    """To Keeper: look whether the session's lock is ours still; nobody tells who loses one."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
     """To Keeper: give the session up."""
 

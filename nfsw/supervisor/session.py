@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from nfsw.actors.envelope import Message
 from nfsw.actors.messages import (
+    Confirm,
     Hold,
     HoldFailed,
     Looked,
@@ -36,6 +37,8 @@ log = logging.getLogger("nfsw.session")
 #: How long a session must have been nobody's before a pod that has one of its own looks after its files, in seconds. A pod
 #: that only restarts has its session back by then.
 ADOPT_AFTER_S = 10.0
+#: How often the locks are looked at, in seconds: one that was lost while the server was away is another pod's by now.
+CONFIRM_S = 30.0
 
 
 @dataclass(slots=True)
@@ -65,6 +68,7 @@ class Desk:
     _unwanted: set[str] = field(default_factory=set)  # whose start was given up: what comes before their release is of no use
     _lapsed: set[str] = field(default_factory=set)  # held by us, but NFS would not give a new Keeper the lock
     _free_since: dict[str, float] = field(default_factory=dict)  # since when nobody seems to hold it (monotonic)
+    _confirmed_at: float | None = None  # when the Keeper was last asked to confirm its locks (monotonic)
     _to_try: deque[str] = field(default_factory=deque)  # which one a free pod may resume, as of the last look
 
     async def start(self, name: str, timeout_s: float) -> None:
@@ -210,6 +214,7 @@ class Desk:
         if self._stopping and self.active and self.active.held and self.active.draining:
             self._stopping.go_on()
         now = time.monotonic()
+        self._confirm(now)
         for name in [name for name in self._free_since if name not in found]:
             del self._free_since[name]
         nobodys = [session for session in looked.sessions if not self.holds(session.name) and session.name not in self._asked]
@@ -223,6 +228,15 @@ class Desk:
                 if session.files and now - self._free_since[session.name] >= ADOPT_AFTER_S:
                     self._asked.add(session.name)
                     self.ask(Hold(session.name, record=False))
+
+    def _confirm(self, now: float) -> None:
+        """The server has just answered, so the Keeper will not wait for it for long."""
+        if self._confirmed_at is None:
+            self._confirmed_at = now
+        if now - self._confirmed_at >= CONFIRM_S:
+            self._confirmed_at = now
+            for name in sorted(self.watch().held):
+                self.ask(Confirm(name))
 
     def _resume_next(self) -> None:
         """One after the other until one is ours: a free pod learns at every look which sessions are held by others."""

@@ -96,6 +96,15 @@ def test_a_fork_that_inherited_the_descriptor_keeps_it(lock: Place) -> None:
         until(lambda: _can_take(lock), within=10, what="the lock is free")
 
 
+def test_the_holder_keeps_it_when_it_reads_the_file_by_another_descriptor(lock: Place) -> None:
+    """Closing that one gives up no flock, as it would a lock of lockf(3)."""
+    with lock.mount.open("r+b", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.mount.read_bytes()
+        assert _held_at_the_server(lock)
+        assert not _can_take(lock)
+
+
 def test_the_holder_keeps_it_over_a_restart_of_the_server(lock: Place, figure: Figure) -> None:
     with child(_TAKE, lock.mount) as holder:
         assert holder.says() == "taken"

@@ -11,7 +11,18 @@ from nfsw.actors.board import Board
 from nfsw.actors.config import KeeperConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.keeper import Keeper
-from nfsw.actors.messages import Drain, Hold, HoldFailed, Release, SessionDenied, SessionHeld, SessionReleased, StopFailed, StopNoted
+from nfsw.actors.messages import (
+    Confirm,
+    Drain,
+    Hold,
+    HoldFailed,
+    Release,
+    SessionDenied,
+    SessionHeld,
+    SessionReleased,
+    StopFailed,
+    StopNoted,
+)
 from nfsw.actors.tree import NfsTree
 from tests.support.mortal_nfs import ERRORS, EventfulNfs, refused
 from tests.support.share import DATE, Share
@@ -143,6 +154,41 @@ def test_to_adopt_a_stopped_or_a_running_session_keeps_what_is_noted_of_it(pod: 
     assert third.ask(RESUME) == SessionDenied("s", "pod-2")
     other.ask(Release("s", forget=False))
     assert third.ask(RESUME) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+
+
+def test_a_lock_that_is_still_ours_is_confirmed_without_a_word(pod: Pod) -> None:
+    pod.ask(START)
+    assert pod.ask(Confirm("s")) is None
+    assert pod.ask(Confirm("not held")) is None
+
+
+def test_a_lock_that_was_lost_while_the_server_was_away_is_told_with_its_new_holder(pod: Pod, other: Pod, share: Share) -> None:
+    """The server forgets a lock when it has not heard of its client for the lease time, and another node's pod takes it."""
+    pod.ask(START)
+    note = share.root / ".nfsw/sessions/s"
+    note.write_bytes(note.read_bytes().replace(b"pod-1", b"pod-2"))
+    assert pod.ask(Confirm("s")) == SessionDenied("s", "pod-2")
+    assert isinstance(other.ask(RESUME), SessionHeld), "it is given up"
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["removed", "made again"])
+def test_a_lock_whose_file_was_removed_is_no_lock(pod: Pod, share: Share, again: bool) -> None:
+    pod.ask(START)
+    note = share.root / ".nfsw/sessions/s"
+    text = note.read_bytes()
+    note.rename(note.with_name("elsewhere"))
+    if again:
+        note.write_bytes(text)
+    assert isinstance(pod.ask(Confirm("s")), SessionDenied)
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_a_lock_that_nfs_will_not_show_is_ours_until_it_does(pod: Pod, code: int) -> None:
+    pod.ask(START)
+    pod.nfs.at["open", ".nfsw/sessions/s"] = refused(code)
+    assert pod.ask(Confirm("s")) is None
+    assert pod.ask(Confirm("s")) is None
+    assert isinstance(pod.ask(START), SessionHeld)
 
 
 def test_a_pod_that_dies_gives_its_sessions_up(pod: Pod, other: Pod) -> None:

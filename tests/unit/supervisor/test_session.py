@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nfsw.actors.messages import Drain, Hold, HoldFailed, Release, SessionDenied, SessionHeld, SessionReleased, StopFailed, Watch
+from nfsw.actors.messages import Confirm, Drain, Hold, HoldFailed, Release, SessionDenied, SessionHeld, SessionReleased, StopFailed, Watch
 from nfsw.supervisor.service import NfsSilent, NoSession, SessionConflict
-from nfsw.supervisor.session import ADOPT_AFTER_S
+from nfsw.supervisor.session import ADOPT_AFTER_S, CONFIRM_S
 from nfsw.supervisor.status import SessionState
 from tests.support.faketime import clock, settled
 from tests.unit.supervisor.pods import Pod, seen
@@ -341,7 +341,7 @@ async def test_a_session_without_files_is_nobodys_business() -> None:
     for _ in range(20):
         pod.looks(seen("own"), seen("empty"))
         clock().advance(2.0)
-    assert not pod.asked
+    assert not any(isinstance(asked, Hold) for asked in pod.asked)
 
 
 async def test_a_session_that_comes_and_goes_is_not_nobodys() -> None:
@@ -349,7 +349,7 @@ async def test_a_session_that_comes_and_goes_is_not_nobodys() -> None:
     for number in range(20):
         pod.looks(seen("own"), *([seen("restarting", files=True)] if number % 4 else []))
         clock().advance(2.0)
-    assert not pod.asked
+    assert not any(isinstance(asked, Hold) for asked in pod.asked)
 
 
 async def test_the_files_of_a_session_that_another_pod_turns_out_to_hold_are_left_to_it() -> None:
@@ -582,6 +582,20 @@ async def test_a_lock_that_nfs_would_not_give_back_is_asked_for_at_every_look_un
     pod.says(held("s"))
     pod.looks(seen("s"))
     assert not pod.asked
+
+
+async def test_that_a_lock_is_still_ours_is_confirmed_from_time_to_time() -> None:
+    """And a pod whose lock another one has ends: `test_a_pod_whose_session_another_one_has_taken_ends`."""
+    pod = adopted("orphan")
+    clock().advance(CONFIRM_S)
+    for _ in range(2):
+        pod.looks(seen("own"), seen("orphan", files=True))
+        assert list(pod.asked) == [Confirm("orphan"), Confirm("own")]
+        pod.asked.clear()
+        clock().advance(CONFIRM_S - 1)
+        pod.looks(seen("own"), seen("orphan", files=True))
+        assert not pod.asked
+        clock().advance(1)
 
 
 async def test_the_keeper_may_be_replaced_while_nothing_is_held(pod: Pod) -> None:
