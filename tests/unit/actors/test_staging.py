@@ -14,7 +14,7 @@ from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled, disc
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.content import some_bytes
 from tests.support.mortal_nfs import Happening, Killed, killed, refused
-from tests.support.share import DATE, Share, fingerprint
+from tests.support.share import DATE, Share
 from tests.support.staging_bench import BLOCK, FILE, SIZE, StagingBench, descriptors
 
 
@@ -52,12 +52,9 @@ def test_each_byte_is_read_once(bench: StagingBench) -> None:
     assert bench.stage().calls.count("read") == 5
 
 
-def test_a_file_of_more_than_50000_blocks_gets_larger_ones(bench: StagingBench, share: Share) -> None:
-    path = share.claimed("a")
-    with path.open("wb") as file:
-        file.truncate(50_000 * BLOCK + 1)
-    bench.content, bench.expected = path.read_bytes(), fingerprint(path)
-    bench.stage()
+def test_a_file_of_more_than_50000_blocks_gets_larger_ones(bench: StagingBench, nfs: Nfs) -> None:
+    bench.claimed(bytes(50_000 * 16 + 1))
+    Stager(nfs, bench.staging, 16).stage(FILE, bench.expected, bench.grown.append)
     bench.check()
     assert bench.read_proof().block_size == 1024 * 1024
 
