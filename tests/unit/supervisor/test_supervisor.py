@@ -1,7 +1,6 @@
 """The supervisor and one actor: messages both ways, deaths, redelivery, poison, and when it gives up. What jobs mean is not its matter."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,15 +14,7 @@ from tests.support.faketime import clock, settled
 from tests.support.memory_child import Lives
 from tests.unit.supervisor.company import Company, Play, ref
 
-pytestmark = pytest.mark.usefixtures("quiet")
-
 CRASH = 70
-
-
-@pytest.fixture
-def quiet(caplog: pytest.LogCaptureFixture) -> None:
-    """asyncio's word on an exception that nobody took is a failure here."""
-    caplog.set_level(logging.DEBUG, "nfsw")
 
 
 def job(number: int) -> Complete:
