@@ -31,7 +31,7 @@ def book(tmp_path: Path) -> Iterator[Book]:
 
 @pytest.fixture
 def checker(tmp_path: Path, book: Book) -> Checker:
-    return Checker(tmp_path / "share", book, lambda _: None)
+    return Checker(tmp_path / "share", book, lambda _: None, lambda: None)
 
 
 def finished(book: Book, path: Path, content: bytes = BYTES) -> Version:

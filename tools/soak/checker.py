@@ -37,6 +37,8 @@ class Checker:
     share: Path
     book: Book
     complain: Callable[[str], None]
+    #: Returns once every commit of before is in the book.
+    catch_up: Callable[[], None]
     looks: int = 0
     lost: list[Version] = field(default_factory=list)
     #: On the share in the end, where nobody sends them.
@@ -52,32 +54,29 @@ class Checker:
     def look(self) -> None:
         """Once over everything that is owed."""
         missing = self.book.owed()
+        found: dict[int, Found] = {}
         for number in range(_LOOKS):
             if number:
                 time.sleep(_BETWEEN_S)
             found = self._share()
+            self.catch_up()  # after the share: a file goes from there to Azure, never back
             missing = [version for version in missing if not self._is_safe(version, found)]
             if not missing:
                 break
         for version in missing:
-            if version not in self.lost:
+            if there := found.get(version.inode):
+                self._differs(f"{there.path} is not {version}")
+            elif version not in self.lost:
                 self.lost.append(version)
                 self.complain(f"LOST: {version}")
         self.looks += 1
 
     def _is_safe(self, version: Version, found: dict[int, Found]) -> bool:
-        """The share was looked at before Azure is: a file goes from there to here, never back."""
         if not self.book.is_owed(version):
             return True
         there = found.get(version.inode)
-        if there is None:
-            return False
-        content = self._content(there)
-        if content is None:
-            return False
-        if content != version.content and self.book.is_owed(version):  # its writer may have begun to write over it meanwhile
-            self._differs(f"{there.path} is not {version}")
-        return True
+        content = self._content(there) if there else None
+        return content == version.content or not self.book.is_owed(version)  # its writer may have begun to write over it meanwhile
 
     def _content(self, found: Found) -> Content | None:
         if found.place in self._hashed:

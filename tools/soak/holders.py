@@ -18,6 +18,7 @@ class Takeover:
     session: str
     by: str
     of: str  # the pod that held it before
+    was_free: bool  # when that pod ended it was there and held none
     seconds: float  # from the end of that pod's main process until another says that it holds it
 
 
@@ -34,24 +35,30 @@ class Holders:
 
     def _look(self, pod: Pod) -> None:
         ended_at = {other.name: other.ended_at for other in self.pods}
-        session = pod.session = _session(pod)
+        asked_at = time.monotonic()
+        answers, session = _session(pod)
+        pod.session = session
         if session is None:
+            pod.free_since = (pod.free_since or asked_at) if answers else None
             return
         before = self._holder.get(session)
         if before is not None and ended_at[before.name] > before.held_at:
             # It ended after it was last seen holding the session, whoever it was: so the session was nobody's since.
-            self.takeovers.append(Takeover(session, pod.name, before.name, time.monotonic() - ended_at[before.name]))
+            ended = ended_at[before.name]
+            was_free = pod.free_since is not None and pod.free_since < ended
+            self.takeovers.append(Takeover(session, pod.name, before.name, was_free, time.monotonic() - ended))
         self._holder[session] = pod
-        pod.held_at = time.monotonic()
+        pod.free_since, pod.held_at = None, time.monotonic()
 
 
-def _session(pod: Pod) -> str | None:
+def _session(pod: Pod) -> tuple[bool, str | None]:
+    """Whether the pod answers, and the session that it holds."""
     port = pod.port()
     if port is None:
-        return None
+        return False, None
     try:
         answer = call(port, "GET", "/v1/watch/status", timeout=5)
     except (OSError, HTTPException):
-        return None
+        return False, None
     session = answer.json()["session"] if answer.status == 200 else None
-    return str(session["name"]) if session else None
+    return True, str(session["name"]) if session else None

@@ -39,6 +39,8 @@ class Pod:
     #: The session that its status said it holds, and when it last said so (seconds, monotonic).
     session: str | None = None
     held_at: float = 0.0
+    #: Since when its status says that it holds none (seconds, monotonic); None: it holds one, or says nothing.
+    free_since: float | None = None
     #: When the main process was last found ended (seconds, monotonic).
     ended_at: float = 0.0
     #: Starts after the first one, by what made them necessary.
@@ -82,7 +84,7 @@ class Pod:
         return listening_port(pid) if pid else None
 
     def _restart(self, service: Service, code: int, enough: threading.Event) -> None:
-        self.ended_at, self.session = time.monotonic(), None
+        self.ended_at, self.session, self.free_since = time.monotonic(), None, None
         try:
             service.gone(_GONE_WITHIN_S)
         except AssertionError as left:

@@ -58,12 +58,14 @@ class Report:
 
 
 def _takeovers(takeovers: Sequence[Takeover]) -> Iterator[str]:
+    """A session is nobody's for as long as no pod is free for it, and for what a free one needs to see that."""
     for who, chosen in (
-        ("by another pod", [takeover.seconds for takeover in takeovers if takeover.by != takeover.of]),
-        ("taken back", [takeover.seconds for takeover in takeovers if takeover.by == takeover.of]),
+        ("by a free pod", [one.seconds for one in takeovers if one.by != one.of and one.was_free]),
+        ("by one that came", [one.seconds for one in takeovers if one.by != one.of and not one.was_free]),
+        ("taken back", [one.seconds for one in takeovers if one.by == one.of]),
     ):
         if chosen:
-            yield f"session {who:15} {len(chosen)} times: median {statistics.median(chosen):.1f} s, longest {max(chosen):.1f} s"
+            yield f"session {who:16} {len(chosen)} times: median {statistics.median(chosen):.1f} s, longest {max(chosen):.1f} s"
 
 
 def _hunts(hunts: Counter[tuple[str, bool]]) -> str:

@@ -75,7 +75,7 @@ def soak(plan: Plan, folder: Path, endpoint: Endpoint, container: Container) -> 
         proxy = stack.enter_context(fault_proxy(endpoint, witness.seen))
         sniper = stack.enter_context(Sniper())
         pods = stack.enter_context(_pods(plan, folder, proxy.endpoint, container, complaints))
-        checker, holders = Checker(share, book, complaints), Holders(pods)
+        checker, holders = Checker(share, book, complaints, witness.catch_up), Holders(pods)
         storm = Storm(pods, Hunter(share, sniper, witness, proxy), book, chance)
         looking, writing = Duties(complaints), Duties(complaints)
         for pod in pods:

@@ -1,7 +1,7 @@
 """The witness stands between the service and Azurite: each commit's bytes are read back before the service knows of it.
 
 Content and stated MD5 of every blob are thus known at every moment, whoever wrote it and however often. Runs in the proxy's
-loop; the reading in a thread beside it.
+loop; the reading in a thread beside it, one blob after the other.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -58,9 +59,7 @@ class Witness:
     async def seen(self, request: Request) -> None:
         if not request.commits:
             return
-        blob = await asyncio.get_running_loop().run_in_executor(self._reader, self._read, request.blob)
-        if blob:
-            self._commit(request.blob, blob)
+        await asyncio.get_running_loop().run_in_executor(self._reader, self._look, request.blob)
         for hold in [hold for hold in self._holds if hold.part in request.blob and not hold.taken.is_set()]:
             hold.blob = request.blob
             hold.taken.set()
@@ -76,14 +75,16 @@ class Witness:
         self._holds.remove(hold)
         hold.release.set()
 
+    def catch_up(self) -> None:
+        """Returns once every commit of before is known. One whose sender was killed may be recognised, and its source be gone, before."""
+        self._reader.submit(lambda: None).result()
+
     def close(self) -> None:
         self._reader.shutdown()
 
-    def _read(self, blob: str) -> Blob | None:
-        try:
-            return self._container.read(blob)
-        except ResourceNotFoundError:
-            return None
+    def _look(self, blob: str) -> None:
+        with suppress(ResourceNotFoundError):
+            self._commit(blob, self._container.read(blob))
 
     def _commit(self, path: str, blob: Blob) -> None:
         name = name_of(path)
