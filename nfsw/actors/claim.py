@@ -49,6 +49,10 @@ def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str) -> C
             nfs.unlink(target)
         # Else its name in incoming is another file's by now: it has to become stable here.
         return Claim.CHANGED
+    if claimed.links > 2 and (older := _of_another_day(nfs, file, claimed)):
+        nfs.unlink(target)  # a crash cut its claim off before midnight: one file, one blob
+        _remove_arrival(nfs, older, claimed, incarnation)
+        return Claim.GONE
     _remove_arrival(nfs, file, claimed, incarnation)
     return Claim.CLAIMED
 
@@ -97,6 +101,16 @@ def tidy(nfs: Nfs, session: str, incarnation: str) -> None:
     for other in nfs.folders(nfs.tree.asides(session)):
         if other != incarnation:
             nfs.remove_folder(nfs.tree.aside(session, other))
+
+
+def _of_another_day(nfs: Nfs, file: FileRef, claimed: Seen) -> FileRef | None:
+    """The name under which the very file was claimed before."""
+    for date in filter(is_date, nfs.folders(nfs.tree.processing)):
+        other = FileRef(date, file.session, file.name)
+        seen = nfs.observe(nfs.tree.source(other)) if other != file else None
+        if seen and seen.fingerprint.inode == claimed.fingerprint.inode:
+            return other
+    return None
 
 
 def _aside(nfs: Nfs, file: FileRef, incarnation: str) -> str:

@@ -13,12 +13,14 @@ from functools import partial
 import pytest
 
 from nfsw.actors.claim import claim
+from nfsw.actors.messages import FileRef
 from tests.support.claiming import FILE, LINK, RENAME, Scene, Scenes, claimed, drained, recover, with_folders
 from tests.support.mortal_nfs import ERRORS, EventfulNfs, Happening, Killed, killed, refused
 from tests.support.share import Share, fingerprint
 
 #: More than a claim makes, its folders included.
 CALLS = 16
+NEXT_DAY = "20260201"
 
 
 def each_call(scenes: Scenes, happening: Happening, *, after: bool = False) -> Iterator[Scene]:
@@ -39,6 +41,23 @@ def test_killed_at_any_call_the_file_is_sent_once(scenes: Scenes, after: bool) -
             deaths += 1
         assert drained(share, nfs) == [b"first"]
     assert 6 <= deaths < CALLS
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_at_any_call_just_before_midnight_the_file_is_claimed_for_one_day_alone(scenes: Scenes, after: bool) -> None:
+    """The claim is made again, for the day that has begun."""
+    for share, nfs in each_call(scenes, killed, after=after):
+        expected = fingerprint(share.incoming("a"))
+        with contextlib.suppress(Killed):
+            claimed(share, nfs)
+        nfs.before, nfs.after = {}, {}
+        claim(nfs, FileRef(NEXT_DAY, "s", "a"), expected, "2")
+        names = [path for path in share.files() if path.startswith(".processing/")]
+        assert len(names) <= 1, "it would be sent for each of them"
+        if names == [f".processing/{NEXT_DAY}/s/a"]:
+            with_folders(share)
+            share.claimed("a", date=NEXT_DAY).rename(share.claimed("a"))
+        assert drained(share, nfs) == [b"first"]
 
 
 @pytest.mark.parametrize("code", ERRORS)
