@@ -2,12 +2,14 @@
 
 A `FakeTimeLoop` runs whatever is ready; once nothing is, its clock jumps to the next timer. While the loop is open (or a
 `FakeClock` is entered), `time.monotonic` and `time.monotonic_ns` tell that clock, for the code under test and for asyncio.
-Everything must happen in this one thread: a real descriptor or another thread has no part in such time.
+Everything must happen in this one thread: a real descriptor has no part in such time, and other threads (a server that other
+tests share, whose loop would sleep for hours) go on with the real one.
 """
 
 import asyncio
 import math
 import selectors
+import threading
 import time
 from collections.abc import Callable
 from typing import Self
@@ -32,8 +34,10 @@ class FakeClock:
         self._real: tuple[Callable[[], float], Callable[[], int]] | None = None
 
     def __enter__(self) -> Self:
-        self._real = time.monotonic, time.monotonic_ns
-        time.monotonic, time.monotonic_ns = self.now, self.now_ns
+        self._real = real, real_ns = time.monotonic, time.monotonic_ns
+        here = threading.get_ident()
+        time.monotonic = lambda: self.now() if threading.get_ident() == here else real()
+        time.monotonic_ns = lambda: self.now_ns() if threading.get_ident() == here else real_ns()
         return self
 
     def __exit__(self, *_: object) -> None:

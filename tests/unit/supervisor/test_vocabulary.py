@@ -21,6 +21,8 @@ WORDS = [
 _NAMES = st.binary(min_size=1, max_size=255).map(
     lambda name: name.replace(b"/", b"_").replace(b"\0", b"_").decode("utf-8", "surrogateescape")
 )
+#: Not a number does not equal itself, so that no comparison could tell.
+st.register_type_strategy(float, st.floats(allow_nan=False))
 st.register_type_strategy(messages.FileRef, st.builds(messages.FileRef, st.just("20260131"), _NAMES, _NAMES))
 st.register_type_strategy(messages.Arrival, st.builds(messages.Arrival, _NAMES, _NAMES))
 
