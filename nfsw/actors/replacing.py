@@ -7,7 +7,7 @@ name. So nothing is ever written over whatever happens to be there.
 from collections.abc import Callable
 from typing import Protocol
 
-from nfsw.actors.azure_store import BlobThere, Store, StoredBlob, StoreTrouble
+from nfsw.actors.azure_store import BlobThere, ForeignBlocks, Store, StoredBlob, StoreTrouble
 
 #: Looks at a blob that is another one each time, before the attempt fails.
 _LOOKS = 4
@@ -30,7 +30,8 @@ async def write_in_place_of(
 ) -> None:
     """`there`: what was last seen under the name `blob`. Nothing is written when that turns out to be ours: its answer was lost.
 
-    `overwrites` is called before a blob that is not ours is overwritten. Raises StoreTrouble.
+    `overwrites` is called before a blob that is not ours is overwritten. Raises StoreTrouble; ForeignBlocks when something is
+    in the way that is no blob: uncommitted blocks, which Azurite minds where a blob is to be put whole.
     """
     for _ in range(_LOOKS):
         if is_ours(there):
@@ -39,8 +40,10 @@ async def write_in_place_of(
             overwrites()
         try:
             await write(replace=there)
-        except BlobThere:
-            there = await store.look(blob)
+        except BlobThere as refused:
+            before, there = there, await store.look(blob)
+            if before is None and there is None:
+                raise ForeignBlocks(str(refused)) from refused
         else:
             return
     raise StoreTrouble("somebody else writes this blob again and again")

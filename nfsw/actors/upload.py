@@ -86,7 +86,7 @@ class Attempt:
         self._copy = StagedCopy(self._uplink.staging.copy(self._file))
         try:
             if self._fingerprint.size <= min(self._uplink.single_put_size, self._throttle.at_once()):
-                proof = await self._put()
+                proof = await self._put() or await self._send_blocks()
             else:
                 proof = await self._send_blocks()
             self._account.committed_at = time.monotonic()
@@ -94,7 +94,8 @@ class Attempt:
         finally:
             self._copy.close()
 
-    async def _put(self) -> Proof:
+    async def _put(self) -> Proof | None:
+        """The whole file in one request. None: it was begun in blocks, when the limit of a request was another."""
         async for _ in self._blocks():
             pass  # all of them are in one request
         proof = self._proven()
@@ -109,6 +110,8 @@ class Attempt:
             except BytesRefused as refused:
                 self._copy.check(whole)
                 raise StoreTrouble(str(refused)) from refused
+            except ForeignBlocks:
+                return None
         self._acknowledge(whole, resent=resent)
         return proof
 

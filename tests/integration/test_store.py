@@ -48,6 +48,15 @@ async def test_a_put_never_replaces_unasked(ground: Ground, store: Store) -> Non
     assert ground.content(BLOB) == CONTENT
 
 
+async def test_a_put_where_blocks_lie_is_refused_though_nobody_sees_a_blob(ground: Ground, store: Store) -> None:
+    """As Azurite has it. So nothing may wait for a blob to show."""
+    await stage(store, CONTENT, blocks_of(CONTENT))
+    with pytest.raises(BlobThere):
+        await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=None)
+    assert await store.look(BLOB) is None
+    assert ground.content(BLOB) is None
+
+
 async def test_a_write_replaces_the_blob_that_it_was_told_of_and_no_other(ground: Ground, store: Store) -> None:
     """It may arrive late: by then the name is another version's."""
     ground.elsewhere.put_elsewhere(BLOB, b"as it was looked at")

@@ -123,6 +123,8 @@ class MemoryStore(Store):
         async with self._carried("put"):
             self._check(data, md5)
         self.sent.append(blob)
+        if replace is None and self.uncommitted.get(blob):
+            raise BlobThere("blocks lie there", status=409)  # Azurite takes them for a blob where a whole one is to be put
         self._mind(blob, replace=replace)
         self._keep(blob, Kept(data, md5, source_note(fingerprint)))
         self.uncommitted.pop(blob, None)

@@ -112,6 +112,17 @@ async def test_killed_in_the_middle_it_sends_no_block_again(sending: Sending, st
     assert sorted(store.sent) == sorted(staged.ids)
 
 
+async def test_a_file_that_was_begun_in_blocks_is_finished_in_blocks_also_when_it_would_go_in_one_request(
+    sending: Sending, store: MemoryStore
+) -> None:
+    """Between two lives of the service the limit of a single request may be raised."""
+    staged = sending.staged(size=2 * BLOCK).whole()
+    store.stage_elsewhere(staged.file.blob, staged.ids[0], staged.content[:BLOCK])
+    await sending.sent(staged)
+    assert store.calls == ["put", "look", "look", "blocks", "stage", "commit", "look"]
+    assert store.sent == [staged.file.blob, staged.ids[1]]
+
+
 async def test_a_block_of_the_right_id_and_another_length_is_not_taken_for_ours(sending: Sending, store: MemoryStore) -> None:
     staged = sending.staged().whole()
     store.stage_elsewhere(staged.file.blob, staged.ids[1], b"cut short")
