@@ -1,7 +1,7 @@
 """`nfsw serve`: puts the service together and runs it until it is told to end. The main process.
 
 The children are started before FastAPI is imported, so that they boot meanwhile. The end is immediate, whatever brings it
-about: children are killed, and the process leaves without waiting for anything. What was under way is found again.
+about: children are killed, and the process leaves without waiting for their work. What was under way is found again.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ async def _serve(chosen: Settings, listening: socket.socket) -> None:
     service, supervisor, exporting, readings = _assemble(chosen)
 
     def leave(code: int) -> NoReturn:
-        supervisor.kill_all()
+        supervisor.end()
         os._exit(code)
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -85,7 +85,7 @@ async def _serve(chosen: Settings, listening: socket.socket) -> None:
 def _assemble(chosen: Settings) -> tuple[Moving, Supervisor, Providers, Readings]:
     def lost(reason: str) -> None:
         log.critical("this pod ends: %s", reason, extra={"action": "lose"})
-        supervisor.kill_all()
+        supervisor.end()
         os._exit(LOST_SESSION)
 
     exporting = providers(chosen.pod_name)

@@ -19,6 +19,7 @@ from nfsw.actors.messages import (
     FileStaged,
     FileTroubled,
     Fingerprint,
+    NameAside,
     NameTaken,
     PutBack,
     StagingBegun,
@@ -41,6 +42,7 @@ class Claimer(Actor):
         self._stager = Stager(self._nfs, self._staging, config.block_size)
         self._incarnation = uuid.uuid4().hex
         self._tidied: set[str] = set()  # sessions
+        self._kept_aside: dict[NameAside, str] = {}  # names that could not be returned, and why
 
     def on_start(self, tell: Tell) -> None:
         """What lies in staging counts against its limit, whoever left it there."""
@@ -63,7 +65,13 @@ class Claimer(Actor):
                 try:
                     put_back(self._nfs, aside, _today())
                 except OSError as error:
-                    log.warning("cannot return the name to incoming: %s", said(error), extra=about(aside.session, aside.name, "put-back"))
+                    if self._kept_aside.get(aside) != said(error):  # each scan finds it, and it is tried each time
+                        log.warning(
+                            "cannot return the name to incoming: %s", said(error), extra=about(aside.session, aside.name, "put-back")
+                        )
+                    self._kept_aside[aside] = said(error)
+                else:
+                    self._kept_aside.pop(aside, None)
 
     def _claimed(self, file: Arrival | FileRef, fingerprint: Fingerprint, tell: Tell) -> FileRef | None:
         """The file under its name in `.processing`; None when it has no such name, and then the reason was told."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -34,6 +35,9 @@ class Child(Protocol):
 
     def kill(self) -> None:
         """SIGKILL. A call that hangs in state D keeps the process until it returns."""
+
+    def ends(self, within_s: float) -> bool:
+        """Whether it ends within that time. Holds up the event loop, and is for the very end alone."""
 
     async def gone(self) -> int:
         """Returns once the process has ended and is reaped: its exit code, negative for a signal."""
@@ -88,6 +92,13 @@ class ProcessChild:
     def kill(self) -> None:
         if not self._ended.is_set():
             self._process.send_signal(signal.SIGKILL)
+
+    def ends(self, within_s: float) -> bool:
+        if self._ended.is_set():
+            return True
+        poll = select.poll()
+        poll.register(self._pidfd, select.POLLIN)
+        return bool(poll.poll(within_s * 1000))
 
     async def gone(self) -> int:
         await self._ended.wait()

@@ -233,7 +233,7 @@ class Course:
     def _on_completed(self, completed: FileCompleted, at: float) -> None:
         entry = self._ledger.drop(completed.file)
         self._hands.post("scanner", LetGo(completed.file))
-        self._hands.forget_troubles(completed.file)
+        self._hands.succeeded(completed.file)
         if entry:
             self._telemetry.completed(entry, completed, at)
         self._hands.wake()
@@ -242,6 +242,6 @@ class Course:
         if actor == "scanner" and file in self._ledger:
             return  # news of an older file of that name
         self._telemetry.gone(file, self._ledger.get(file))
-        self._hands.forget_troubles(file)
+        self._hands.gone(file)
         if actor != "scanner":
             self._hands.let_go(file)

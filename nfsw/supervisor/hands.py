@@ -49,7 +49,7 @@ class Hands:
         """The same file under its new name, for the Claimer too, should it die and have to take it again."""
         entry = self._ledger.claimed(arrival, file)
         if entry:
-            self._parking.forget(arrival)
+            self._parking.succeeded(arrival)
             for job in self._refs["claimer"].jobs():
                 if isinstance(job.message, Take) and job.message.file == arrival:
                     self._refs["claimer"].rephrase(job, Take(file, entry.fingerprint))
@@ -98,9 +98,16 @@ class Hands:
             self._telemetry.failed(entry, error, step)
         entry.error = error
 
-    def forget_troubles(self, file: File) -> None:
-        """It was a success, or is no more."""
+    def gone(self, file: File) -> None:
+        """It is no more, and its troubles with it."""
         self._parking.forget(file)
+
+    def succeeded(self, file: File) -> None:
+        self._parking.succeeded(file)
+
+    def nfs_is_back(self) -> None:
+        """Nothing that is parked has to wait any longer for that."""
+        self._parking.hasten()
 
     def wake(self) -> None:
         """Something has changed that the gate in front of the Claimer looks at."""

@@ -1,12 +1,14 @@
 """Where a file waits that NFS, the staging disk or its own actor would not let through. Main process, one event loop.
 
-It is in nobody's hands, and after a pause that grows from one trouble to the next it is let go, to be found again like any other.
+It is in nobody's hands, and after a pause that grows from one trouble to the next it is let go, to be found again like any other;
+sooner, when there is news that what held it up is over.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from nfsw.actors.backoff import pauses
 from nfsw.actors.messages import File
@@ -19,19 +21,31 @@ _LONGEST_S = 300.0
 _EARLY_S = 0.001
 
 
+@dataclass(slots=True)
+class _Trouble:
+    """What a file has met again and again without a success in between."""
+
+    pauses: Iterator[float]
+    error: str = ""
+    not_before: float = 0.0  # whatever is heard meanwhile (seconds, monotonic)
+
+
 class Parking:
     def __init__(self, ledger: Ledger, *, busy: Callable[[File], bool], let_go: Callable[[File], None]) -> None:
         """`busy`: whether some actor works on the file in spite of all; then it is not let go before `look` is called."""
         self._ledger = ledger
         self._busy = busy
         self._let_go = let_go
-        self._pauses: dict[File, Iterator[float]] = {}
+        self._troubles: dict[File, _Trouble] = {}
         self._chance = random.Random()  # noqa: S311 - spreads retries, hides nothing
 
     def park(self, entry: Entry, error: str, at_least_s: float = 0.0) -> None:
-        pause = max(at_least_s, next(self._pauses.setdefault(entry.file, pauses(_FIRST_S, _LONGEST_S, self._chance))))
-        entry.stage, entry.error, entry.retry_at = Stage.PARKED, error, time.monotonic() + pause
-        asyncio.get_running_loop().call_later(pause, self.look, entry.file)
+        trouble = self._troubles.get(entry.file)
+        if trouble is None:
+            trouble = self._troubles[entry.file] = _Trouble(pauses(_FIRST_S, _LONGEST_S, self._chance))
+        trouble.error, trouble.not_before = error, time.monotonic() + at_least_s
+        entry.stage, entry.error = Stage.PARKED, error
+        self._wait(entry, max(at_least_s, next(trouble.pauses)))
 
     def look(self, file: File) -> None:
         """Lets the file go, if its pause is over."""
@@ -41,6 +55,25 @@ class Parking:
         if entry.retry_at <= time.monotonic() + _EARLY_S and not self._busy(file):
             self._let_go(file)
 
+    def hasten(self, error: str | None = None) -> None:
+        """What held files up is over, as far as one can see: their pauses are. `error`: of those alone that it held up."""
+        now = time.monotonic()
+        for entry in self._ledger:
+            trouble = self._troubles.get(entry.file)
+            if trouble is None or entry.stage is not Stage.PARKED or entry.retry_at is None:
+                continue
+            if (error is None or trouble.error == error) and (soonest := max(now, trouble.not_before)) < entry.retry_at:
+                self._wait(entry, soonest - now)
+
     def forget(self, file: File) -> None:
-        """It was a success, or is no more: its next trouble is its first one."""
-        self._pauses.pop(file, None)
+        """It is no more: the next of that name has its first trouble still before it."""
+        self._troubles.pop(file, None)
+
+    def succeeded(self, file: File) -> None:
+        """What was its trouble is so no more, and maybe not that of others either."""
+        if trouble := self._troubles.pop(file, None):
+            self.hasten(trouble.error)
+
+    def _wait(self, entry: Entry, pause_s: float) -> None:
+        entry.retry_at = time.monotonic() + pause_s
+        asyncio.get_running_loop().call_later(pause_s, self.look, entry.file)

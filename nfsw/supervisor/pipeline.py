@@ -57,6 +57,8 @@ class Pipeline:
         self.container: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         #: Why NFS could not be looked at the last time; None: it could.
         self.nfs_trouble: str | None = None
+        #: Whether NFS may have been away since the last time it could.
+        self._maybe_away = False
         self._desk = desk
         self._telemetry = telemetry
         self._hands = Hands(refs, ledger, telemetry)
@@ -72,6 +74,7 @@ class Pipeline:
         match actor:
             case "scanner":
                 self.refused.clear()
+                self._maybe_away = True  # it may have hung
                 return [self._desk.watch()]
             case "collector":
                 return [self._desk.watch()]
@@ -93,10 +96,13 @@ class Pipeline:
                 await self._hands.queue.put(Envelope(PutBack(aside)))
             case Looked() as looked:
                 self.nfs_trouble = None
+                if self._maybe_away:
+                    self._maybe_away = False
+                    self._hands.nfs_is_back()
                 self._desk.on_looked(looked)
                 self._hands.wake()
             case LookFailed(error):
-                self.nfs_trouble = error
+                self.nfs_trouble, self._maybe_away = error, True
             case SessionHeld() as held:
                 self._desk.on_held(held)
             case SessionDenied() as denied:

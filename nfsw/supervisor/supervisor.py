@@ -26,6 +26,8 @@ log = logging.getLogger("nfsw.supervisor")
 REAP_S = 5.0
 #: Seconds in which a child has to take its first message: the imports of the Uploader take long on a busy machine.
 BOOT_S = 30.0
+#: Seconds for all children to end in when the service does; SIGTERM promises a second.
+_END_S = 0.4
 #: Lost lives of one actor at a time: each one keeps its memory, and maybe a lock, so there is no replacing for ever.
 MOST_LOST = 3
 #: Deliveries of one job before it is set aside: it may be what kills its actor.
@@ -86,12 +88,15 @@ class Supervisor:
                 return f"{ref.name} is {ref.state}"
         return None
 
-    def kill_all(self) -> None:
-        """SIGKILL for every child. Needs no event loop."""
-        for ref in self.refs.values():
-            for child in (ref.child, *ref.lost):
-                if child is not None:
-                    child.kill()
+    def end(self) -> None:
+        """SIGKILL for every child, and a word about those that it does not end. Needs no event loop, and holds it up."""
+        children = [(ref.name, child) for ref in self.refs.values() for child in (ref.child, *ref.lost) if child is not None]
+        for _, child in children:
+            child.kill()
+        until = time.monotonic() + _END_S
+        left = [f"{name}, pid {child.pid}" for name, child in children if not child.ends(max(0.0, until - time.monotonic()))]
+        if left:
+            log.error("left behind, in calls that hang in the kernel until NFS is back: %s", "; ".join(left), extra={"action": "end"})
 
     async def _keep(self, ref: ActorRef) -> None:
         """One life after the other."""

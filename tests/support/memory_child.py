@@ -72,6 +72,10 @@ class MemoryChild:
             if not self.unkillable:
                 asyncio.get_running_loop().call_soon(self.exits, -9)
 
+    def ends(self, within_s: float) -> bool:
+        assert within_s >= 0
+        return self._code is not None or not self.unkillable
+
     async def gone(self) -> int:
         while self._code is None:
             await self._changed.wait()

@@ -18,6 +18,7 @@ from nfsw.actors.messages import (
     FileUploaded,
     Hold,
     Looked,
+    LookFailed,
     Release,
     SessionFound,
     StagedCopyBad,
@@ -355,6 +356,81 @@ async def test_all_five_actors_die_in_every_step_of_a_files_story_and_it_is_comp
                 works[name].finishes()
             await settled()
         assert works.telemetry.totals.completed == len(works.refs)
+
+
+# --- Parked no longer than it takes ---
+
+LOOKED = Looked((SessionFound("s", DATE, 0, files=True),))
+
+
+async def are_parked(works: Works, troubles: dict[File, str]) -> None:
+    """Each for its own reason, and by now for long."""
+    for number in range(8):
+        if number:
+            await asyncio.sleep(1000)  # the longest pause is over
+        for file, error in troubles.items():
+            take = await works.takes(file)
+            await works.says("claimer", FileTroubled(file, error))
+            await works.done("claimer", take)
+    works.hears_nothing_new()
+    for file in troubles:
+        retry_at = works.entry(file).retry_at
+        assert retry_at is not None
+        assert retry_at > clock().now() + 60
+
+
+async def test_what_is_parked_is_let_go_when_nfs_can_be_looked_at_again() -> None:
+    async with Works() as works:
+        await are_parked(works, {CLAIMED_A: "ESTALE"})
+        await works.says("scanner", LookFailed("ESTALE"))
+        assert works.let_go() == []
+        await works.says("scanner", LOOKED)
+        assert works.let_go() == [CLAIMED_A]
+
+
+async def test_what_is_parked_is_let_go_when_a_new_scanner_has_looked() -> None:
+    """The old one may have been killed because it hung."""
+    async with Works() as works:
+        await are_parked(works, {CLAIMED_A: "EIO"})
+        await works.dies("scanner")
+        works["scanner"].starts()
+        await works.says("scanner", LOOKED)
+        assert works.let_go() == [CLAIMED_A]
+
+
+async def test_a_look_like_any_other_shortens_no_pause() -> None:
+    async with Works() as works:
+        await works.says("scanner", LOOKED)
+        await are_parked(works, {CLAIMED_A: "EIO"})
+        await works.says("scanner", LOOKED)
+        assert works.let_go() == []
+
+
+async def test_a_success_lets_those_go_that_had_the_same_trouble_and_no_others() -> None:
+    async with Works() as works:
+        await are_parked(works, {arrival("same"): "EROFS", arrival("other"): "EIO"})
+        take = await works.takes(A)
+        await works.says("claimer", FileTroubled(A, "EROFS"))
+        await works.done("claimer", take)
+        await asyncio.sleep(FIRST_PAUSE_S)
+        await works.takes(A)
+        works.hears_nothing_new()
+        await works.says("claimer", FileClaimed(A, CLAIMED_A))
+        assert set(works.let_go()) == {A, arrival("same")}
+        assert works.stage(arrival("other")) is Stage.PARKED
+
+
+async def test_a_file_that_kills_its_actor_does_not_come_back_sooner_for_any_news() -> None:
+    async with Works() as works:
+        await works.takes(CLAIMED_A)
+        await kills_its_actor(works, "claimer")
+        works.hears_nothing_new()
+        retry_at = works.entry(CLAIMED_A).retry_at
+        await works.says("scanner", LookFailed("ESTALE"), LOOKED)
+        assert works.let_go() == []
+        assert retry_at is not None
+        await asyncio.sleep(retry_at - clock().now() + 0.01)
+        assert works.let_go() == [CLAIMED_A]
 
 
 # --- Dead letters ---

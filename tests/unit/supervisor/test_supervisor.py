@@ -201,11 +201,13 @@ async def test_a_word_that_the_plot_does_not_understand_is_a_bug_and_ends_the_se
     assert not lives.now.alive
 
 
-async def test_at_the_end_every_child_is_killed_without_waiting_for_anything() -> None:
+async def test_at_the_end_every_child_is_killed_and_nothing_said(caplog: pytest.LogCaptureFixture) -> None:
     lives = {name: Lives() for name in "abc"}
     async with Company(*(ref(name, life) for name, life in lives.items()), plot=Play(), lives=lives) as company:
-        company.supervisor.kill_all()
+        caplog.clear()
+        company.supervisor.end()
         assert all(len(life.now.kills) == 1 for life in lives.values())
+        assert not caplog.messages
 
 
 # --- Deaths ---

@@ -283,14 +283,15 @@ async def test_as_soon_as_one_of_three_lost_lives_returns_there_is_another_one()
         assert len(company.refs["a"].lost) == MOST_LOST - 1
 
 
-async def test_at_the_end_lost_lives_are_killed_too() -> None:
+async def test_at_the_end_lost_lives_are_killed_too_and_those_that_stay_are_named(caplog: pytest.LogCaptureFixture) -> None:
     async with actor() as company:
         first = company["a"]
         first.unkillable = True
         await hangs(company, HANG_S + REAP_S + GLANCE_S)
         before = len(first.kills)
-        company.supervisor.kill_all()
+        company.supervisor.end()
         assert len(first.kills) == before + 1
+        assert caplog.messages[-1] == f"left behind, in calls that hang in the kernel until NFS is back: a, pid {first.pid}"
 
 
 # --- One that must not be killed ---
