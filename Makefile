@@ -9,14 +9,10 @@ PYTHON := .venv/bin/python
 SOURCES = $(wildcard nfsw tests tools)
 # For the real NFS mount, in a kernel that runs as a process (x86-64 alone has that), and for a file system that hangs.
 TEST_PACKAGES = chromium fonts-dejavu-core rsync fuse3 iproute2 kmod nfs-common nfs-kernel-server $(if $(filter x86_64,$(shell uname -m)),user-mode-linux)
-# Tests that take the ground from under the service: an NFS server that goes away, faults of Azure, storms of kills, several pods. They
-# want minutes and a quiet machine, so `make test` leaves them to `make hard`.
-HARD = $(wildcard tests/faults/test_azure.py tests/faults/test_unkillable.py tests/nfs/test_service_outages.py \
-  tests/nfs/test_service_endings.py tests/nfs/test_service_soak.py tests/pods tests/soak)
 # More for pytest, as in `make unit ARGS="-k claim -x"`; for the other targets it goes to the program they run.
 ARGS =
 
-.PHONY: hard help setup setup-dev setup-node setup-debian lock test lint format types imports unit integration acceptance nfs demo soak bench image-test clean
+.PHONY: help setup setup-dev setup-node setup-debian lock test lint format types imports unit integration acceptance nfs nfs-soak demo soak bench image-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,10 +21,7 @@ setup: ## .venv with the locked dependencies; then .venv/bin/nfsw works
 	@scripts/setup runtime
 
 test: setup-dev setup-node setup-debian lint types imports ## everything that is checked, after installing what the tests need
-	$(PYTHON) -m pytest --numprocesses 3 --dist loadfile $(HARD:%=--ignore=%) $(ARGS)
-
-hard: setup-dev setup-node setup-debian ## outages of NFS and Azure, kills, several pods: some ten minutes
-	$(PYTHON) -m pytest $(HARD) $(ARGS)
+	$(PYTHON) -m pytest --numprocesses 3 --dist loadfile $(ARGS)
 
 lint: setup-dev ## ruff: rules and form
 	.venv/bin/ruff check $(SOURCES)
@@ -61,6 +54,9 @@ demo: setup setup-node ## the service at work, from a local folder to Azurite
 
 soak: setup-dev setup-node ## random kills for as long as you like, with a checker beside them
 	@$(PYTHON) -m tools.soak $(ARGS)
+
+nfs-soak: setup-dev setup-node setup-debian ## twenty outages of a real NFS server, 5 to 90 s each; SEED= repeats one
+	NFSW_NFS_SOAK=$(or $(SEED),$(shell date +%s)) $(PYTHON) -m pytest -s tests/nfs/test_service_soak.py $(ARGS)
 
 bench: setup-node ## measured beside rclone and plain upload_blob
 	@scripts/setup bench

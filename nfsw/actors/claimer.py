@@ -65,13 +65,15 @@ class Claimer(Actor):
                 try:
                     put_back(self._nfs, aside, _today())
                 except OSError as error:
-                    if self._kept_aside.get(aside) != said(error):  # each scan finds it, and it is tried each time
-                        log.warning(
-                            "cannot return the name to incoming: %s", said(error), extra=about(aside.session, aside.name, "put-back")
-                        )
-                    self._kept_aside[aside] = said(error)
+                    self._keep_aside(aside, said(error))
                 else:
                     self._kept_aside.pop(aside, None)
+
+    def _keep_aside(self, aside: NameAside, reason: str) -> None:
+        """Each scan finds it and has it tried again; each reason is said once."""
+        if self._kept_aside.get(aside) != reason:
+            log.warning("cannot return the name to incoming: %s", reason, extra=about(aside.session, aside.name, "put-back"))
+        self._kept_aside[aside] = reason
 
     def _claimed(self, file: Arrival | FileRef, fingerprint: Fingerprint, tell: Tell) -> FileRef | None:
         """The file under its name in `.processing`; None when it has no such name, and then the reason was told."""
