@@ -24,7 +24,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
-from nfsw.actors.messages import Fingerprint
+from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import Block
 
 #: Seconds to set up a connection, and to wait for the next byte of an answer.

@@ -11,8 +11,9 @@ does not say what happened (a replayed request of NFS may answer ENOENT or EEXIS
 import logging
 from enum import Enum
 
+from nfsw.actors.files import Arrival, FileRef, Fingerprint
 from nfsw.actors.logs import about
-from nfsw.actors.messages import Arrival, FileRef, Fingerprint, NameAside
+from nfsw.actors.messages import NameAside
 from nfsw.actors.nfs import Nfs, is_gone
 from nfsw.actors.statx import Seen
 from nfsw.actors.tree import is_date

@@ -9,16 +9,14 @@ from nfsw.actors.board import Board
 from nfsw.actors.claim import Claim, claim, finish, put_back, tidy
 from nfsw.actors.config import ClaimerConfig
 from nfsw.actors.envelope import Message
+from nfsw.actors.files import Arrival, FileRef, Fingerprint
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
-    Arrival,
     FileChanged,
     FileClaimed,
     FileGone,
-    FileRef,
     FileStaged,
     FileTroubled,
-    Fingerprint,
     NameAside,
     NameTaken,
     PutBack,

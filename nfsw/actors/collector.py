@@ -13,18 +13,9 @@ from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
 from nfsw.actors.config import CollectorConfig
 from nfsw.actors.envelope import Message
+from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.logs import about
-from nfsw.actors.messages import (
-    Complete,
-    FileChanged,
-    FileCompleted,
-    FileRef,
-    FileTroubled,
-    Fingerprint,
-    Unstage,
-    Unstaged,
-    Watch,
-)
+from nfsw.actors.messages import Complete, FileChanged, FileCompleted, FileTroubled, Unstage, Unstaged, Watch
 from nfsw.actors.names import COMPLETED
 from nfsw.actors.nfs import Nfs, is_gone, said
 from nfsw.actors.proof import BadProof, Proof

@@ -1,47 +1,8 @@
-"""The words that the actors exchange: frozen values named as facts, and the few requests that cause them.
-
-A file is an `Arrival` while it lies in `incoming`, and a `FileRef` from its claim on. Both, and the fingerprint, can be
-read off the NFS directory at any time, so that no message is ever the only record of anything.
-"""
+"""The words that the actors exchange: frozen values named as facts, and the few requests that cause them."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-
-class Fingerprint(NamedTuple):
-    """What tells one version of a file from another. Two equal ones, observed apart: the file did not change in between.
-
-    A tuple, because a scan makes and compares one for each of 100,000 files.
-    """
-
-    size: int  # bytes
-    mtime_ns: int  # by the clock of whoever set it: compared for equality only
-    inode: int
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """incoming/<session>/<name>"""
-
-    session: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class FileRef:
-    """.processing/<date>/<session>/<name>; its blob is <date>/<session>/<name>."""
-
-    date: str  # YYYYMMDD, UTC date of the claim
-    session: str
-    name: str
-
-    @property
-    def blob(self) -> str:
-        return f"{self.date}/{self.session}/{self.name}"
-
-
-type File = Arrival | FileRef
-
+from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 
 # --- Scanner ---------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from nfsw.actors import statx
 from nfsw.actors.board import Board
-from nfsw.actors.messages import Fingerprint
+from nfsw.actors.files import Fingerprint
 from nfsw.actors.statx import Seen
 from nfsw.actors.tree import NfsTree
 

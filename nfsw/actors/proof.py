@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
-from nfsw.actors.messages import Fingerprint
+from nfsw.actors.files import Fingerprint
 
 _MAGIC = "nfsw-proof 1"
 _HEADER = re.compile(rf"{_MAGIC} ([0-9]{{1,20}}) (-?[0-9]{{1,20}}) ([0-9]{{1,20}}) ([1-9][0-9]{{0,19}})")

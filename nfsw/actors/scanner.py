@@ -15,23 +15,9 @@ from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
 from nfsw.actors.config import ScannerConfig
 from nfsw.actors.envelope import Message
+from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.logs import about
-from nfsw.actors.messages import (
-    Arrival,
-    File,
-    FileGone,
-    FileRef,
-    FileRefused,
-    FileStable,
-    Fingerprint,
-    LetGo,
-    Looked,
-    LookFailed,
-    NameAside,
-    RefusalLifted,
-    SessionFound,
-    Watch,
-)
+from nfsw.actors.messages import FileGone, FileRefused, FileStable, LetGo, Looked, LookFailed, NameAside, RefusalLifted, SessionFound, Watch
 from nfsw.actors.names import COMPLETED, is_wanted, refusal
 from nfsw.actors.nfs import Nfs, said
 from nfsw.actors.stability import Quiet, Verdict

@@ -9,7 +9,7 @@ twice with what it saw five seconds ago. Two equal fresh observations prove that
 from dataclasses import dataclass, field
 from enum import Enum
 
-from nfsw.actors.messages import Fingerprint
+from nfsw.actors.files import Fingerprint
 
 
 class Verdict(Enum):

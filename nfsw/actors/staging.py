@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nfsw.actors.messages import FileRef, Fingerprint
+from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.nfs import Nfs, said
 from nfsw.actors.proof import BadProof, Proof, ProofReader, fitting_block_size
 from nfsw.actors.tree import StagingTree

@@ -9,7 +9,7 @@ import stat
 import struct
 from dataclasses import dataclass
 
-from nfsw.actors.messages import Fingerprint
+from nfsw.actors.files import Fingerprint
 
 _AT_FDCWD = -100
 _AT_SYMLINK_NOFOLLOW = 0x100

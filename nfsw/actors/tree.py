@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from nfsw.actors.messages import Arrival, File, FileRef
+from nfsw.actors.files import Arrival, File, FileRef
 from nfsw.actors.names import COMPLETED, shown
 
 _DATE = re.compile(r"[0-9]{8}")

@@ -15,12 +15,12 @@ from nfsw.actors.azure_store import Store, StoreTrouble
 from nfsw.actors.backoff import pauses
 from nfsw.actors.config import UploaderConfig
 from nfsw.actors.envelope import Message
+from nfsw.actors.files import FileRef
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
     Abandon,
     ContainerReady,
     ContainerRefused,
-    FileRef,
     FileStaged,
     FileUploaded,
     SetUploads,

@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from uuid import uuid4
 
 from nfsw.actors.azure_store import Store, StoreTrouble
-from nfsw.actors.messages import Fingerprint
+from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import Block
 from nfsw.doctor.finding import Check, Verdict, Wrong
 from nfsw.doctor.plan import Plan

@@ -10,8 +10,8 @@ from collections.abc import Generator
 from uuid import uuid4
 
 from nfsw.actors.board import Board
+from nfsw.actors.files import Arrival, FileRef
 from nfsw.actors.lock import LockTaken, SessionLock
-from nfsw.actors.messages import Arrival, FileRef
 from nfsw.actors.nfs import Nfs, said
 from nfsw.actors.statx import Seen
 from nfsw.actors.tree import NfsTree

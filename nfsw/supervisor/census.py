@@ -8,7 +8,7 @@ that waits, for its next attempt or for the Scanner to find it again, is in flig
 
 from dataclasses import dataclass, field
 
-from nfsw.actors.messages import File, FileRef
+from nfsw.actors.files import File, FileRef
 
 
 @dataclass(slots=True)

@@ -9,21 +9,18 @@ import logging
 import time
 
 from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
-    Arrival,
     Complete,
-    File,
     FileChanged,
     FileClaimed,
     FileCompleted,
     FileGone,
-    FileRef,
     FileStable,
     FileStaged,
     FileTroubled,
     FileUploaded,
-    Fingerprint,
     LetGo,
     NameTaken,
     StagedCopyBad,

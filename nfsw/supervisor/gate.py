@@ -6,7 +6,8 @@ It is the only place that decides that. Behind it every mailbox takes what comes
 from collections.abc import Callable
 
 from nfsw.actors.envelope import Message
-from nfsw.actors.messages import File, FileRef, Take
+from nfsw.actors.files import File, FileRef
+from nfsw.actors.messages import Take
 from nfsw.actors.proof import proof_bytes
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
 from nfsw.supervisor.mailbox import Mailbox

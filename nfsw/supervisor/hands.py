@@ -1,7 +1,8 @@
 """In whose hands a file is: how it is passed on, taken back, and how it ends up in nobody's. Main process."""
 
 from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import Abandon, Arrival, File, FileRef, LetGo, Take
+from nfsw.actors.files import Arrival, File, FileRef
+from nfsw.actors.messages import Abandon, LetGo, Take
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
 from nfsw.supervisor.mailbox import Mailbox
 from nfsw.supervisor.parking import Parking

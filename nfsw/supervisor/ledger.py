@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from nfsw.actors.messages import Arrival, File, FileRef, Fingerprint
+from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.supervisor.status import FileState
 
 

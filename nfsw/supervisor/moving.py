@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from uuid_utils import uuid7
 
-from nfsw.actors.messages import FileRef
+from nfsw.actors.files import FileRef
 from nfsw.actors.names import shown
 from nfsw.supervisor.ledger import Entry, Stage
 from nfsw.supervisor.pipeline import Pipeline

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from nfsw.actors.backoff import pauses
-from nfsw.actors.messages import File
+from nfsw.actors.files import File
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
 
 #: The pauses, in seconds.

@@ -8,13 +8,13 @@ import logging
 from collections.abc import Sequence
 
 from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.files import File
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
     Complete,
     ContainerReady,
     ContainerRefused,
     Drain,
-    File,
     FileRefused,
     Hold,
     HoldFailed,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from nfsw.actors.messages import FileRef
+from nfsw.actors.files import FileRef
 from nfsw.actors.tally import Tallies
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
 from nfsw.supervisor.ref import ActorRef

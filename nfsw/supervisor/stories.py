@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, Status, StatusCode, Tracer, set_span_in_context
 
-from nfsw.actors.messages import File, FileRef, UploadGrew
+from nfsw.actors.files import File, FileRef
+from nfsw.actors.messages import UploadGrew
 from nfsw.actors.names import shown
 from nfsw.supervisor.ledger import Entry
 

@@ -10,7 +10,8 @@ import time
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import Tracer
 
-from nfsw.actors.messages import File, FileCompleted, FileRef, FileUploaded, UploadFailed, UploadGrew
+from nfsw.actors.files import File, FileRef
+from nfsw.actors.messages import FileCompleted, FileUploaded, UploadFailed, UploadGrew
 from nfsw.supervisor.census import Census
 from nfsw.supervisor.ledger import Entry, Stage
 from nfsw.supervisor.stories import Attributes, Stories

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import Complete, FileRef, Fingerprint
+from nfsw.actors.files import FileRef, Fingerprint
+from nfsw.actors.messages import Complete
 from nfsw.supervisor import supervisor as module
 from nfsw.supervisor.child import ProcessChild
 from nfsw.supervisor.mailbox import Mailbox

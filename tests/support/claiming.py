@@ -4,7 +4,8 @@ from collections.abc import Callable
 from itertools import count
 
 from nfsw.actors.claim import Claim, claim, finish, put_back
-from nfsw.actors.messages import FileRef, NameAside
+from nfsw.actors.files import FileRef
+from nfsw.actors.messages import NameAside
 from nfsw.actors.nfs import Nfs
 from tests.support.mortal_nfs import EventfulNfs
 from tests.support.share import DATE, Share, fingerprint

@@ -6,7 +6,8 @@ from nfsw.actors.board import Board
 from nfsw.actors.collector import Collector
 from nfsw.actors.config import CollectorConfig
 from nfsw.actors.envelope import Message
-from nfsw.actors.messages import FileRef, Fingerprint, Watch
+from nfsw.actors.files import FileRef, Fingerprint
+from nfsw.actors.messages import Watch
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.staging import Stager
 from nfsw.actors.tree import NfsTree, StagingTree

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from nfsw.actors.azure_store import BlobThere, BytesRefused, ForeignBlocks, Store, StoredBlob, StoreTrouble, source_note
-from nfsw.actors.messages import Fingerprint
+from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import Block
 
 #: Seconds that a request takes.

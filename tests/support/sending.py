@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from nfsw.actors.config import UploaderConfig
 from nfsw.actors.envelope import Message
-from nfsw.actors.messages import FileRef, FileStaged, FileUploaded, StagingGrew, Upload
+from nfsw.actors.files import FileRef
+from nfsw.actors.messages import FileStaged, FileUploaded, StagingGrew, Upload
 from nfsw.actors.tree import StagingTree
 from nfsw.actors.uploader import Uploader
 from tests.support.content import some_bytes

@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from nfsw.actors.messages import Fingerprint
+from nfsw.actors.files import Fingerprint
 
 DATE = "20260131"
 

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from nfsw.actors.messages import FileRef, Fingerprint
+from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.proof import Proof
 from nfsw.actors.tree import StagingTree
 

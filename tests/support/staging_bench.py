@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nfsw.actors.board import Board
-from nfsw.actors.messages import FileRef, Fingerprint
+from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.proof import Block, Proof, ProofReader
 from nfsw.actors.staging import Stager
 from nfsw.actors.tree import NfsTree, StagingTree

@@ -9,7 +9,7 @@ from uuid import uuid4
 from azure.storage.blob import BlobBlock, ContainerClient
 
 from nfsw.actors.azure_store import Store
-from nfsw.actors.messages import Fingerprint
+from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import Block, Proof
 from tests.support.azurite import Endpoint
 from tests.support.content import some_bytes

@@ -1,6 +1,6 @@
 """The census: a claimed file is counted in once and out once, whatever the actors say again."""
 
-from nfsw.actors.messages import Arrival, FileRef
+from nfsw.actors.files import Arrival, FileRef
 from nfsw.supervisor.census import Census
 
 A, B = FileRef("20260131", "s", "a"), FileRef("20260131", "s", "b")

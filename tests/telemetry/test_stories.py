@@ -8,7 +8,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from nfsw.actors.messages import Arrival, File, FileRef, Fingerprint, UploadGrew
+from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
+from nfsw.actors.messages import UploadGrew
 from nfsw.supervisor.ledger import Entry
 from nfsw.supervisor.stories import Stories
 

@@ -8,7 +8,8 @@ import pytest
 
 from nfsw.actors.channel import BATCH, PACKET, ChildEnd, pack, unpack
 from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import FileRef, FileRefused, FileStaged, StagingGrew
+from nfsw.actors.files import FileRef
+from nfsw.actors.messages import FileRefused, FileStaged, StagingGrew
 
 #: The longest name there is, and in pickles each of its bytes takes three.
 LONGEST = "\udcff" * 255

@@ -13,7 +13,7 @@ from functools import partial
 import pytest
 
 from nfsw.actors.claim import claim
-from nfsw.actors.messages import FileRef
+from nfsw.actors.files import FileRef
 from tests.support.claiming import FILE, LINK, RENAME, Scene, Scenes, claimed, drained, recover, with_folders
 from tests.support.mortal_nfs import ERRORS, EventfulNfs, Happening, Killed, killed, refused
 from tests.support.share import Share, fingerprint

@@ -11,12 +11,11 @@ from nfsw.actors.board import Board
 from nfsw.actors.claimer import Claimer
 from nfsw.actors.config import ClaimerConfig
 from nfsw.actors.envelope import Message
+from nfsw.actors.files import Arrival, FileRef
 from nfsw.actors.messages import (
-    Arrival,
     FileChanged,
     FileClaimed,
     FileGone,
-    FileRef,
     FileStaged,
     FileTroubled,
     NameAside,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from nfsw.actors.board import Board
-from nfsw.actors.messages import Complete, FileChanged, FileCompleted, FileRef, FileTroubled, Unstage, Unstaged
+from nfsw.actors.files import FileRef
+from nfsw.actors.messages import Complete, FileChanged, FileCompleted, FileTroubled, Unstage, Unstaged
 from nfsw.actors.staging import staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.collecting import FILE, Collecting

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from nfsw.actors.board import Board
-from nfsw.actors.messages import FileChanged, FileRef, Unstaged
+from nfsw.actors.files import FileRef
+from nfsw.actors.messages import FileChanged, Unstaged
 from nfsw.actors.staging import staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.collecting import FILE, SENT, Collecting

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from nfsw.actors.messages import Fingerprint
+from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import BadProof, Block, Proof, ProofReader, fitting_block_size, proof_bytes
 
 MIB = 1024 * 1024

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from nfsw.actors.azure_store import StoredBlob, StoreTrouble
-from nfsw.actors.messages import Fingerprint
+from nfsw.actors.files import Fingerprint
 from nfsw.actors.replacing import write_in_place_of
 from tests.support.memory_store import MemoryStore
 from tests.support.store_ground import CONTENT, md5

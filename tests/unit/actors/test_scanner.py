@@ -9,19 +9,8 @@ import pytest
 from nfsw.actors.board import Board
 from nfsw.actors.channel import PACKET, pack
 from nfsw.actors.envelope import Envelope
-from nfsw.actors.messages import (
-    Arrival,
-    FileGone,
-    FileRef,
-    FileRefused,
-    FileStable,
-    LetGo,
-    Looked,
-    LookFailed,
-    NameAside,
-    RefusalLifted,
-    SessionFound,
-)
+from nfsw.actors.files import Arrival, FileRef
+from nfsw.actors.messages import FileGone, FileRefused, FileStable, LetGo, Looked, LookFailed, NameAside, RefusalLifted, SessionFound
 from nfsw.actors.tree import NfsTree
 from tests.support.faketime import FakeClock
 from tests.support.mortal_nfs import EventfulNfs, refused

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from nfsw.actors.board import Board
-from nfsw.actors.messages import Arrival, FileRef, FileStable, LetGo
+from nfsw.actors.files import Arrival, FileRef
+from nfsw.actors.messages import FileStable, LetGo
 from nfsw.actors.tree import NfsTree
 from tests.support.faketime import FakeClock
 from tests.support.mortal_nfs import EventfulNfs

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nfsw.actors.board import Board
-from nfsw.actors.messages import FileRef
+from nfsw.actors.files import FileRef
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.proof import Proof
 from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled, discard, staged_files

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nfsw.actors.board import Board
-from nfsw.actors.messages import FileRef
+from nfsw.actors.files import FileRef
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.staging import Stager, StagingDiskTroubled, discard, staged_files
 from nfsw.actors.tree import NfsTree, StagingTree

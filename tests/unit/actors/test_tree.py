@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import given
 
-from nfsw.actors.messages import Arrival, File, FileRef
+from nfsw.actors.files import Arrival, File, FileRef
 from nfsw.actors.tree import NfsTree, StagingTree, is_date
 from tests.unit.actors.test_names import file_names
 

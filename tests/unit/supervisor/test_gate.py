@@ -2,9 +2,9 @@
 
 import asyncio
 
+from nfsw.actors.files import FileRef
 from nfsw.actors.messages import (
     FileCompleted,
-    FileRef,
     FileStable,
     FileStaged,
     FileUploaded,

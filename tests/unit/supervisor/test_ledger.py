@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nfsw.actors.messages import Arrival, File, FileRef, Fingerprint
+from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.supervisor.ledger import Entry, Ledger, Meter, Stage
 from nfsw.supervisor.status import FileState
 from tests.support.faketime import FakeClock

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from nfsw.actors.envelope import Envelope
+from nfsw.actors.files import Arrival
 from nfsw.actors.messages import (
-    Arrival,
     ContainerReady,
     ContainerRefused,
     FileClaimed,

@@ -3,9 +3,9 @@
 import pytest
 
 from nfsw.actors.envelope import Envelope
+from nfsw.actors.files import Arrival, FileRef
 from nfsw.actors.messages import (
     Abandon,
-    Arrival,
     Complete,
     ContainerReady,
     ContainerRefused,
@@ -13,7 +13,6 @@ from nfsw.actors.messages import (
     FileClaimed,
     FileCompleted,
     FileGone,
-    FileRef,
     FileRefused,
     FileStable,
     FileStaged,

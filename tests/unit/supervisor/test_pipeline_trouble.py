@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
+from nfsw.actors.files import File
 from nfsw.actors.messages import (
     Abandon,
     Complete,
     Drain,
-    File,
     FileChanged,
     FileClaimed,
     FileCompleted,

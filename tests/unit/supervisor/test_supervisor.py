@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from nfsw.actors.envelope import Message
-from nfsw.actors.messages import Complete, FileRef, Fingerprint, LetGo, Looked
+from nfsw.actors.files import FileRef, Fingerprint
+from nfsw.actors.messages import Complete, LetGo, Looked
 from nfsw.supervisor.status import ActorState
 from nfsw.supervisor.supervisor import MOST_DELIVERIES
 from tests.support.faketime import clock, settled

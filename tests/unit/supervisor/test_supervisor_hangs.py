@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from nfsw.actors.messages import Complete, FileRef, Fingerprint
+from nfsw.actors.files import FileRef, Fingerprint
+from nfsw.actors.messages import Complete
 from nfsw.supervisor.status import ActorState
 from nfsw.supervisor.supervisor import MOST_DELIVERIES, MOST_LOST, REAP_S
 from tests.support.faketime import clock, settled

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nfsw.actors import config, messages
+from nfsw.actors import config, files, messages
 from nfsw.actors.channel import pack, unpack
 from nfsw.actors.envelope import Envelope
 
 WORDS = [
     word
-    for module in (messages, config)
+    for module in (files, messages, config)
     for _, word in inspect.getmembers(module, inspect.isclass)
     if word.__module__ == module.__name__ and dataclasses.is_dataclass(word)
 ]
@@ -23,8 +23,8 @@ _NAMES = st.binary(min_size=1, max_size=255).map(
 )
 #: Not a number does not equal itself, so that no comparison could tell.
 st.register_type_strategy(float, st.floats(allow_nan=False))
-st.register_type_strategy(messages.FileRef, st.builds(messages.FileRef, st.just("20260131"), _NAMES, _NAMES))
-st.register_type_strategy(messages.Arrival, st.builds(messages.Arrival, _NAMES, _NAMES))
+st.register_type_strategy(files.FileRef, st.builds(files.FileRef, st.just("20260131"), _NAMES, _NAMES))
+st.register_type_strategy(files.Arrival, st.builds(files.Arrival, _NAMES, _NAMES))
 
 
 @pytest.mark.parametrize("word", WORDS, ids=lambda word: word.__name__)

@@ -7,19 +7,16 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.messages import (
-    Arrival,
     Complete,
     ContainerReady,
     Drain,
-    File,
     FileClaimed,
     FileCompleted,
-    FileRef,
     FileStable,
     FileStaged,
     FileUploaded,
-    Fingerprint,
     Hold,
     LetGo,
     Looked,

@@ -1,0 +1,43 @@
+"""What a file is called, on its way and in messages, and how one version of it is told from another. Plain values, any process.
+
+A file is an `Arrival` while it lies in `incoming`, and a `FileRef` from its claim on. Both, and the fingerprint, can be read off
+the NFS directory at any time, so that no message is ever the only record of anything.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Fingerprint(NamedTuple):
+    """What tells one version of a file from another. Two equal ones, observed apart: the file did not change in between.
+
+    A tuple, because a scan makes and compares one for each of 100,000 files.
+    """
+
+    size: int  # bytes
+    mtime_ns: int  # by the clock of whoever set it: compared for equality only
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """incoming/<session>/<name>"""
+
+    session: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """.processing/<date>/<session>/<name>; its blob is <date>/<session>/<name>."""
+
+    date: str  # YYYYMMDD, UTC date of the claim
+    session: str
+    name: str
+
+    @property
+    def blob(self) -> str:
+        return f"{self.date}/{self.session}/{self.name}"
+
+
+type File = Arrival | FileRef
