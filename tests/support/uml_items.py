@@ -18,8 +18,10 @@ import pytest
 from tests.support.uml import SCRATCH, Guest, GuestFailed, boot
 from tests.support.uml_reporter import GUEST, REPORT
 
-#: A test that says nothing for this long is cut off by its own timeout in the guest; this is for a guest that hangs as a whole.
-SILENCE_LIMIT_S = 900.0
+#: A test is cut off by its own timeout in the guest; this is added to it, in seconds, for a guest that hangs as a whole.
+GRACE_S = 600.0
+#: The timeout of a test that has none of its own, in seconds, as `pyproject.toml` has it.
+USUAL_S = 300.0
 
 
 class RemoteItems:
@@ -60,7 +62,7 @@ class RemoteItems:
             raise GuestFailed(f"not run: {self._failure}")
         guest = self._guest = self._guest or self._boot()
         while True:
-            line = guest.line(SILENCE_LIMIT_S)
+            line = guest.line(_timeout_s(item) + GRACE_S)
             if line.startswith("exit "):
                 raise GuestFailed(f"the tests in the guest ended before this one ({line})\n{guest.end_of_console()}")
             if not line.startswith(REPORT):
@@ -85,6 +87,11 @@ class RemoteItems:
         for name in [name for name in environment if name.startswith("PYTEST_XDIST")]:
             del environment[name]  # the guest's pytest is nobody's worker
         return self._undo.enter_context(boot(command, environment=environment, cwd=self._config.rootpath, job=Path(job)))
+
+
+def _timeout_s(item: pytest.Item) -> float:
+    own = item.get_closest_marker("timeout")
+    return float(own.args[0]) if own else USUAL_S
 
 
 def _failed(item: pytest.Item, failure: GuestFailed) -> pytest.TestReport:
