@@ -7,7 +7,7 @@ The sweep does the same for what a crash left behind, and removes folders and st
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
@@ -82,7 +82,10 @@ class Collector(Actor):
                 raise
 
     def _delete(self, file: FileRef, fingerprint: Fingerprint, tell: Tell) -> bool:
-        """Deletes `.completed` unless it is another version than the one that was sent; that one becomes a claimed file again."""
+        """Deletes `.completed` unless it is another version than the one that was sent; that one becomes a claimed file again.
+
+        Raises OSError; FileExistsError when it has been given back already: then the mark goes when the file is complete.
+        """
         completed = self._nfs.tree.completed(file)
         seen = self._nfs.observe(completed)
         if seen is None:
@@ -91,10 +94,7 @@ class Collector(Actor):
             self._nfs.unlink(completed)
             return True
         log.warning("changed after it was marked as sent, will be sent again", extra=about(file.session, file.name, "complete"))
-        try:
-            self._nfs.link(completed, self._nfs.tree.source(file))
-        except FileExistsError:
-            return False  # given back already: the mark goes when the file is complete
+        self._nfs.link(completed, self._nfs.tree.source(file))
         self._nfs.unlink(completed)
         tell(FileChanged(file))
         return False
@@ -150,8 +150,9 @@ class Collector(Actor):
         if self._nfs.observe(self._nfs.tree.source(file)) is not None:
             return  # it was given back, and this is its other name, which goes when the file is complete
         completed = self._nfs.observe(self._nfs.tree.completed(file))
-        if completed is not None and self._delete(file, self._sent(file) or completed.fingerprint, tell):
-            self._unstage(file, tell)
+        with suppress(FileExistsError):
+            if completed is not None and self._delete(file, self._sent(file) or completed.fingerprint, tell):
+                self._unstage(file, tell)
 
     def _sent(self, file: FileRef) -> Fingerprint | None:
         try:

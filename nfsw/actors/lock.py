@@ -12,7 +12,7 @@ import os
 import time
 from dataclasses import asdict, dataclass
 
-from nfsw.actors.nfs import Nfs
+from nfsw.actors.nfs import Nfs, is_gone
 
 #: What flock says when another process has the lock. NFS has both.
 _TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
@@ -106,11 +106,20 @@ class SessionLock:
             return Note()
         try:
             with self._nfs.call("read", self._path):
-                same, note = os.fstat(fd).st_ino == os.fstat(self._fd).st_ino, Note.parse(os.pread(fd, 4096, 0))
+                same, note = os.fstat(fd).st_ino == self._inode(), Note.parse(os.pread(fd, 4096, 0))
         finally:
             with self._nfs.call("close", self._path):
                 os.close(fd)
         return None if same and note.holder in (None, self.note.holder) else note
+
+    def _inode(self) -> int | None:
+        """Of the file that was locked; None: the server knows it no more, since another pod has ended the session."""
+        try:
+            return os.fstat(self._fd).st_ino
+        except OSError as error:
+            if is_gone(error):
+                return None
+            raise
 
     def release(self, *, forget: bool) -> None:
         """`forget`: remove the file too, while it is ours. Raises OSError; the lock is given up whatever happens."""

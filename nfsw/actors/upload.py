@@ -107,9 +107,9 @@ class Attempt:
         async with self._in_time(whole.length / _SLOW_PIECE):
             try:
                 await self._write(partial(self._store.put, self._file.blob, data, proof.md5, self._fingerprint), None)
-            except BytesRefused as refused:
+            except BytesRefused:
                 self._copy.check(whole)
-                raise StoreTrouble(str(refused)) from refused
+                raise
             except ForeignBlocks:
                 return None
         self._acknowledge(whole, resent=resent)

@@ -15,6 +15,8 @@ from nfsw.actors.messages import (
     ContainerReady,
     ContainerRefused,
     Drain,
+    FileClaimed,
+    FileCompleted,
     FileRefused,
     Hold,
     HoldFailed,
@@ -120,6 +122,8 @@ class Pipeline:
             case ContainerRefused(reason):
                 self._settle_container(reason)
             case _:
+                if isinstance(envelope.message, FileClaimed | FileCompleted):
+                    self._desk.confirm()  # in a flood, the next look of the Scanner may be hours away
                 await self._course.on_message(actor, envelope)
 
     def on_done(self, job: Message) -> None:

@@ -214,7 +214,7 @@ class Desk:
         if self._stopping and self.active and self.active.held and self.active.draining:
             self._stopping.go_on()
         now = time.monotonic()
-        self._confirm(now)
+        self.confirm()
         for name in [name for name in self._free_since if name not in found]:
             del self._free_since[name]
         nobodys = [session for session in looked.sessions if not self.holds(session.name) and session.name not in self._asked]
@@ -229,8 +229,9 @@ class Desk:
                     self._asked.add(session.name)
                     self.ask(Hold(session.name, record=False))
 
-    def _confirm(self, now: float) -> None:
-        """The server has just answered, so the Keeper will not wait for it for long."""
+    def confirm(self) -> None:
+        """The server has just answered, so the Keeper will not wait for it for long. Asks every half a minute at most."""
+        now = time.monotonic()
         if self._confirmed_at is None:
             self._confirmed_at = now
         if now - self._confirmed_at >= CONFIRM_S:

@@ -29,7 +29,9 @@ BACK_WITHIN_S = 2 * POLL_S + 20.0
 
 #: What the storm's writer makes, and at which pace.
 _SIZES = (0, 1, 4 * KIB, 300 * KIB, MIB, 2 * MIB)
+#: Between two files, in seconds; more in a long storm, because the guest's disk is in memory.
 _PAUSE_S = 0.3
+_MOST_FILES = 700
 #: Seconds from one outage to the next, at random between these.
 _CALM_S = (0.5, 4.0)
 
@@ -102,8 +104,9 @@ def probe_times(outages: list[Outage], prober: Prober) -> Times:
 class _Writer:
     """Writes files at the server, outages or not, as a client on another network would. A thread."""
 
-    def __init__(self, site: SeenThrough, chance: random.Random) -> None:
+    def __init__(self, site: SeenThrough, chance: random.Random, pause_s: float) -> None:
         self._site = site
+        self._pause_s = pause_s
         self._chance = chance
         self._enough = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer")
@@ -119,7 +122,7 @@ class _Writer:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._enough.wait(_PAUSE_S):
+        while not self._enough.wait(self._pause_s):
             content = some_bytes(self.files, self._chance.choice(_SIZES))
             self._site.write("s", f"{self.files}.bin", content)
             self.files += 1
@@ -132,7 +135,7 @@ def storm(site: SeenThrough, service: Service, lengths: list[float], *, seed: in
     told: list[Outage] = []
     ready: list[float] = []
     with probing(service.port, "/healthz", notes) as prober:
-        with _Writer(site, random.Random(seed)) as writer:
+        with _Writer(site, random.Random(seed), max(_PAUSE_S, sum(lengths) / _MOST_FILES)) as writer:
             for length in lengths:
                 _pass(chance.uniform(*_CALM_S))
                 with outage(chance.choice(list(KINDS))) as one:

@@ -127,6 +127,17 @@ def late_writer(share: Share, nfs: EventfulNfs, number: int) -> None:
     nfs.before[number] = write
 
 
+def test_a_link_that_was_carried_out_and_asked_for_again_leaves_no_file_in_hand(collecting: Collecting, share: Share) -> None:
+    """The answer of a replayed request: nothing may end without a word, or the file would be in hand for ever."""
+    fp = collecting.sent()
+    late_writer(share, collecting.nfs, LAST_LOOK)
+    source = share.claimed("a")
+    collecting.nfs.at["link", f".processing/{DATE}/s/a"] = lambda: os.link(source.with_name("a.completed"), source)
+    assert [type(word) for word in collecting.hear(Complete(FILE, fp))] == [FileTroubled]
+    assert source.read_bytes().endswith(b" and more")
+    assert collecting.hear(Complete(FILE, fp)) == [FileChanged(FILE)]
+
+
 #: The look at the mark is the last one before it is deleted.
 LAST_LOOK = 3
 

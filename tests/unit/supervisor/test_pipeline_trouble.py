@@ -8,6 +8,7 @@ from nfsw.actors.files import File
 from nfsw.actors.messages import (
     Abandon,
     Complete,
+    Confirm,
     Drain,
     FileChanged,
     FileClaimed,
@@ -32,6 +33,7 @@ from nfsw.actors.messages import (
     UploadFailed,
 )
 from nfsw.supervisor.ledger import Stage
+from nfsw.supervisor.session import CONFIRM_S
 from nfsw.supervisor.supervisor import MOST_DELIVERIES
 from tests.support.faketime import clock, settled
 from tests.unit.supervisor.works import CRASH, DATE, PROOF, Works, arrival, claimed, version
@@ -431,6 +433,16 @@ async def test_a_file_that_kills_its_actor_does_not_come_back_sooner_for_any_new
         assert retry_at is not None
         await asyncio.sleep(retry_at - clock().now() + 0.01)
         assert works.let_go() == [CLAIMED_A]
+
+
+async def test_the_lock_is_confirmed_also_while_the_scanner_is_held_up_by_a_flood_of_files() -> None:
+    async with Works() as works:
+        await works.takes(A)
+        await works.says("scanner", LOOKED)
+        await asyncio.sleep(CONFIRM_S)
+        works.hears_nothing_new()
+        await works.says("claimer", FileClaimed(A, CLAIMED_A))
+        assert works["keeper"].hears() == [Confirm("s")]
 
 
 # --- Dead letters ---
