@@ -6,6 +6,7 @@ service without those of a client.
 
 import argparse
 import os
+import signal
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
@@ -82,6 +83,8 @@ def _doctor(options: Namespace) -> int:
 
 
 def _serve(_options: Namespace) -> int:
+    for number in (signal.SIGTERM, signal.SIGINT):  # PID 1 would ignore the one, and the other is a traceback, while all is imported
+        signal.signal(number, lambda *_: os._exit(0))
     from nfsw.serve import main as serve  # noqa: PLC0415 - clients do without it
 
     return serve()

@@ -171,6 +171,7 @@ def _listen(chosen: Settings) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(128)
-    except OSError as error:
-        raise settings.BadSettings(f"APP_HOST, APP_PORT: cannot listen on {chosen.host} port {chosen.port}: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:  # the latter: a host name with an empty or an overlong label
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise settings.BadSettings(f"APP_HOST, APP_PORT: cannot listen on {chosen.host} port {chosen.port}: {reason}") from error
     return listening

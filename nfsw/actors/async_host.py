@@ -18,7 +18,7 @@ from nfsw.actors.channel import BATCH, PACKET, pack, unpack
 from nfsw.actors.config import UploaderConfig
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.host import BEAT_S, CRASHED
-from nfsw.actors.messages import Done, Started
+from nfsw.actors.messages import ContainerRefused, Done, Started
 from nfsw.actors.uploader import Uploader
 
 log = logging.getLogger("nfsw.host")
@@ -96,5 +96,9 @@ def run(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
 
 
 async def _upload(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
-    store = Store.connect(config.account_url, config.connection_string, config.container)
+    try:
+        store = Store.connect(config.account_url, config.connection_string, config.container)
+    except ValueError as error:  # settings that only the SDK knows to be none, its own AZURE_... ones among them
+        sock.sendall(pack([Envelope(ContainerRefused(f"the settings for Azure are not valid: {error}"))]))
+        return
     await AsyncHost(Uploader(config, store), sock, board).run()

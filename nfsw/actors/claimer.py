@@ -24,6 +24,7 @@ from nfsw.actors.messages import (
     StagingFound,
     StagingGrew,
     Take,
+    Unstaged,
 )
 from nfsw.actors.nfs import Nfs, is_gone, said
 from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled, staged_files
@@ -118,10 +119,21 @@ class Claimer(Actor):
         except StagingDiskTroubled as trouble:
             log.error("cannot stage: %s", trouble, extra=about(file.session, file.name, "stage"))
             tell(FileTroubled(file, str(trouble)))
+            if trouble.full:
+                self._make_room(file, tell)
         except OSError as error:
             self._trouble(file, error, tell)
         else:
             tell(FileStaged(file))
+
+    def _make_room(self, file: FileRef, tell: Tell) -> None:
+        """Parts of several files must not fill the disk for good, when each of them alone would fit. What Azure has is not sent again."""
+        try:
+            self._stager.discard(file)
+        except StagingDiskTroubled as trouble:
+            log.error("cannot stage: %s", trouble, extra=about(file.session, file.name, "unstage"))
+        else:
+            tell(Unstaged(file))
 
     def _trouble(self, file: Arrival | FileRef, error: OSError, tell: Tell) -> None:
         if is_gone(error):

@@ -6,6 +6,7 @@ given back, because it counts against the pod's memory.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
@@ -28,6 +29,10 @@ class SourceChanged(Exception):
 
 class StagingDiskTroubled(Exception):
     """The local disk would not take the copy. The message says why."""
+
+    def __init__(self, message: str, *, full: bool) -> None:
+        super().__init__(message)
+        self.full = full  # for want of room
 
 
 class Stager:
@@ -220,4 +225,5 @@ def _local() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StagingDiskTroubled(f"staging disk: {said(error)}") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise StagingDiskTroubled(f"staging disk: {said(error)}", full=full) from error

@@ -16,6 +16,8 @@ from nfsw.api.problems import BadRequest, TooLarge
 
 #: Many times what any real body needs.
 LARGEST_BODY = 64 * 1024
+#: Also none at all, and what curl's `-d` says of any body.
+_TAKEN_FOR_JSON = ("application/json", "application/x-www-form-urlencoded", "")
 #: The largest integer that every JSON reader holds exactly.
 LARGEST_RATE = 2**53 - 1
 
@@ -66,7 +68,7 @@ async def read[Body: BaseModel](request: Request, kind: type[Body], *, empty: Bo
     body = await _bytes(request)
     if not body and empty is not None:
         return empty
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _TAKEN_FOR_JSON:
         raise BadRequest("the body must be JSON, with Content-Type: application/json")
     try:
         return kind.model_validate_json(body)

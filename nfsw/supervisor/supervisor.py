@@ -28,6 +28,8 @@ REAP_S = 5.0
 BOOT_S = 30.0
 #: Seconds for all children to end in when the service does; SIGTERM promises a second.
 _END_S = 0.4
+#: Seconds without a beat that mean nothing yet: a child beats about once a second.
+SILENCE_S = 3.0
 #: Lost lives of one actor at a time: each one keeps its memory, and maybe a lock, so there is no replacing for ever.
 MOST_LOST = 3
 #: Deliveries of one job before it is set aside: it may be what kills its actor.
@@ -118,7 +120,7 @@ class Supervisor:
         child = ref.child = ref.spec.start()
         if ref.hung_since is None:
             ref.state = ActorState.STARTING
-        log.info("started %s, pid %d", ref.name, child.pid, extra={"action": "start"})
+        log.info("started %s, pid %d", ref.name, child.pid, extra={"actor": ref.name, "action": "start"})
         ref.condemned.clear()
         ref.calls_back, ref.started = 0, False
         death = asyncio.create_task(child.gone(), name=f"death watch {ref.name}")
@@ -144,7 +146,7 @@ class Supervisor:
         done, _ = await asyncio.wait([death], timeout=REAP_S)
         ref.child = None
         if done:
-            log.warning("%s, pid %d, ended: %s", ref.name, child.pid, _how(death.result()), extra={"action": "reap"})
+            log.warning("%s, pid %d, ended: %s", ref.name, child.pid, _how(death.result()), extra={"actor": ref.name, "action": "reap"})
             ref.close(child)
             return
         log.error(
@@ -152,13 +154,13 @@ class Supervisor:
             ref.name,
             child.pid,
             REAP_S,
-            extra={"action": "lose"},
+            extra={"actor": ref.name, "action": "lose"},
         )
         ref.lost.append(child)
         death.add_done_callback(lambda _: self._found(ref, child))
 
     def _found(self, ref: ActorRef, child: Child) -> None:
-        log.info("%s, pid %d, has ended after all", ref.name, child.pid, extra={"action": "reap"})
+        log.info("%s, pid %d, has ended after all", ref.name, child.pid, extra={"actor": ref.name, "action": "reap"})
         ref.lost.remove(child)
         ref.close(child)
         ref.mailbox.wake()
@@ -232,7 +234,7 @@ class Supervisor:
         if call and call.seconds >= self._hang_timeout_s:
             ref.silent = False
             self._hang(ref, child, call.what, now - call.seconds, kill=ref.spec.expendable())
-        elif silent >= (self._hang_timeout_s if ref.started else max(self._hang_timeout_s, BOOT_S)):
+        elif silent >= max(self._hang_timeout_s, SILENCE_S if ref.started else BOOT_S):
             ref.silent = True
             self._hang(ref, child, "silence: its process does not run", now - silent, kill=True)
         elif ref.hung_since is not None:
@@ -247,7 +249,7 @@ class Supervisor:
             ref.well_checks += 1
         ref.calls_back = back
         if ref.well_checks >= 2:
-            log.warning("%s goes on after %.0f s", ref.name, now - ref.hung_since, extra={"action": "recover"})
+            log.warning("%s goes on after %.0f s", ref.name, now - ref.hung_since, extra={"actor": ref.name, "action": "recover"})
             ref.hung_since = None
             ref.state = ActorState.RUNNING if ref.started else ActorState.STARTING
 
@@ -257,7 +259,7 @@ class Supervisor:
         ref.state = ActorState.HUNG
         if ref.hung_since is None:
             ref.hung_since = since
-            log.error("%s, pid %d, hangs in %s", ref.name, child.pid, what, extra={"action": "hang"})
+            log.error("%s, pid %d, hangs in %s", ref.name, child.pid, what, extra={"actor": ref.name, "action": "hang"})
         if kill:
             child.kill()
             ref.condemned.set()

@@ -71,6 +71,8 @@ class RemoteItems:
             if "not_collected" in data:
                 raise GuestFailed(data["not_collected"])
             report = self._config.hook.pytest_report_from_serializable(config=self._config, data=data)
+            if isinstance(report.longrepr, list):
+                report.longrepr = tuple(report.longrepr)  # why it was skipped: JSON knows no tuples, and pytest asks for one
             if report.nodeid != item.nodeid:
                 raise GuestFailed(f"{report.nodeid} has run in place of {item.nodeid}")
             return cast(pytest.TestReport, report)

@@ -113,7 +113,14 @@ def test_a_bad_body_is_refused(service: MemoryService, url: str, body: bytes) ->
     assert service.now.session is None
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""])
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "application/x-www-form-urlencoded", ""])
+def test_a_body_is_taken_for_json_also_as_curl_sends_it(service: MemoryService, url: str, content_type: str) -> None:
+    assert raw(url, b'{"session": "s"}', {"Content-Type": content_type}).status == 201
+    assert service.now.session is not None
+    assert service.now.session.name == "s"
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data", "application/jsonx"])
 def test_a_body_that_does_not_say_that_it_is_json_is_refused(url: str, content_type: str) -> None:
     answer = raw(url, b'{"session": "s"}', {"Content-Type": content_type})
     assert answer.status == 400
