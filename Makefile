@@ -21,7 +21,7 @@ setup: ## .venv with the locked dependencies; then .venv/bin/nfsw works
 	@scripts/setup runtime
 
 test: setup-dev setup-node setup-debian lint types imports ## everything that is checked, after installing what the tests need
-	$(PYTHON) -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: setup-dev ## ruff: rules and form
 	.venv/bin/ruff check $(SOURCES)
