@@ -25,6 +25,7 @@ from nfsw.actors.messages import (
     StagingFound,
     StagingGrew,
     Take,
+    Unstaged,
 )
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.mortal_nfs import ERRORS, EventfulNfs, refused
@@ -186,6 +187,27 @@ def test_trouble_of_the_staging_disk_is_told_as_such(life: Life, share: Share, s
     told = life.hear(Take(LEFT, share.written(share.claimed("a"))))
     assert isinstance(told[-1], FileTroubled)
     assert told[-1].error.startswith("staging disk: ")
+
+
+@pytest.mark.parametrize(
+    ("number", "kept"), [(errno.ENOSPC, False), (errno.EDQUOT, False), (errno.EIO, True)], ids=["full", "quota", "EIO"]
+)
+def test_only_a_full_disk_gets_back_what_was_staged_of_the_file(
+    life: Life, share: Share, staging: StagingTree, monkeypatch: pytest.MonkeyPatch, number: int, kept: bool
+) -> None:
+    """Parts of several files could fill it for good, though each of them alone would fit."""
+    write = os.pwrite
+
+    def refuse_the_second_block(fd: int, data: memoryview, offset: int) -> int:
+        if offset >= BLOCK:
+            raise OSError(number, os.strerror(number))
+        return write(fd, data, offset)
+
+    monkeypatch.setattr("os.pwrite", refuse_the_second_block)
+    told = life.hear(Take(LEFT, share.written(share.claimed("a"), bytes(3 * BLOCK))))
+    assert isinstance(told[-1 if kept else -2], FileTroubled)
+    assert (Unstaged(LEFT) in told) is not kept
+    assert Path(staging.copy(LEFT)).exists() is kept
 
 
 def test_what_dead_claimers_left_empty_goes_so_that_looks_do_not_grow_with_restarts(
