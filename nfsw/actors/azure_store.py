@@ -27,9 +27,10 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClien
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import Block
 
-#: Seconds to set up a connection, and to wait for the next byte of an answer.
+#: Seconds to set up a connection.
 _CONNECT_S = 20
-_ANSWER_S = 60
+#: A piece of a body that does not leave, or an answer that does not come, for this long ends the request, in seconds.
+STALL_S = 60.0
 #: Unsent bytes that the kernel holds for a connection. By default it takes in a whole block, and nobody sees that it does not move.
 _SEND_BUFFER = 512 * 1024
 #: A blob of at most this many bytes is written again where that is the only way to drop blocks beside it.
@@ -92,12 +93,11 @@ class Store:
     def connect(cls, account_url: str | None, connection_string: str | None, container: str) -> "Store":
         """With a connection string, or DefaultAzureCredential. Raises ValueError for a string that is none. Makes no request."""
         options: dict[str, Any] = {
-            "transport": AioHttpTransport(session=_session()),
+            # The timeouts go to the transport: a client to which one is given ignores its own.
+            "transport": AioHttpTransport(session=_session(), connection_timeout=_CONNECT_S, read_timeout=STALL_S),
             "max_single_put_size": 5000 * 1024 * 1024,  # Azure's own; above its own limit the SDK cuts into blocks what is put
             "retry_total": 0,
             "retry_connect": 0,
-            "connection_timeout": _CONNECT_S,
-            "read_timeout": _ANSWER_S,
             "logging_enable": False,
         }
         if connection_string:
@@ -246,6 +246,8 @@ def _session() -> Any:
         family, kind, protocol, *_ = address
         made = socket.socket(family, kind, protocol)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        # For bodies that are sent in one go, whose progress nobody watches; by default the kernel tries for a quarter of an hour.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_S * 1000))
         return made
 
     return aiohttp.ClientSession(

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from nfsw.actors.azure_store import BytesRefused, ForeignBlocks, Store, StoredBlob, StoreTrouble, source_note
+from nfsw.actors.azure_store import STALL_S, BytesRefused, ForeignBlocks, Store, StoredBlob, StoreTrouble, source_note
 from nfsw.actors.backoff import pauses
 from nfsw.actors.logs import about
 from nfsw.actors.messages import Upload
@@ -25,8 +25,6 @@ from nfsw.actors.tree import StagingTree
 
 log = logging.getLogger("nfsw.uploader")
 
-#: A piece of a block that does not leave, or an answer that does not come, for this long ends the request, in seconds.
-STALL_S = 60.0
 #: Requests for one block before the attempt fails, and the bounds of the pauses in between, in seconds.
 _TRIES = 4
 _FIRST_PAUSE_S = 0.5

@@ -1,10 +1,12 @@
 """The uplink: a TCP relay in front of Azurite that can be slow, cut, or silent. One thread with an event loop of its own."""
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from tests.support.azurite import Endpoint
 
@@ -23,8 +25,8 @@ class Link:
     sent: int = 0
     _rate: float | None = None
     _free_at: float = 0.0
-    _server: asyncio.Server | None = None
-    _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    _listening: socket.socket | None = None
+    _relays: set["asyncio.Task[None]"] = field(default_factory=set)
 
     @property
     def endpoint(self) -> Endpoint:
@@ -49,33 +51,58 @@ class Link:
         self._do(self.flowing.set)
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._relay, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listening = socket.create_server(("127.0.0.1", self.port))
+        self._listening.setblocking(False)
+        self.port = self._listening.getsockname()[1]
+        self.loop.add_reader(self._listening, self._accept, self._listening)
 
     async def _cut(self) -> None:
-        if self._server:
-            self._server.close()
-        for writer in list(self._open):
-            writer.transport.abort()
+        if self._listening:
+            self.loop.remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
+        for relay in self._relays:
+            relay.cancel()
+        if self._relays:
+            await asyncio.wait(self._relays)
 
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ends = {writer}
-        self._open.add(writer)
-        with suppress(OSError):
-            upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", self.target.port)
-            ends.add(upstream)
-            self._open.add(upstream)
-            both = [
-                asyncio.ensure_future(self._pump(reader, upstream, self._pace)),
-                asyncio.ensure_future(self._pump(upstream_reader, writer, self._pass)),
-            ]
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            for pump in both:
-                pump.cancel()
-            await asyncio.wait(both)
-        for end in ends:
-            self._open.discard(end)
-            end.close()
+    def _accept(self, listening: socket.socket) -> None:
+        """No step lies between a connection and its relay: an `asyncio.Server` that is closed in that step leaves its peer hanging."""
+        with suppress(BlockingIOError):
+            accepted, _ = listening.accept()
+            relay = self.loop.create_task(self._relay(accepted))
+            self._relays.add(relay)
+            relay.add_done_callback(partial(self._relayed, accepted))
+
+    def _relayed(self, accepted: socket.socket, relay: "asyncio.Task[None]") -> None:
+        self._relays.discard(relay)
+        accepted.close()  # if it was cut off before it began
+
+    async def _relay(self, accepted: socket.socket) -> None:
+        ends: list[asyncio.StreamWriter] = []
+        try:
+            with suppress(OSError):
+                reader, writer = await asyncio.open_connection(sock=accepted)
+                ends.append(writer)
+                upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", self.target.port)
+                ends.append(upstream)
+                both = [
+                    asyncio.ensure_future(self._pump(reader, upstream, self._pace)),
+                    asyncio.ensure_future(self._pump(upstream_reader, writer, self._pass)),
+                ]
+                try:
+                    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for pump in both:
+                        pump.cancel()
+                    await asyncio.wait(both)
+            for end in ends:
+                end.close()
+                with suppress(OSError):
+                    await end.wait_closed()
+        finally:
+            for end in ends:
+                end.transport.abort()
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: Callable[[int], Coroutine[None, None, None]]
@@ -119,15 +146,10 @@ def link_to(target: Endpoint) -> Iterator[Link]:
         yield link
     finally:
         link.cut()
-        asyncio.run_coroutine_threadsafe(_drain(), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
 
 
-async def _drain() -> None:
-    """Lets every relay see that its connection is gone, so that no task outlives the loop."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+def _close(accepted: socket.socket, _: object) -> None:
+    accepted.close()
