@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
@@ -92,9 +94,10 @@ class Store:
     @classmethod
     def connect(cls, account_url: str | None, connection_string: str | None, container: str) -> "Store":
         """With a connection string, or DefaultAzureCredential. Raises ValueError for a string that is none. Makes no request."""
+        url = account_url or str(BlobServiceClient.from_connection_string(connection_string or "").url)
         options: dict[str, Any] = {
             # The timeouts go to the transport: a client to which one is given ignores its own.
-            "transport": AioHttpTransport(session=_session(), connection_timeout=_CONNECT_S, read_timeout=STALL_S),
+            "transport": AioHttpTransport(session=_session(url), connection_timeout=_CONNECT_S, read_timeout=STALL_S),
             "max_single_put_size": 5000 * 1024 * 1024,  # Azure's own; above its own limit the SDK cuts into blocks what is put
             "retry_total": 0,
             "retry_connect": 0,
@@ -104,9 +107,8 @@ class Store:
             return cls(BlobServiceClient.from_connection_string(connection_string, **options), container)
         from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - 5 MB that a connection string does without
 
-        assert account_url is not None
         credential = DefaultAzureCredential()
-        return cls(BlobServiceClient(account_url, credential=credential, **options), container, credential)
+        return cls(BlobServiceClient(url, credential=credential, **options), container, credential)
 
     @property
     def url(self) -> str:
@@ -239,7 +241,8 @@ def _settings(blob: str, md5: bytes) -> ContentSettings:
     return ContentSettings(content_type=guessed if guessed and not encoding else "application/octet-stream", content_md5=bytearray(md5))
 
 
-def _session() -> Any:
+def _session(url: str) -> Any:
+    """For requests to `url`, through the proxy that the environment names for it, if any."""
     import aiohttp  # noqa: PLC0415 - beside its only use
 
     def limited(address: Any) -> socket.socket:
@@ -250,9 +253,11 @@ def _session() -> Any:
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_S * 1000))
         return made
 
+    there = urlsplit(url)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, socket_factory=limited),
-        trust_env=True,
+        # Only where it is needed: to look for a proxy, and in ~/.netrc, in a thread for each request costs a third of the request.
+        trust_env=there.scheme in getproxies() and not proxy_bypass(there.netloc),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
     )
