@@ -161,7 +161,12 @@ class _HelpWithSettings(argparse.Action):
         from nfsw.settings import help_lines  # noqa: PLC0415
 
         parser.print_help()
-        print("\nsettings:", *help_lines(), sep="\n")
+        print(
+            "\nsettings:",
+            *help_lines(),
+            f"  {'OTEL_*':<29}  as OpenTelemetry defines them; no OTEL_EXPORTER_OTLP_ENDPOINT: no telemetry",
+            sep="\n",
+        )
         parser.exit()
 
 

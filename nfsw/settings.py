@@ -100,9 +100,11 @@ class Settings(BaseSettings):
             return None
         parts = [part.partition("=") for part in given.get_secret_value().split(";") if part.strip()]
         keys = {key.strip().lower() for key, equals, value in parts if equals and value.strip()}
-        if len(keys) != len(parts) or not ("blobendpoint" in keys or {"accountname", "accountkey"} <= keys):
+        signed = "accountname" in keys and not keys.isdisjoint({"accountkey", "sharedaccesssignature"})
+        if len(keys) != len(parts) or not ("blobendpoint" in keys or signed):
             raise PydanticCustomError(
-                "connection", "is no connection string: Key=Value;... with AccountName and AccountKey, or BlobEndpoint"
+                "connection",
+                "is no connection string: Key=Value;... with AccountName and AccountKey or SharedAccessSignature, or BlobEndpoint",
             )
         return given
 

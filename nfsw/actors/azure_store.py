@@ -49,10 +49,9 @@ _TYPES = mimetypes.MimeTypes(filenames=())
 class StoreTrouble(Exception):
     """A request failed. The message is one line for people."""
 
-    def __init__(self, message: str, *, status: int | None = None, code: str | None = None, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.status = status  # None: no answer came
-        self.code = code
         self.retry_after = retry_after  # seconds
 
     @property
@@ -293,7 +292,7 @@ def _answered(error: HttpResponseError) -> StoreTrouble:
     elif code in ("InvalidBlobOrBlock", "InvalidBlockId", "InvalidBlockList"):
         kind = ForeignBlocks
     after = _headers(error).get("Retry-After")
-    return kind(message, status=status, code=code, retry_after=float(after) if after and after.isdigit() else None)
+    return kind(message, status=status, retry_after=float(after) if after and after.isdigit() else None)
 
 
 def _code(error: HttpResponseError) -> str | None:

@@ -47,8 +47,7 @@ class Keeper(Actor):
             case Confirm(session):
                 self._confirm(session, tell)
             case Release(session, forget):
-                self._release(session, forget=forget)
-                tell(SessionReleased(session))
+                tell(SessionReleased(session, kept=self._release(session, forget=forget)))
 
     def _hold(self, message: Hold, tell: Tell) -> None:
         session = message.session
@@ -64,8 +63,8 @@ class Keeper(Actor):
         recorded = lock.note.active
         try:
             if message.record and message.started_at is None and not self._is_there(session):
-                self._release(session, forget=True)  # it ended between the look that found it and this lock
-                tell(SessionReleased(session))
+                kept = self._release(session, forget=True)  # it ended between the look that found it and this lock
+                tell(SessionReleased(session, kept))
                 return
             if message.record:
                 lock.write(begun(lock.note, self._holder, message.started_at))
@@ -93,38 +92,48 @@ class Keeper(Actor):
             self._release(session, forget=False)
             tell(SessionDenied(session, usurper.holder))
 
-    def _release(self, session: str, *, forget: bool) -> None:
+    def _release(self, session: str, *, forget: bool) -> bool:
+        """Whether a folder of a session that is to be forgotten stays, because something is in it."""
         lock = self._locks.pop(session, None)
         if lock is None:
-            return
+            return False
+        kept = False
         extra = {"session_name": session, "action": "release"}
         try:
-            if forget:
-                self._remove_folders(session)
+            if forget and (left := self._remove_folders(session)):
+                log.warning("not removed, because something is in it that is not nfsw's: %s", left, extra=extra)
+                kept, forget = True, False
+                lock.write(replace(lock.note, draining=True))  # the folder is found again, and this says that the session is over
         except OSError as error:
             log.error("cannot remove the session's folders: %s", said(error), extra=extra)
-            forget = False  # they are found again, and the note says that the session is over
+            forget = False
         try:
             lock.release(forget=forget)
         except OSError as error:
             log.error("cannot release the session: %s", said(error), extra=extra)
         else:
             log.info("session released", extra=extra)
+        return kept
 
     def _is_there(self, session: str) -> bool:
         """Whether any folder under `.processing` records the session."""
         tree = self._nfs.tree
         return any(self._nfs.observe(tree.claimed(date, session)) for date in filter(is_date, self._nfs.folders(tree.processing)))
 
-    def _remove_folders(self, session: str) -> None:
-        """The record of the session. A folder that still holds something stays, and with it the session."""
+    def _remove_folders(self, session: str) -> str | None:
+        """The record of the session. Returns a folder that still holds something, and so stays; None: all are gone."""
         tree = self._nfs.tree
         for incarnation in self._nfs.folders(tree.asides(session)):
             self._nfs.remove_folder(tree.aside(session, incarnation))
         self._nfs.remove_folder(tree.asides(session))
+        left = None
         for date in filter(is_date, self._nfs.folders(tree.processing)):
-            if self._nfs.remove_folder(tree.claimed(date, session)):
+            folder = tree.claimed(date, session)
+            if self._nfs.remove_folder(folder):
                 self._nfs.remove_folder(tree.day(date))
+            elif self._nfs.observe(folder):
+                left = tree.shown(folder)
+        return left
 
     def _drain(self, session: str, tell: Tell) -> None:
         lock = self._locks.get(session)

@@ -80,9 +80,9 @@ class SessionLock:
                 if _lock(nfs, path, fd):
                     return cls(nfs, session, fd)
             except BaseException:
-                os.close(fd)
+                _close(nfs, path, fd)
                 raise
-            os.close(fd)  # the one who held it has just removed the file: what we locked is nobody's any more
+            _close(nfs, path, fd)  # the one who held it has just removed the file: what we locked is nobody's any more
 
     def write(self, note: Note) -> None:
         """fsync before it returns: a process that has to die must have nothing left to write to NFS."""
@@ -108,8 +108,7 @@ class SessionLock:
             with self._nfs.call("read", self._path):
                 same, note = os.fstat(fd).st_ino == self._inode(), Note.parse(os.pread(fd, 4096, 0))
         finally:
-            with self._nfs.call("close", self._path):
-                os.close(fd)
+            _close(self._nfs, self._path, fd)
         return None if same and note.holder in (None, self.note.holder) else note
 
     def _inode(self) -> int | None:
@@ -127,12 +126,16 @@ class SessionLock:
             if forget:
                 self._nfs.unlink(self._path)
         finally:
-            with self._nfs.call("close", self._path):
-                os.close(self._fd)
+            _close(self._nfs, self._path, self._fd)
 
     def _read(self) -> bytes:
         with self._nfs.call("read", self._path):
             return os.pread(self._fd, 4096, 0)
+
+
+def _close(nfs: Nfs, path: str, fd: int) -> None:
+    with nfs.call("close", path):
+        os.close(fd)
 
 
 def _lock(nfs: Nfs, path: str, fd: int) -> bool:

@@ -148,6 +148,8 @@ class StopFailed:
 @dataclass(frozen=True, slots=True)
 class SessionReleased:
     session: str
+    #: It is over, but a folder of it stays, because something is in it that is not nfsw's.
+    kept: bool = False
 
 
 # --- Claimer ---------------------------------------------------------------------------------------------------------

@@ -61,13 +61,16 @@ class Nfs:
             return _unless_gone(lambda: statx.observe(path, fresh=True))
 
     def listing(self, folder: str) -> "list[os.DirEntry[str]]":
-        """What is in `folder`, kinds from the listing itself; empty when it is not there, or is a link to somewhere else."""
+        """What is in `folder`, with the kind of each entry; empty when it is not there, or is a link to somewhere else."""
         with self.call("scandir", folder):
             try:
                 if stat.S_ISLNK(os.lstat(folder).st_mode):
                     return []
                 with os.scandir(folder) as listing:
-                    return list(listing)
+                    entries = list(listing)
+                for entry in entries:
+                    entry.is_dir(follow_symlinks=False)  # some servers leave the kinds out of long listings: then this asks, and may hang
+                return entries
             except OSError as error:
                 if is_gone(error):
                     return []

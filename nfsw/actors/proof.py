@@ -118,7 +118,7 @@ class ProofReader:
 
 def proof_bytes(size: int, block_size: int) -> int:
     """What the proof of a file of `size` bytes takes at most."""
-    return _HEADER_BYTES + _BLOCK_BYTES * (size // block_size + 2)
+    return _HEADER_BYTES + _BLOCK_BYTES * (size // fitting_block_size(size, block_size) + 2)
 
 
 def fitting_block_size(size: int, wanted: int) -> int:

@@ -116,6 +116,8 @@ class Scanner(Actor):
             return None
         for path in [path for path in self._folders if path.startswith(tree.processing) and path not in watched]:
             self._forget(path, tell)
+        for session in asides - found.keys():  # it does not end before the name is back
+            found[session] = SessionFound(session, "", 0, files=True)
         return list(found.values())
 
     def _news(self, found: list[SessionFound]) -> tuple[SessionFound, ...]:

@@ -8,9 +8,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from nfsw.actors.actor import Tell
 from nfsw.actors.azure_store import Store, StoreTrouble
 from nfsw.actors.backoff import pauses
 from nfsw.actors.config import UploaderConfig
@@ -45,8 +45,6 @@ _LONGEST_PAUSE_S = 300.0
 #: While files wait because the service did not answer, it is asked this often, in seconds, so that they go on soon after it does again.
 _PROBE_S = 5.0
 
-type Tell = Callable[[Message], None]
-
 
 @dataclass(slots=True)
 class Job:
@@ -55,6 +53,8 @@ class Job:
     upload: Upload
     more: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
+    moot: bool = False  # abandoned, or another has taken its place
+    over: asyncio.Event = field(default_factory=asyncio.Event)  # nothing of it is on its way any more
 
 
 class Uploader:
@@ -87,36 +87,36 @@ class Uploader:
             case Upload(file):
                 before = self._jobs.get(file)
                 job = self._jobs[file] = Job(message)  # at once: what is told next of the file is about this one
-                await self._end(before)
-                if self._jobs.get(file) is job:
-                    await self._run(job, tell)
+                try:
+                    await self._end(before)
+                    if not job.moot:
+                        await self._run(job, tell)
+                finally:
+                    job.over.set()
+                    if self._jobs.get(file) is job:
+                        del self._jobs[file]
             case StagingGrew(file) | FileStaged(file):
                 if waiting := self._jobs.get(file):
                     waiting.more.set()
             case Abandon(file):
-                await self._end(self._jobs.pop(file, None))
+                await self._end(self._jobs.get(file))
             case SetUploads(bytes_per_s, paused):
                 self._throttle.set(bytes_per_s, paused=paused)
 
-    async def close(self) -> None:
-        await self._store.close()
-
     async def _run(self, job: Job, tell: Tell) -> None:
-        file = job.upload.file
-        job.task = asyncio.create_task(self._keep_trying(job, tell), name=f"upload {file.blob}")
-        try:
-            await asyncio.wait([job.task])
-        finally:
-            if self._jobs.get(file) is job:
-                del self._jobs[file]
+        job.task = asyncio.create_task(self._keep_trying(job, tell), name=f"upload {job.upload.file.blob}")
+        await asyncio.wait([job.task])
         if not job.task.cancelled() and (error := job.task.exception()):
             raise error
 
     async def _end(self, job: Job | None) -> None:
-        """Returns once nothing of it is on its way any more."""
-        if job and job.task:
+        """Returns once it is over."""
+        if job is None:
+            return
+        if job.task and not job.moot:
             job.task.cancel()
-            await asyncio.wait([job.task])
+        job.moot = True
+        await job.over.wait()
 
     async def _keep_trying(self, job: Job, tell: Tell) -> None:
         file, fingerprint = job.upload.file, job.upload.fingerprint

@@ -37,7 +37,7 @@ from nfsw.actors.messages import (
 )
 from nfsw.supervisor.gate import Gate
 from nfsw.supervisor.hands import Hands
-from nfsw.supervisor.ledger import Entry, Ledger, Stage
+from nfsw.supervisor.ledger import Ledger, Stage
 from nfsw.supervisor.session import Desk
 from nfsw.supervisor.telemetry import Telemetry
 
@@ -132,7 +132,7 @@ class Course:
         await self._hands.queue.room()
         if not self._is_wanted(stable.file):  # any more
             return
-        entry = self._ledger.add(Entry(stable.file, stable.fingerprint))
+        entry = self._hands.seen(stable.file, stable.fingerprint)
         self._telemetry.queued(entry, stable.seen_at, at)
         self._hands.post("claimer", Take(stable.file, stable.fingerprint), entry)
 
@@ -179,9 +179,14 @@ class Course:
             self._hands.post("uploader", whole, entry)
 
     def _stage_afresh(self, file: FileRef, reason: str) -> None:
+        """At once; if that is no better, after a pause: a disk that spoils each copy is not to be written to without end."""
         if entry := self._hands.sending(file):
             self._hands.failed(entry, reason, "stage")
-            entry.afresh = True
+            if entry.spoilt:
+                self._hands.park(file, reason)
+                self._hands.post("collector", Unstage(file))
+                return
+            entry.afresh = entry.spoilt = True
             if not self._hands.has_claimer(file):
                 self._hands.after_take(file)
 

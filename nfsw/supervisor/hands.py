@@ -1,7 +1,7 @@
 """In whose hands a file is: how it is passed on, taken back, and how it ends up in nobody's. Main process."""
 
 from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.files import Arrival, File, FileRef
+from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.messages import Abandon, LetGo, Take
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
 from nfsw.supervisor.mailbox import Mailbox
@@ -55,6 +55,10 @@ class Hands:
                 if isinstance(job.message, Take) and job.message.file == arrival:
                     self._refs["claimer"].rephrase(job, Take(file, entry.fingerprint))
         return entry
+
+    def seen(self, file: File, fingerprint: Fingerprint) -> Entry:
+        """In hand from now on. What held it up the last time still does, as far as one knows."""
+        return self._ledger.add(Entry(file, fingerprint, error=self._parking.error(file)))
 
     def after_take(self, file: File) -> None:
         """The Claimer is done with the file; if what it staged turned out worthless meanwhile, it does it again."""

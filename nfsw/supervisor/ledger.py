@@ -67,6 +67,8 @@ class Entry:
     retry_at: float | None = None  # seconds, monotonic
     #: What is staged is worthless: to be staged afresh once the Claimer is done with it.
     afresh: bool = False
+    #: What was staged was worthless once already.
+    spoilt: bool = False
     meter: Meter = field(default_factory=Meter)
     traceparent: str | None = None
     seen_at: float = field(default_factory=time.monotonic)  # when a scan saw it first of all (seconds, CLOCK_MONOTONIC)

@@ -65,6 +65,11 @@ class Parking:
             if (error is None or trouble.error == error) and (soonest := max(now, trouble.not_before)) < entry.retry_at:
                 self._wait(entry, soonest - now)
 
+    def error(self, file: File) -> str | None:
+        """What the file met the last time, if it has not got over it."""
+        trouble = self._troubles.get(file)
+        return trouble.error if trouble else None
+
     def forget(self, file: File) -> None:
         """It is no more: the next of that name has its first trouble still before it."""
         self._troubles.pop(file, None)

@@ -69,6 +69,7 @@ class Desk:
     _lapsed: set[str] = field(default_factory=set)  # held by us, but NFS would not give a new Keeper the lock
     _free_since: dict[str, float] = field(default_factory=dict)  # since when nobody seems to hold it (monotonic)
     _confirmed_at: float | None = None  # when the Keeper was last asked to confirm its locks (monotonic)
+    _ended: set[str] = field(default_factory=set)  # though a folder of theirs stays, for the sake of what others put into it
     _to_try: deque[str] = field(default_factory=deque)  # which one a free pod may resume, as of the last look
 
     async def start(self, name: str, timeout_s: float) -> None:
@@ -200,6 +201,8 @@ class Desk:
         self._asked.discard(name)
         self._unwanted.discard(name)
         self._free_since.pop(name, None)
+        if released.kept:
+            self._ended.add(name)
         if self.active and self.active.name == name and self.active.resumed and not self.active.held:
             self.active = None  # it had ended when we asked for it
             self._resume_next()
@@ -217,7 +220,9 @@ class Desk:
         self.confirm()
         for name in [name for name in self._free_since if name not in found]:
             del self._free_since[name]
-        nobodys = [session for session in looked.sessions if not self.holds(session.name) and session.name not in self._asked]
+        self._ended &= {session.name for session in looked.sessions if not session.files}
+        ours = self._asked | self._ended
+        nobodys = [session for session in looked.sessions if not self.holds(session.name) and session.name not in ours]
         for session in nobodys:
             self._free_since.setdefault(session.name, now)
         if self.active is None:

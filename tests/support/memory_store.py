@@ -27,7 +27,7 @@ def no_answer() -> StoreTrouble:
 
 
 def answered(status: int, code: str = "", retry_after: float | None = None) -> StoreTrouble:
-    return StoreTrouble(f"HTTP {status} {code}", status=status, code=code, retry_after=retry_after)
+    return StoreTrouble(f"HTTP {status} {code}", status=status, retry_after=retry_after)
 
 
 @dataclass(slots=True)
@@ -140,7 +140,7 @@ class MemoryStore(Store):
             raise no_answer()
         self._check(data, block.md5)
         if any(len(other) != len(block.id) for other in self.uncommitted[blob]):
-            raise ForeignBlocks("HTTP 400 InvalidBlobOrBlock", status=400, code="InvalidBlobOrBlock")
+            raise ForeignBlocks("HTTP 400 InvalidBlobOrBlock", status=400)
         self.sent.append(block.id)
         self.uncommitted[blob][block.id] = data
         self._lose_answer("stage")
@@ -150,7 +150,7 @@ class MemoryStore(Store):
         self._mind(blob, replace=replace)
         there = (self.blobs[blob].blocks if blob in self.blobs else {}) | self.uncommitted[blob]
         if any(block.id not in there for block in blocks):
-            raise ForeignBlocks("HTTP 400 InvalidBlockList", status=400, code="InvalidBlockList")
+            raise ForeignBlocks("HTTP 400 InvalidBlockList", status=400)
         chosen = {block.id: there[block.id] for block in blocks}
         self._keep(blob, Kept(b"".join(chosen[block.id] for block in blocks), md5, source_note(fingerprint), chosen))
         self.uncommitted.pop(blob)
@@ -192,7 +192,7 @@ class MemoryStore(Store):
             self._damaged -= 1
             data = bytes([data[0] ^ 1]) + data[1:]
         if hashlib.md5(data, usedforsecurity=False).digest() != md5:
-            raise BytesRefused("HTTP 400 Md5Mismatch", status=400, code="Md5Mismatch")
+            raise BytesRefused("HTTP 400 Md5Mismatch", status=400)
 
     def _lose_answer(self, call: str) -> None:
         plan = self._plans[call].after
@@ -202,6 +202,6 @@ class MemoryStore(Store):
     def _mind(self, blob: str, *, replace: StoredBlob | None) -> None:
         kept = self.blobs.get(blob)
         if kept and not replace:
-            raise BlobThere("HTTP 409 BlobAlreadyExists", status=409, code="BlobAlreadyExists")
+            raise BlobThere("HTTP 409 BlobAlreadyExists", status=409)
         if replace and (not kept or kept.etag != replace.etag):
-            raise BlobThere("HTTP 412 ConditionNotMet", status=412, code="ConditionNotMet")
+            raise BlobThere("HTTP 412 ConditionNotMet", status=412)

@@ -191,6 +191,7 @@ def test_a_misspelt_variable_is_noticed() -> None:
         ("APP_AZURE_CONTAINER", "files\nfiles"),
         ("APP_AZURE_CONNECTION_STRING", "no connection string"),
         ("APP_AZURE_CONNECTION_STRING", f"AccountKey={SECRET}"),
+        ("APP_AZURE_CONNECTION_STRING", f"SharedAccessSignature={SECRET}"),
         ("APP_AZURE_CONNECTION_STRING", f"{SECRET}\n{SECRET}"),
         ("APP_AZURE_MAX_BLOCK_SIZE", "0"),
         ("APP_AZURE_MAX_BLOCK_SIZE", str(4001 * MIB)),

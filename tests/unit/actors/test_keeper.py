@@ -115,6 +115,15 @@ def test_a_session_that_is_over_leaves_nothing_but_its_incoming_folder(pod: Pod,
     assert other.ask(START) == SessionHeld("s", 1000.0, draining=False, recorded=False)
 
 
+def test_a_session_that_is_over_is_over_for_the_next_holder_too_though_something_is_left_in_its_folder(
+    pod: Pod, other: Pod, share: Share
+) -> None:
+    pod.ask(START)
+    share.claimed("a folder", date="20260101").mkdir(parents=True)
+    assert pod.ask(Release("s", forget=True)) == SessionReleased("s", kept=True)
+    assert other.ask(RESUME) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+
+
 def test_what_still_holds_something_is_not_removed(pod: Pod, share: Share) -> None:
     pod.ask(START)
     files = [share.claimed("a"), share.root / ".nfsw/aside/s/1/b"]

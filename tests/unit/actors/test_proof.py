@@ -175,3 +175,8 @@ def test_an_empty_file_has_a_proof_without_blocks(path: Path) -> None:
     proof = ProofReader(str(path)).read_on(Fingerprint(0, 5, 6))
     assert proof is not None
     assert (proof.blocks, proof.md5) == ([], digest(-1))
+
+
+def test_blocks_too_small_for_azure_do_not_make_the_proof_as_large_as_the_file() -> None:
+    """They grow, so that there are never more than 50,000."""
+    assert proof_bytes(10 * 2**30, 1) == proof_bytes(10 * 2**30, fitting_block_size(10 * 2**30, 1)) < 3 * 2**20

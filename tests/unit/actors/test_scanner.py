@@ -170,6 +170,11 @@ def test_a_newer_file_of_a_name_that_is_aside_waits_for_it(watching: Watching, s
     assert watching.stable(SOON) == ["a"]
 
 
+def test_a_session_without_a_folder_is_not_over_while_a_name_of_it_is_aside(watching: Watching, share: Share) -> None:
+    share.written(share.root / ".nfsw/aside/s/1/a")
+    assert [(session.name, session.files) for session in watching.looked()] == [("s", True)]
+
+
 def test_a_session_with_a_name_aside_is_not_over(watching: Watching, share: Share) -> None:
     share.claimed("").mkdir(parents=True)
     assert [session.files for session in watching.looked()] == [False]

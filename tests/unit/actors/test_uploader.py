@@ -246,6 +246,35 @@ async def test_a_file_that_is_abandoned_while_it_is_begun_again_is_abandoned(sen
     assert store.in_flight == 0
 
 
+async def test_a_file_that_is_abandoned_and_told_again_is_begun_when_nothing_of_it_is_on_its_way_any_more(
+    sending: Sending, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ending may take a while: an answer on its way to us is waited for."""
+    ending = asyncio.Event()
+    looks: list[str] = []
+
+    async def slow_to_end(blob: str) -> None:
+        looks.append(blob)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await ending.wait()
+
+    monkeypatch.setattr(store, "look", slow_to_end)
+    staged = sending.staged(size=20 * BLOCK).whole()
+    heard = [sending.upload(staged)]
+    await settled()
+    heard.append(sending.hear(Abandon(staged.file)))
+    await settled()
+    heard.append(sending.upload(staged))
+    await settled()
+    assert looks == [staged.file.blob]
+    monkeypatch.undo()
+    ending.set()
+    await asyncio.gather(*heard)
+    assert sending.content(staged) == staged.content
+
+
 @pytest.mark.parametrize("told", [2, 3, 4])
 async def test_a_file_that_is_told_in_quick_succession_is_sent_once(sending: Sending, store: MemoryStore, told: int) -> None:
     staged = sending.staged(size=20 * BLOCK).begun().grown(3)

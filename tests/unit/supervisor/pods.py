@@ -105,7 +105,7 @@ class SharingPod(Pod):
     def found(self) -> list[SessionFound]:
         """What a look sees at this moment."""
         folders = sorted(self._root.glob(".processing/*/*"), reverse=True)
-        return [SessionFound(folder.name, folder.parent.name, 0, files=any(folder.iterdir())) for folder in folders]
+        return [SessionFound(folder.name, folder.parent.name, 0, files=any(map(Path.is_file, folder.iterdir()))) for folder in folders]
 
 
 def seen(name: str, *, files: bool = False, date: str = "20260131") -> SessionFound:

@@ -27,6 +27,7 @@ from nfsw.actors.messages import (
     StagingFound,
     StagingGrew,
     Take,
+    Unstage,
     Unstaged,
     Upload,
     UploadBegun,
@@ -194,6 +195,21 @@ async def test_a_file_that_fails_often_counts_as_failed_once() -> None:
         assert works.entry(CLAIMED_A).error is None
 
 
+async def test_a_file_that_is_parked_again_and_again_counts_as_failed_once_and_its_error_stays_in_sight() -> None:
+    async with Works() as works:
+        for _ in range(4):
+            take = await works.takes(CLAIMED_A)
+            await works.says("claimer", FileTroubled(CLAIMED_A, "EIO"))
+            await works.done("claimer", take)
+            await is_let_go(works)
+        await works.takes(CLAIMED_A)
+        assert works.entry(CLAIMED_A).error == "EIO"
+        assert works.telemetry.totals.failed == 1
+        await works.says("claimer", StagingBegun(CLAIMED_A, version(100)), FileStaged(CLAIMED_A))
+        await works.says("uploader", FileUploaded(CLAIMED_A, version(100), 1.0, overwrote=False))
+        assert works.entry(CLAIMED_A).error is None
+
+
 async def test_a_staged_copy_that_is_bad_is_staged_afresh_and_sent_again() -> None:
     async with Works() as works:
         upload = await works.uploads("a")
@@ -204,6 +220,28 @@ async def test_a_staged_copy_that_is_bad_is_staged_afresh_and_sent_again() -> No
         await works.says("claimer", StagingBegun(CLAIMED_A, version(100)))
         assert works["uploader"].hears() == [upload]
         assert works.ledger.staging_used == 100 + PROOF, "counted once"
+
+
+async def test_a_staged_copy_that_is_bad_again_is_dropped_and_made_anew_after_a_pause() -> None:
+    """A disk that spoils every copy is not written to without end."""
+    async with Works() as works:
+        upload = await works.uploads("a")
+        await works.says("uploader", StagedCopyBad(CLAIMED_A, "a byte has changed"))
+        await works.done("uploader", upload)
+        again = works.has_taken(CLAIMED_A)
+        await works.says("claimer", StagingBegun(CLAIMED_A, version(100)), FileStaged(CLAIMED_A))
+        await works.done("claimer", again)
+        works.hears_nothing_new()
+
+        await works.says("uploader", StagedCopyBad(CLAIMED_A, "a byte has changed"))
+        await works.done("uploader", upload)
+        assert works.stage(CLAIMED_A) is Stage.PARKED
+        assert works["claimer"].hears() == []
+        assert works["collector"].hears() == [Unstage(CLAIMED_A)]
+        await works.says("collector", Unstaged(CLAIMED_A))
+        assert works.ledger.staging_used == 0
+        await asyncio.sleep(FIRST_PAUSE_S)
+        assert works.let_go() == [CLAIMED_A]
 
 
 async def test_a_staged_copy_that_turns_out_bad_while_the_claimer_works_on_it_is_staged_afresh_when_it_is_done() -> None:

@@ -519,6 +519,25 @@ async def test_a_session_that_had_ended_when_its_resume_was_asked_for_is_not_res
     assert pod.desk.claims("t")
 
 
+async def test_a_session_that_has_ended_is_not_resumed_for_what_others_left_in_its_folder() -> None:
+    pod = resumed("s", draining=True)
+    pod.looks(seen("s"))
+    pod.asked.clear()
+    pod.says(SessionReleased("s", kept=True))
+    pod.looks(seen("s"))
+    assert not pod.asked
+    pod.looks(seen("s", files=True))
+    assert list(pod.asked) == [Hold("s", record=True)], "a file is to be sent all the same"
+
+
+async def test_it_can_be_started_again() -> None:
+    pod = resumed("s", draining=True)
+    pod.looks(seen("s"))
+    pod.says(SessionReleased("s", kept=True))
+    await started(pod, "s")
+    assert pod.desk.claims("s")
+
+
 # --- A Keeper that starts anew, and pods that were quicker ---
 
 

@@ -47,6 +47,12 @@ def has_file(share: Path, session: str) -> Path:
     return file
 
 
+def has_folder(share: Path, session: str) -> None:
+    """Somebody has made one in the session's."""
+    [folder] = share.glob(f".processing/*/{session}")
+    (folder / "somebody's").mkdir()
+
+
 async def test_the_second_pod_to_start_a_session_is_told_who_holds_it(a: SharingPod, b: SharingPod) -> None:
     await starts(a, "s")
     with pytest.raises(SessionConflict, match="pod-a"):
@@ -119,6 +125,20 @@ async def test_a_session_that_was_stopped_and_has_ended_leaves_nothing_behind(tm
     a.look()
     assert a.desk.status() is None
     assert traces(tmp_path) == []
+
+
+async def test_what_others_put_into_its_folder_does_not_bring_a_stopped_session_back(tmp_path: Path, a: SharingPod, b: SharingPod) -> None:
+    await starts(a, "s")
+    has_folder(tmp_path, "s")
+    a.desk.stop()
+    a.look()
+    for pod in (a, b):
+        for _ in range(4):
+            pod.look()
+            assert not pod.desk.claims("s")
+        assert not pod.desk.holds_any
+    await starts(b, "s")
+    assert b.desk.claims("s")
 
 
 async def test_a_free_pod_that_looked_just_before_a_session_ended_does_not_bring_it_back(

@@ -1,0 +1,39 @@
+"""The staged copy as the Uploader reads it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nfsw.actors.proof import Block
+from nfsw.actors.staged_copy import StagedCopy, StagedCopyBroken
+
+BLOCK = Block(0, 3, 10, b"")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "copy"
+    path.write_bytes(b"abcdefghijklmnop")
+    return path
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3, 10, 100])
+def test_a_block_is_read_whole_however_little_the_kernel_gives_at_a_time(
+    path: Path, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It never gives more than 2 GiB."""
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda fd, size, offset: pread(fd, min(size, at_a_time), offset))
+    copy = StagedCopy(str(path))
+    assert copy.read(BLOCK) == b"defghijklm"
+    copy.close()
+
+
+def test_a_copy_that_ends_too_early_is_broken(path: Path) -> None:
+    path.write_bytes(b"abcdefghijkl")
+    copy = StagedCopy(str(path))
+    with pytest.raises(StagedCopyBroken, match="too short"):
+        copy.read(BLOCK)
+    assert copy.broken
+    copy.close()
