@@ -93,7 +93,14 @@ class Store:
     @classmethod
     def connect(cls, account_url: str | None, connection_string: str | None, container: str) -> "Store":
         """With a connection string, or DefaultAzureCredential. Raises ValueError for a string that is none. Makes no request."""
-        url = account_url or str(BlobServiceClient.from_connection_string(connection_string or "").url)
+        credential = None
+        if connection_string:
+            url = str(BlobServiceClient.from_connection_string(connection_string).url)
+        else:
+            from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - 5 MB that a connection string does without
+
+            assert account_url is not None
+            url, credential = account_url, DefaultAzureCredential()
         options: dict[str, Any] = {
             # The timeouts go to the transport: a client to which one is given ignores its own.
             "transport": AioHttpTransport(session=_session(url), connection_timeout=_CONNECT_S, read_timeout=STALL_S),
@@ -103,11 +110,10 @@ class Store:
             "logging_enable": False,
         }
         if connection_string:
-            return cls(BlobServiceClient.from_connection_string(connection_string, **options), container)
-        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 - 5 MB that a connection string does without
-
-        credential = DefaultAzureCredential()
-        return cls(BlobServiceClient(url, credential=credential, **options), container, credential)
+            service = BlobServiceClient.from_connection_string(connection_string, **options)
+        else:
+            service = BlobServiceClient(url, credential=credential, **options)
+        return cls(service, container, credential)
 
     @property
     def url(self) -> str:

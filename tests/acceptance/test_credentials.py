@@ -57,3 +57,9 @@ def test_an_identity_that_gets_no_token_is_exit_1(site: Site, secured: Endpoint,
     identity.refuses = True
     assert site.launch(**settings(secured, identity)).reason_for_exit_1()
     assert identity.given == 0
+
+
+def test_a_setting_of_the_credential_that_is_none_is_exit_1_and_named(site: Site, secured: Endpoint, identity: Identity) -> None:
+    """It is Azure's own, and only its SDK knows what it may be."""
+    wrong = {"AZURE_TENANT_ID": "a\nb", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "d"}
+    assert "tenant" in site.launch(**settings(secured, identity), **wrong).reason_for_exit_1().lower()

@@ -52,6 +52,7 @@ WRONG = (
     ("APP_GC_INTERVAL_S", "inf"),
     ("APP_HANG_TIMEOUT_S", "soon"),
     ("APP_PORT", "65536"),
+    ("APP_HOST", "a..b"),
     ("APP_LOG_LEVEL", "LOUD"),
 )
 
