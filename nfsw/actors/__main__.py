@@ -17,10 +17,13 @@ from nfsw.actors.config import Boot, ClaimerConfig, CollectorConfig, KeeperConfi
 from nfsw.actors.host import Host
 
 _PR_SET_PDEATHSIG = 1
+#: Those that hash and send take all that the processors give; with this they do not keep a probe of the main process waiting.
+_NICE = {"claimer": 5, "uploader": 5}
 
 
 def main(name: str, channel: int, board: int) -> None:
     _end_with_the_parent()
+    os.nice(_NICE.get(name, 0))
     sock = socket.socket(fileno=channel)
     packet = sock.recv(PACKET)
     if not packet:

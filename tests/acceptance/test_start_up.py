@@ -1,5 +1,6 @@
 """From the first moment to `/readyz` 200, or to exit code 1 with the reason in one log line."""
 
+import os
 from http.client import HTTPException
 
 from tests.support.link import Link
@@ -53,6 +54,14 @@ def test_it_is_not_ready_before_the_container_answered(linked: Site, link: Link)
     assert service.call("GET", "/healthz").status == 200
     link.release()
     service.ready()
+
+
+def test_the_processes_that_do_the_heavy_work_let_the_others_go_first(site: Site) -> None:
+    service = site.serve()
+    nice = {actor.name: os.getpriority(os.PRIO_PROCESS, actor.pid) for actor in service.actors().values()}
+    main = os.getpriority(os.PRIO_PROCESS, service.pid)
+    assert nice["claimer"] == nice["uploader"] > main
+    assert nice["scanner"] == nice["collector"] == nice["keeper"] == main
 
 
 def test_a_misspelt_variable_is_warned_of(site: Site) -> None:
