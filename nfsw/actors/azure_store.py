@@ -34,7 +34,7 @@ _CONNECT_S = 20
 #: A piece of a body that does not leave, or an answer that does not come, for this long ends the request, in seconds.
 STALL_S = 60.0
 #: Unsent bytes that the kernel holds for a connection. By default it takes in a whole block, and nobody sees that it does not move.
-_SEND_BUFFER = 512 * 1024
+_SEND_BUFFER = 128 * 1024
 #: A blob of at most this many bytes is written again where that is the only way to drop blocks beside it.
 _LARGEST_REWRITTEN = 64 * 1024 * 1024
 #: The blob's metadata in which its source is noted.

@@ -52,6 +52,7 @@ class Link:
 
     async def _listen(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", self.port))
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK)  # what is not passed on yet has not been sent either
         self._listening.setblocking(False)
         self.port = self._listening.getsockname()[1]
         self.loop.add_reader(self._listening, self._accept, self._listening)

@@ -1,0 +1,69 @@
+"""The uplink is shared: a limit that can be changed at any time, and a tap that can be shut."""
+
+import time
+
+from tests.support.content import KIB, MIB, some_bytes
+from tests.support.figures import Figure
+from tests.support.http import Answer
+from tests.support.link import Link
+from tests.support.service import Service
+from tests.support.site import Site
+from tests.support.waiting import until
+
+BLOCKS = {"APP_AZURE_MAX_SINGLE_PUT_SIZE": "1", "APP_AZURE_MAX_BLOCK_SIZE": str(512 * KIB)}
+RATE = 2 * MIB
+WINDOW_S = 10.0
+
+
+def limited(service: Service, bytes_per_s: int | None) -> Answer:
+    return service.call("PUT", "/v1/limits", {"upload_bytes_per_s": bytes_per_s})
+
+
+def rate_over(link: Link, seconds: float) -> float:
+    """Bytes per second that leave for Azure, requests' heads included."""
+    begun, before = time.monotonic(), link.sent
+    time.sleep(seconds)  # the length of the measurement
+    return (link.sent - before) / (time.monotonic() - begun)
+
+
+def test_a_limit_that_is_set_while_files_move_is_kept_and_can_be_lifted(linked: Site, link: Link, figure: Figure) -> None:
+    service = linked.serve(**BLOCKS)
+    service.start_session("s")
+    assert limited(service, RATE).status == 200
+    for number in range(4):
+        linked.write("s", f"{number}.bin", some_bytes(number, 8 * MIB))
+    until(lambda: link.sent > RATE, within=30, what="bytes move")
+    rate = rate_over(link, WINDOW_S)
+    figure(f"rate over {WINDOW_S:.0f} s at a limit of {RATE} bytes/s, in % of it", round(100 * rate / RATE, 1))
+    assert 0.8 < rate / RATE < 1.1
+    assert service.call("GET", "/v1/limits").json() == {"upload_bytes_per_s": RATE}
+
+    assert limited(service, None).status == 200
+    linked.all_arrived(within=20)
+
+
+def test_a_pause_holds_and_what_was_sent_is_not_sent_again(linked: Site, link: Link, figure: Figure) -> None:
+    service = linked.serve(**BLOCKS)
+    service.start_session("s")
+    link.limit(4 * MIB)
+    for number in range(4):
+        linked.write("s", f"{number}.bin", some_bytes(number, 8 * MIB))
+    until(lambda: link.sent > 4 * MIB, within=30, what="bytes move")
+
+    paused = time.monotonic()
+    assert service.call("POST", "/v1/uploads/pause").status == 200
+    last, moved = paused, link.sent
+    while time.monotonic() < paused + 5:
+        if link.sent != moved:
+            last, moved = time.monotonic(), link.sent
+        time.sleep(0.01)  # how closely it is looked at
+    figure("seconds from the call until the last byte left", round(last - paused, 2))
+    assert last < paused + 4
+    status = service.status()
+    assert status["uploads"] == "paused"
+    assert "uploads are paused" in status["waiting_for"]
+
+    assert service.call("POST", "/v1/uploads/resume").status == 200
+    link.limit(None)
+    linked.all_arrived(within=30)
+    assert service.status()["bytes"]["resent"] == 0
