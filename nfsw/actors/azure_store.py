@@ -315,4 +315,6 @@ def _headers(error: HttpResponseError) -> Mapping[str, str]:
 
 def _one_line(text: str) -> str:
     first = (text or "no reason given").strip().splitlines()[0]
+    if first.startswith("<RawResponseMessage"):  # what aiohttp says then is the head of the answer, as Python has it
+        return "the connection ended in mid-answer"
     return first if len(first) <= 300 else first[:300] + "..."

@@ -51,6 +51,7 @@ class Hands:
         entry = self._ledger.claimed(arrival, file)
         if entry:
             self._parking.succeeded(arrival)
+            entry.error = None
             for job in self._refs["claimer"].jobs():
                 if isinstance(job.message, Take) and job.message.file == arrival:
                     self._refs["claimer"].rephrase(job, Take(file, entry.fingerprint))

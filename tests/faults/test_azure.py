@@ -116,6 +116,7 @@ def test_blocks_that_fail_are_told_hold_up_nobody_and_arrive_afterwards(
     site.has_arrived("s", bad, within=40)
     figure(kind, f"{rule.hits} requests failed; in Azure {time.monotonic() - over:.1f} s after it ended; told: {told}")
     assert rule.hits > 1
+    assert "<" not in told, "it is for people"
     assert commits(proxy, bad, *good) == [1] * 5
 
 

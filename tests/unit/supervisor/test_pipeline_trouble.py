@@ -210,6 +210,18 @@ async def test_a_file_that_is_parked_again_and_again_counts_as_failed_once_and_i
         assert works.entry(CLAIMED_A).error is None
 
 
+async def test_an_error_at_the_claim_is_over_when_the_file_is_claimed() -> None:
+    async with Works() as works:
+        take = await works.takes(A)
+        await works.says("claimer", FileTroubled(A, "EACCES"))
+        await works.done("claimer", take)
+        await asyncio.sleep(FIRST_PAUSE_S)
+        await works.takes(A)
+        assert works.entry(A).error == "EACCES"
+        await works.says("claimer", FileClaimed(A, CLAIMED_A))
+        assert works.entry(CLAIMED_A).error is None
+
+
 async def test_a_staged_copy_that_is_bad_is_staged_afresh_and_sent_again() -> None:
     async with Works() as works:
         upload = await works.uploads("a")
