@@ -6,13 +6,10 @@ wrong leaves here as one of a few errors that say what can be done about it.
 
 import mimetypes
 import os
-import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
@@ -22,19 +19,13 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
+from nfsw.actors.azure_transport import transport_to
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import Block
 
-#: Seconds to set up a connection.
-_CONNECT_S = 20
-#: A piece of a body that does not leave, or an answer that does not come, for this long ends the request, in seconds.
-STALL_S = 60.0
-#: Unsent bytes that the kernel holds for a connection. By default it takes in a whole block, and nobody sees that it does not move.
-_SEND_BUFFER = 128 * 1024
 #: A blob of at most this many bytes is written again where that is the only way to drop blocks beside it.
 _LARGEST_REWRITTEN = 64 * 1024 * 1024
 #: The blob's metadata in which its source is noted.
@@ -102,8 +93,7 @@ class Store:
             assert account_url is not None
             url, credential = account_url, DefaultAzureCredential()
         options: dict[str, Any] = {
-            # The timeouts go to the transport: a client to which one is given ignores its own.
-            "transport": AioHttpTransport(session=_session(url), connection_timeout=_CONNECT_S, read_timeout=STALL_S),
+            "transport": transport_to(url),
             "max_single_put_size": 5000 * 1024 * 1024,  # Azure's own; above its own limit the SDK cuts into blocks what is put
             "retry_total": 0,
             "retry_connect": 0,
@@ -244,28 +234,6 @@ def _settings(blob: str, md5: bytes) -> ContentSettings:
     # By the extension alone: a name that looks like a URL, such as one that begins with `data:`, would name a type of its own.
     guessed, encoding = _TYPES.guess_type("_" + os.path.splitext(blob)[1])
     return ContentSettings(content_type=guessed if guessed and not encoding else "application/octet-stream", content_md5=bytearray(md5))
-
-
-def _session(url: str) -> Any:
-    """For requests to `url`, through the proxy that the environment names for it, if any."""
-    import aiohttp  # noqa: PLC0415 - beside its only use
-
-    def limited(address: Any) -> socket.socket:
-        family, kind, protocol, *_ = address
-        made = socket.socket(family, kind, protocol)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-        # For bodies that are sent in one go, whose progress nobody watches; by default the kernel tries for a quarter of an hour.
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_S * 1000))
-        return made
-
-    there = urlsplit(url)
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, socket_factory=limited),
-        # Only where it is needed: to look for a proxy, and in ~/.netrc, in a thread for each request costs a third of the request.
-        trust_env=there.scheme in getproxies() and not proxy_bypass(there.netloc),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-    )
 
 
 @contextmanager

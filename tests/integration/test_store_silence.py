@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from nfsw.actors import azure_store
+from nfsw.actors import azure_transport
 from nfsw.actors.azure_store import Store, StoreTrouble
 from tests.support.azurite import Endpoint
 from tests.support.content import MIB
@@ -28,7 +28,7 @@ def put(size: int) -> Callable[[Store], Awaitable[object]]:
     ],
 )
 async def test_a_request_on_which_nothing_moves_fails(ask: Callable[[Store], Awaitable[object]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(azure_store, "STALL_S", 0.5)
+    monkeypatch.setattr(azure_transport, "STALL_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # the kernel takes connections; nobody reads from them
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
         store = Store.connect(None, Endpoint(deaf.getsockname()[1], None).connection_string, "c")

@@ -1,0 +1,41 @@
+"""The way to Azure: connections that wait for nothing for ever, hold little unsent, and use the proxy if there is one. Uploader process."""
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from azure.core.pipeline.transport import AioHttpTransport
+
+#: Seconds to set up a connection.
+_CONNECT_S = 20
+#: A piece of a body that does not leave, or an answer that does not come, for this long ends the request, in seconds.
+STALL_S = 60.0
+#: Unsent bytes that the kernel holds for a connection. By default it takes in a whole block, and nobody sees that it does not move.
+_SEND_BUFFER = 128 * 1024
+
+
+def transport_to(url: str) -> AioHttpTransport:
+    """For requests to `url`, through the proxy that the environment names for it, if any. Needs a running event loop.
+
+    The timeouts are its own: a client to which a transport is given ignores those that it is given itself.
+    """
+    there = urlsplit(url)
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, socket_factory=_limited),
+        # Only where it is needed: to look for a proxy, and in ~/.netrc, in a thread for each request costs a third of the request.
+        trust_env=there.scheme in getproxies() and not proxy_bypass(there.netloc),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )
+    return AioHttpTransport(session=session, connection_timeout=_CONNECT_S, read_timeout=STALL_S)
+
+
+def _limited(address: Any) -> socket.socket:
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    # For bodies that are sent in one go, whose progress nobody watches; by default the kernel tries for a quarter of an hour.
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(STALL_S * 1000))
+    return made
