@@ -157,6 +157,19 @@ def test_either_way_to_azure_is_enough() -> None:
     assert only_url.connection_string is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"AccountName=a;AccountKey={SECRET}",
+        "AccountName=a;SharedAccessSignature=sv=2024-11-04&sig=x%3D",
+        "BlobEndpoint=https://a.blob.core.windows.net;SharedAccessSignature=sv=2024-11-04&sig=x%3D",
+    ],
+    ids=["key", "signature", "signature and endpoint"],
+)
+def test_a_connection_string_may_have_a_key_or_a_signature(text: str) -> None:
+    assert loaded(APP_AZURE_CONNECTION_STRING=text).connection_string == text
+
+
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         loaded().workers = 5  # type: ignore[misc]
