@@ -21,8 +21,7 @@ from nfsw.actors.tree import is_date
 log = logging.getLogger("nfsw.claimer")
 
 
-class Claim(Enum):
-    CLAIMED = "claimed"
+class NotClaimed(Enum):
     #: A file of that name is being processed; this one waits.
     TAKEN = "taken"
     #: It is not what was seen stable.
@@ -30,38 +29,56 @@ class Claim(Enum):
     GONE = "gone"
 
 
-def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str) -> Claim:
-    """Claims the arrival of the same session and name as `file`. `incarnation`: of this claimer. Raises OSError."""
+def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str) -> Fingerprint | NotClaimed:
+    """Claims the arrival of the same session and name as `file`. `incarnation`: of this claimer. Raises OSError.
+
+    Returns what the claimed file is once the claim is done. That is the baseline of every later comparison, because the claim
+    itself changes the ctime. Its other fields differ from `expected` when a writer has changed the file meanwhile.
+    """
     arrival = Arrival(file.session, file.name)
     source, target = nfs.tree.source(arrival), nfs.tree.source(file)
     if nfs.observe(nfs.tree.completed(file)) or nfs.observe(_aside(nfs, file, incarnation)):
-        return Claim.TAKEN  # an older file of the name is on its way out, or waits to be put back and goes first
+        return NotClaimed.TAKEN  # an older file of the name is on its way out, or waits to be put back and goes first
+    arrived = nfs.observe(source)
+    if arrived is None:
+        return NotClaimed.GONE
+    if arrived.fingerprint != expected or not arrived.regular:
+        return NotClaimed.CHANGED
     if not _link(nfs, source, target):
         here, there = nfs.observe(source), nfs.observe(target)
         if here is None:
-            return Claim.GONE
+            return NotClaimed.GONE
         if there is None or there.fingerprint.inode != here.fingerprint.inode:
-            return Claim.TAKEN
+            return NotClaimed.TAKEN
     claimed = nfs.observe(target)
     if claimed is None:
-        return Claim.GONE
-    if claimed.fingerprint != expected or not claimed.regular:
+        return NotClaimed.GONE
+    if not claimed.fingerprint.same_but_ctime(expected) or not claimed.regular:
         if not claimed.regular or _same(nfs, source, target):
             nfs.unlink(target)
         # Else its name in incoming is another file's by now: it has to become stable here.
-        return Claim.CHANGED
+        return NotClaimed.CHANGED
     if claimed.links > 2 and (older := _of_another_day(nfs, file, claimed)):
         nfs.unlink(target)  # a crash cut its claim off before midnight: one file, one blob
         _remove_arrival(nfs, older, claimed, incarnation)
-        return Claim.GONE
+        return NotClaimed.GONE
     _remove_arrival(nfs, file, claimed, incarnation)
-    return Claim.CLAIMED
+    baseline = nfs.observe(target)
+    return baseline.fingerprint if baseline else NotClaimed.GONE
 
 
-def finish(nfs: Nfs, file: FileRef, seen: Seen, incarnation: str) -> None:
-    """Ends a claim that a crash cut short: a claimed file that has a second name loses it. `seen`: what `file` is."""
+def finish(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str) -> Fingerprint | NotClaimed:
+    """Ends a claim that a crash cut short: a claimed file that has a second name loses it. `expected`: what was seen stable.
+
+    Returns the baseline of every later comparison; GONE or CHANGED when `file` is not what was seen stable. Raises OSError.
+    """
+    seen = nfs.observe(nfs.tree.source(file))
+    if seen is None:
+        return NotClaimed.GONE
+    if seen.fingerprint != expected or not seen.regular:
+        return NotClaimed.CHANGED
     if seen.links < 2:
-        return
+        return seen.fingerprint
     arrival = nfs.observe(nfs.tree.source(Arrival(file.session, file.name)))
     if arrival and arrival.fingerprint.inode == seen.fingerprint.inode:
         _remove_arrival(nfs, file, seen, incarnation)
@@ -70,6 +87,10 @@ def finish(nfs: Nfs, file: FileRef, seen: Seen, incarnation: str) -> None:
         left = nfs.observe(aside)
         if left and left.fingerprint.inode == seen.fingerprint.inode:
             nfs.unlink(aside)
+    baseline = nfs.observe(nfs.tree.source(file))
+    if baseline is None:
+        return NotClaimed.GONE
+    return baseline.fingerprint if baseline.fingerprint.same_but_ctime(expected) else NotClaimed.CHANGED
 
 
 def put_back(nfs: Nfs, left: NameAside, today: str) -> None:

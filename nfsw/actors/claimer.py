@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
-from nfsw.actors.claim import Claim, claim, finish, put_back, tidy
+from nfsw.actors.claim import NotClaimed, claim, finish, put_back, tidy
 from nfsw.actors.config import ClaimerConfig
 from nfsw.actors.envelope import Message
-from nfsw.actors.files import Arrival, FileRef, Fingerprint
+from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
     FileChanged,
@@ -55,9 +55,10 @@ class Claimer(Actor):
                     if file.session not in self._tidied:
                         self._tidied.add(file.session)
                         tidy(self._nfs, file.session, self._incarnation)
-                    claimed = self._claimed(file, fingerprint, tell)
-                    if claimed:
-                        self._stage(claimed, fingerprint, tell, afresh=afresh)
+                    if isinstance(file, Arrival):
+                        self._claim(file, fingerprint, tell)
+                    else:
+                        self._take_up(file, fingerprint, tell, afresh=afresh)
                 except OSError as error:
                     self._trouble(file, error, tell)
             case PutBack(aside):
@@ -74,30 +75,33 @@ class Claimer(Actor):
             log.warning("cannot return the name to incoming: %s", reason, extra=about(aside.session, aside.name, "put-back"))
         self._kept_aside[aside] = reason
 
-    def _claimed(self, file: Arrival | FileRef, fingerprint: Fingerprint, tell: Tell) -> FileRef | None:
-        """The file under its name in `.processing`; None when it has no such name, and then the reason was told."""
-        match file:
-            case FileRef():
-                seen = self._nfs.observe(self._nfs.tree.source(file))
-                if seen is None:
-                    tell(FileGone(file))
-                    return None
-                finish(self._nfs, file, seen, self._incarnation)
-                return file
-            case Arrival(session, name):
-                target = FileRef(_today(), session, name)
-                match claim(self._nfs, target, fingerprint, self._incarnation):
-                    case Claim.CLAIMED:
-                        log.info("claimed", extra=about(session, name, "claim"))
-                        tell(FileClaimed(file, target))
-                        return target
-                    case Claim.TAKEN:
-                        tell(NameTaken(file))
-                    case Claim.CHANGED:
-                        tell(FileChanged(file))
-                    case Claim.GONE:
-                        tell(FileGone(file))
-                return None
+    def _claim(self, arrival: Arrival, expected: Fingerprint, tell: Tell) -> None:
+        """Takes the file out of `incoming`, and stages it unless it has changed meanwhile."""
+        file = FileRef(_today(), arrival.session, arrival.name)
+        match claim(self._nfs, file, expected, self._incarnation):
+            case Fingerprint() as baseline:
+                log.info("claimed", extra=about(arrival.session, arrival.name, "claim"))
+                tell(FileClaimed(arrival, file, baseline))
+                if baseline.same_but_ctime(expected):
+                    self._stage(file, baseline, tell, afresh=False)
+                else:
+                    tell(FileChanged(file))
+            case NotClaimed.TAKEN:
+                tell(NameTaken(arrival))
+            case NotClaimed.CHANGED:
+                tell(FileChanged(arrival))
+            case NotClaimed.GONE:
+                tell(FileGone(arrival))
+
+    def _take_up(self, file: FileRef, expected: Fingerprint, tell: Tell, *, afresh: bool) -> None:
+        """Stages a file that was claimed before, once its claim is whole."""
+        match finish(self._nfs, file, expected, self._incarnation):
+            case Fingerprint() as baseline:
+                self._stage(file, baseline, tell, afresh=afresh)
+            case NotClaimed.GONE:
+                tell(FileGone(file))
+            case _:
+                tell(FileChanged(file))
 
     def _stage(self, file: FileRef, fingerprint: Fingerprint, tell: Tell, *, afresh: bool) -> None:
         begun = False
@@ -135,7 +139,7 @@ class Claimer(Actor):
         else:
             tell(Unstaged(file))
 
-    def _trouble(self, file: Arrival | FileRef, error: OSError, tell: Tell) -> None:
+    def _trouble(self, file: File, error: OSError, tell: Tell) -> None:
         if is_gone(error):
             tell(FileGone(file))
             return

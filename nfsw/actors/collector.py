@@ -90,7 +90,7 @@ class Collector(Actor):
         seen = self._nfs.observe(completed)
         if seen is None:
             return True
-        if seen.fingerprint == fingerprint:
+        if seen.fingerprint.same_but_ctime(fingerprint):  # marking it changed the ctime
             self._nfs.unlink(completed)
             return True
         log.warning("changed after it was marked as sent, will be sent again", extra=about(file.session, file.name, "complete"))

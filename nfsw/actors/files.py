@@ -12,11 +12,19 @@ class Fingerprint(NamedTuple):
     """What tells one version of a file from another. Two equal ones, observed apart: the file did not change in between.
 
     A tuple, because a scan makes and compares one for each of 100,000 files.
+
+    A writer can put the mtime back (`utime`, `touch -r`), but not the ctime. LINK, RENAME and UNLINK of ours change the ctime too,
+    so after each of them a new baseline is taken: see `same_but_ctime`.
     """
 
     size: int  # bytes
     mtime_ns: int  # by the clock of whoever set it: compared for equality only
     inode: int
+    ctime_ns: int  # by the server's clock; nobody can set it
+
+    def same_but_ctime(self, other: "Fingerprint") -> bool:
+        """Whether `other` is this version as far as can be known where a LINK, RENAME or UNLINK of our own lies in between."""
+        return self[:3] == other[:3]
 
 
 @dataclass(frozen=True, slots=True)

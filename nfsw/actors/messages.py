@@ -175,6 +175,7 @@ class PutBack:
 class FileClaimed:
     arrival: Arrival
     file: FileRef
+    fingerprint: Fingerprint  # once the claim was done, which has changed the ctime
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,4 +161,4 @@ def _fingerprint(entry: "os.DirEntry[str]") -> Fingerprint | OSError | None:
         status = entry.stat(follow_symlinks=False)
     except OSError as error:
         return None if is_gone(error) else error
-    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino)
+    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)

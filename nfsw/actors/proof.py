@@ -5,7 +5,7 @@ the service itself checks that it holds the very bytes that were read, whatever 
 Claimer and Uploader share the file: one appends, the other reads on. It outlives both, so staging and uploading go on
 after a crash from where they were.
 
-    nfsw-proof 1 <size> <mtime_ns> <inode> <block size>
+    nfsw-proof 2 <size> <mtime_ns> <inode> <ctime_ns> <block size>
     <length> <md5>              a block, in order; written after its bytes are in the copy
     end <md5 of the whole file> written after the source was found unchanged
 """
@@ -16,8 +16,8 @@ from typing import Self
 
 from nfsw.actors.files import Fingerprint
 
-_MAGIC = "nfsw-proof 1"
-_HEADER = re.compile(rf"{_MAGIC} ([0-9]{{1,20}}) (-?[0-9]{{1,20}}) ([0-9]{{1,20}}) ([1-9][0-9]{{0,19}})")
+_MAGIC = "nfsw-proof 2"
+_HEADER = re.compile(rf"{_MAGIC} ([0-9]{{1,20}}) (-?[0-9]{{1,20}}) ([0-9]{{1,20}}) (-?[0-9]{{1,20}}) ([1-9][0-9]{{0,19}})")
 _LINE = re.compile(r"(?:end|([1-9][0-9]{0,19})) ([0-9a-f]{32})")
 #: At least as much as a proof takes on disk, in bytes: what it counts for against the staging limit.
 _HEADER_BYTES = 128
@@ -56,7 +56,8 @@ class Proof:
         return self.blocks[-1].offset + self.blocks[-1].length if self.blocks else 0
 
     def header(self) -> str:
-        return f"{_MAGIC} {self.fingerprint.size} {self.fingerprint.mtime_ns} {self.fingerprint.inode} {self.block_size}\n"
+        source = self.fingerprint
+        return f"{_MAGIC} {source.size} {source.mtime_ns} {source.inode} {source.ctime_ns} {self.block_size}\n"
 
     def add(self, length: int, md5: bytes) -> str:
         """One more block; returns its line."""
@@ -87,8 +88,8 @@ class Proof:
         match = _HEADER.fullmatch(line.removesuffix("\n"))
         if match is None:
             raise BadProof(f"unreadable header {line[:80]!r}")
-        size, mtime_ns, inode, block_size = map(int, match.groups())
-        return cls(Fingerprint(size, mtime_ns, inode), block_size)
+        size, mtime_ns, inode, ctime_ns, block_size = map(int, match.groups())
+        return cls(Fingerprint(size, mtime_ns, inode, ctime_ns), block_size)
 
 
 class ProofReader:

@@ -31,7 +31,7 @@ FRESH_SIGHTS = 2_000
 MOST_SESSIONS = 400
 
 
-_NOT_REFUSED = Fingerprint(-1, -1, -1)
+_NOT_REFUSED = Fingerprint(-1, -1, -1, -1)
 
 
 @dataclass(slots=True)

@@ -42,5 +42,5 @@ def observe(path: str, *, fresh: bool) -> Seen:
         raise OSError(error, os.strerror(error), path)
     fields = _STATX.unpack_from(buffer)
     mode, inode, size = fields[6], fields[7], fields[8]
-    seconds, nanoseconds = fields[20], fields[21]
-    return Seen(Fingerprint(size, seconds * 1_000_000_000 + nanoseconds, inode), stat.S_ISREG(mode), fields[3])
+    ctime_ns, mtime_ns = (fields[at] * 1_000_000_000 + fields[at + 1] for at in (17, 20))
+    return Seen(Fingerprint(size, mtime_ns, inode, ctime_ns), stat.S_ISREG(mode), fields[3])

@@ -51,7 +51,7 @@ class Account:
         self._blob = f"nfsw-doctor/{uuid4().hex}"
         self._data = os.urandom(4096)
         self._md5 = hashlib.md5(self._data, usedforsecurity=False).digest()
-        self._fingerprint = Fingerprint(len(self._data), 0, 0)
+        self._fingerprint = Fingerprint(len(self._data), 0, 0, 0)
 
     def settings(self) -> str:
         async def connect() -> Store:

@@ -58,8 +58,8 @@ class Course:
         match envelope.message:
             case FileStable() as stable:
                 await self._on_stable(stable, at)
-            case FileClaimed(arrival, file):
-                self._on_claimed(arrival, file, at)
+            case FileClaimed() as claimed:
+                self._on_claimed(claimed, at)
             case NameTaken(arrival):
                 self._hands.let_go(arrival)
             case StagingFound(file, size):
@@ -152,18 +152,18 @@ class Course:
         self._hands.post("scanner", LetGo(file))
         return False
 
-    def _on_claimed(self, arrival: Arrival, file: FileRef, at: float) -> None:
+    def _on_claimed(self, claimed: FileClaimed, at: float) -> None:
         # The name in incoming is free again. The next file that has it may come before the Scanner looks again.
-        self._hands.post("scanner", LetGo(arrival))
-        if entry := self._hands.claimed(arrival, file):
-            self._telemetry.claimed(entry, file, at)
+        self._hands.post("scanner", LetGo(claimed.arrival))
+        if entry := self._hands.claimed(claimed):
+            self._telemetry.claimed(entry, claimed.file, at)
 
     # --- Staged ---
 
     def _on_staging_begun(self, file: FileRef, fingerprint: Fingerprint) -> None:
         entry = self._ledger.get(file)
         if entry and entry.stage is Stage.STAGING:
-            entry.staged, entry.held = 0, 0
+            entry.fingerprint, entry.staged, entry.held = fingerprint, 0, 0
             self._hands.post("uploader", Upload(file, fingerprint), entry)
 
     def _on_staging_grew(self, grew: StagingGrew) -> None:

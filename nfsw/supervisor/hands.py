@@ -2,7 +2,7 @@
 
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
-from nfsw.actors.messages import Abandon, LetGo, Take
+from nfsw.actors.messages import Abandon, FileClaimed, LetGo, Take
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
 from nfsw.supervisor.mailbox import Mailbox
 from nfsw.supervisor.parking import Parking
@@ -46,15 +46,15 @@ class Hands:
         entry = self._ledger.get(file)
         return entry if entry and entry.stage in (Stage.STAGING, Stage.UPLOADING) else None
 
-    def claimed(self, arrival: Arrival, file: FileRef) -> Entry | None:
+    def claimed(self, claimed: FileClaimed) -> Entry | None:
         """The same file under its new name, for the Claimer too, should it die and have to take it again."""
-        entry = self._ledger.claimed(arrival, file)
+        entry = self._ledger.claimed(claimed.arrival, claimed.file)
         if entry:
-            self._parking.succeeded(arrival)
-            entry.error = None
+            self._parking.succeeded(claimed.arrival)
+            entry.fingerprint, entry.error = claimed.fingerprint, None
             for job in self._refs["claimer"].jobs():
-                if isinstance(job.message, Take) and job.message.file == arrival:
-                    self._refs["claimer"].rephrase(job, Take(file, entry.fingerprint))
+                if isinstance(job.message, Take) and job.message.file == claimed.arrival:
+                    self._refs["claimer"].rephrase(job, Take(claimed.file, claimed.fingerprint))
         return entry
 
     def seen(self, file: File, fingerprint: Fingerprint) -> Entry:

@@ -173,7 +173,7 @@ async def test_an_actor_that_sigkill_does_not_end_is_lost_and_replaced_and_reape
 async def test_a_thousand_jobs_through_five_deaths_are_each_done_once() -> None:
     async with stage() as on_stage:
         on_stage.ref.intensity.restarts = 1000
-        jobs = {Complete(FileRef("20260131", "s", str(number)), Fingerprint(number, 0, 0)) for number in range(1000)}
+        jobs = {Complete(FileRef("20260131", "s", str(number)), Fingerprint(number, 0, 0, 0)) for number in range(1000)}
         on_stage.post(*jobs)
         for death in range(5):
             await until(lambda: len(on_stage.play.done) >= death * 150, what="it gets on")  # noqa: B023 - asked at once

@@ -51,4 +51,4 @@ class Share:
 def fingerprint(path: Path) -> Fingerprint:
     """As lstat(2) has it."""
     status = os.lstat(path)
-    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino)
+    return Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)

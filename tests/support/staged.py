@@ -11,7 +11,7 @@ from nfsw.actors.tree import StagingTree
 class StagedCopy:
     def __init__(self, staging: StagingTree, file: FileRef, content: bytes, block_size: int, version: int = 1) -> None:
         self.file, self.content = file, content
-        self.fingerprint = Fingerprint(len(content), version, 42)
+        self.fingerprint = Fingerprint(len(content), version, 42, version)
         self.copy, self.proof = Path(staging.copy(file)), Path(staging.proof(file))
         self._proof = Proof(self.fingerprint, block_size)
 

@@ -27,7 +27,7 @@ class StagingBench:
         self._tree, self._board = tree, board
         self.grown: list[int] = []
         self.content = b""
-        self.expected = Fingerprint(0, 0, 0)
+        self.expected = Fingerprint(0, 0, 0, 0)
 
     def claimed(self, content: bytes) -> None:
         self.content = content

@@ -16,7 +16,7 @@ from tests.support.content import some_bytes
 from tests.support.memory_store import MemoryStore
 
 BLOB = "20260131/s/a.bin"
-FINGERPRINT = Fingerprint(30, 1_700_000_000_123_456_789, 42)
+FINGERPRINT = Fingerprint(30, 1_700_000_000_123_456_789, 42, 1_700_000_000_123_456_790)
 BLOCK = 10
 CONTENT = some_bytes(1, 30)
 
@@ -93,7 +93,7 @@ def md5(content: bytes) -> bytes:
 
 
 def blocks_of(content: bytes) -> list[Block]:
-    proof = Proof(Fingerprint(len(content), 0, 0), BLOCK)
+    proof = Proof(Fingerprint(len(content), 0, 0, 0), BLOCK)
     for at in range(0, len(content), BLOCK):
         proof.add(len(content[at : at + BLOCK]), md5(content[at : at + BLOCK]))
     return proof.blocks

@@ -26,7 +26,7 @@ class Told:
         self.stories = Stories(provider.get_tracer("test"))
 
     def begun(self, file: File = CLAIMED, size: int = 100, seen_at: float = 1.0) -> Entry:
-        entry = Entry(file, Fingerprint(size, 0, 1))
+        entry = Entry(file, Fingerprint(size, 0, 1, 0))
         self.stories.begin(entry, seen_at, seen_at + 1)
         return entry
 
@@ -122,7 +122,7 @@ def test_traces_of_files_that_never_come_back_are_forgotten_in_the_end(told: Tol
 
 
 def test_a_file_without_a_story_is_no_trouble(told: Told) -> None:
-    stranger = Entry(CLAIMED, Fingerprint(1, 0, 1))
+    stranger = Entry(CLAIMED, Fingerprint(1, 0, 1, 0))
     told.stories.claimed(stranger)
     told.stories.step(stranger, "stage", 1.0)
     told.stories.event(stranger, "stage", "blocks", {}, 1.0)

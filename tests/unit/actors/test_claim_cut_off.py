@@ -47,11 +47,11 @@ def test_killed_at_any_call_the_file_is_sent_once(scenes: Scenes, after: bool) -
 def test_killed_at_any_call_just_before_midnight_the_file_is_claimed_for_one_day_alone(scenes: Scenes, after: bool) -> None:
     """The claim is made again, for the day that has begun."""
     for share, nfs in each_call(scenes, killed, after=after):
-        expected = fingerprint(share.incoming("a"))
         with contextlib.suppress(Killed):
             claimed(share, nfs)
         nfs.before, nfs.after = {}, {}
-        claim(nfs, FileRef(NEXT_DAY, "s", "a"), expected, "2")
+        if share.incoming("a").exists():
+            claim(nfs, FileRef(NEXT_DAY, "s", "a"), fingerprint(share.incoming("a")), "2")
         names = [path for path in share.files() if path.startswith(".processing/")]
         assert len(names) <= 1, "it would be sent for each of them"
         if names == [f".processing/{NEXT_DAY}/s/a"]:

@@ -11,7 +11,8 @@ from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import BadProof, Block, Proof, ProofReader, fitting_block_size, proof_bytes
 
 MIB = 1024 * 1024
-FILES = st.builds(Fingerprint, st.integers(0, 5000), st.integers(-(2**63), 2**63 - 1), st.integers(0, 2**64 - 1))
+TIMES = st.integers(-(2**63), 2**63 - 1)
+FILES = st.builds(Fingerprint, st.integers(0, 5000), TIMES, st.integers(0, 2**64 - 1), TIMES)
 
 
 def digest(number: int) -> bytes:
@@ -70,7 +71,7 @@ def test_a_proof_takes_no_more_than_is_reserved_for_it(fingerprint: Fingerprint,
 
 
 def test_the_largest_numbers_fit_what_is_reserved_too() -> None:
-    proof = Proof(Fingerprint(2**63 - 1, -(2**63), 2**64 - 1), 2**53)
+    proof = Proof(Fingerprint(2**63 - 1, -(2**63), 2**64 - 1, -(2**63)), 2**53)
     text = proof.header() + proof.add(2**53, digest(0)) + proof.finish(digest(1))
     assert len(text) <= proof_bytes(2**53, 2**53)
 
@@ -81,8 +82,8 @@ def test_block_ids_have_one_length_and_name_place_and_content() -> None:
     assert {len(block_id) for block_id in ids} == {37}
 
 
-FINGERPRINT = Fingerprint(100, 5, 6)
-HEADER = "nfsw-proof 1 100 5 6 60\n"
+FINGERPRINT = Fingerprint(100, 5, 6, 7)
+HEADER = "nfsw-proof 2 100 5 6 7 60\n"
 MD5 = "0" * 32
 
 
@@ -91,15 +92,15 @@ MD5 = "0" * 32
     [
         "nonsense\n",
         "\n",
-        "nfsw-proof 2 100 5 6 60\n",
-        "nfsw-proof 12 100 5 6 60\n",
-        "nfsw-proof 1 100 5 6\n",
-        "nfsw-proof 1 100 5 6 0\n",
-        "nfsw-proof 1 100 5 6 -60\n",
-        "nfsw-proof 1 -100 5 6 60\n",
-        "nfsw-proof 1 100 --5 6 60\n",
-        "nfsw-proof 1 100 5 6 six\n",
-        f"nfsw-proof 1 100 5 6 {'6' * 5000}\n",
+        "nfsw-proof 3 100 5 6 7 60\n",
+        "nfsw-proof 12 100 5 6 7 60\n",
+        "nfsw-proof 2 100 5 6 7\n",
+        "nfsw-proof 2 100 5 6 7 0\n",
+        "nfsw-proof 2 100 5 6 7 -60\n",
+        "nfsw-proof 2 -100 5 6 7 60\n",
+        "nfsw-proof 2 100 --5 6 7 60\n",
+        "nfsw-proof 2 100 5 6 7 six\n",
+        f"nfsw-proof 2 100 5 6 7 {'6' * 5000}\n",
         "\0" * 24 + "\n",
         HEADER + "\n",
         HEADER + "60\n",
@@ -171,8 +172,8 @@ def test_a_proof_that_is_wiped_is_not_found(path: Path) -> None:
 
 
 def test_an_empty_file_has_a_proof_without_blocks(path: Path) -> None:
-    path.write_text(text_of(Fingerprint(0, 5, 6), 60)[1])
-    proof = ProofReader(str(path)).read_on(Fingerprint(0, 5, 6))
+    path.write_text(text_of(Fingerprint(0, 5, 6, 7), 60)[1])
+    proof = ProofReader(str(path)).read_on(Fingerprint(0, 5, 6, 7))
     assert proof is not None
     assert (proof.blocks, proof.md5) == ([], digest(-1))
 

@@ -11,7 +11,7 @@ from tests.support.memory_store import MemoryStore
 from tests.support.store_ground import CONTENT, md5
 
 BLOB = "20260131/s/a"
-OURS = Fingerprint(len(CONTENT), 1, 2)
+OURS = Fingerprint(len(CONTENT), 1, 2, 3)
 
 
 class Writing:

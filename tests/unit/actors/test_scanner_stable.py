@@ -69,6 +69,18 @@ def test_a_file_that_is_replaced_by_one_of_its_size_and_mtime_starts_over(watchi
     assert watching.stable(SOON) == ["a"]
 
 
+def test_a_writer_that_puts_the_mtime_back_after_each_write_starts_over(watching: Watching, share: Share) -> None:
+    """Same size, mtime and inode: only the ctime tells."""
+    path = share.incoming("a")
+    mtime_ns = share.written(path, b"0").mtime_ns
+    for number in range(1, 6):
+        with path.open("r+b") as file:
+            file.write(b"%d" % number)
+        os.utime(path, ns=(mtime_ns, mtime_ns))
+        assert watching.ticks(4) == []
+    assert watching.stable(SOON) == ["a"]
+
+
 @pytest.mark.parametrize("mtime", [0, 1, 10**9, 32503680000], ids=["1970", "1970 too", "2001", "3000"])
 def test_an_mtime_of_long_ago_or_of_the_future_does_no_harm(watching: Watching, share: Share, mtime: int) -> None:
     """`cp -p` of an old file, a writer whose clock is wrong: the age is ours to measure."""

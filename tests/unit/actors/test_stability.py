@@ -10,7 +10,7 @@ from nfsw.actors.files import Fingerprint
 from nfsw.actors.stability import Quiet, Verdict
 
 AGE = 5.0
-OLD = Fingerprint(10, 1, 7)
+OLD = Fingerprint(10, 1, 7, 1)
 
 
 def changed(quiet: Quiet, now: float, **what: int) -> None:

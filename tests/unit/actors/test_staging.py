@@ -119,7 +119,7 @@ def test_a_proof_that_was_cut_off_costs_the_blocks_that_it_lost(bench: StagingBe
     bench.check()
 
 
-@pytest.mark.parametrize("junk", [b"junk\n", bytes(200), b"\xff\n", b"nfsw-proof 1 0 0 0 1\n"])
+@pytest.mark.parametrize("junk", [b"junk\n", bytes(200), b"\xff\n", b"nfsw-proof 2 0 0 0 0 1\n"])
 def test_junk_in_the_proofs_place_is_replaced(bench: StagingBench, junk: bytes) -> None:
     bench.stage()
     bench.proof.write_bytes(junk)

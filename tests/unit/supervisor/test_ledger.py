@@ -16,7 +16,7 @@ CLAIMED: tuple[FileRef, ...] = tuple(FileRef("20260131", "s", name) for name in 
 
 
 def entry(file: File, size: int = 10, stage: Stage = Stage.QUEUED) -> Entry:
-    return Entry(file, Fingerprint(size, 1, 1), stage)
+    return Entry(file, Fingerprint(size, 1, 1, 1), stage)
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ async def test_what_is_queued_is_not_in_flight() -> None:
 async def test_a_file_that_is_staged_shows_how_far_it_is_how_fast_it_goes_and_when_it_will_be_done() -> None:
     async with Works() as works:
         await works.takes(arrival("a"), 1000)
-        await works.says("claimer", FileClaimed(arrival("a"), A), StagingBegun(A, version(1000)))
+        await works.says("claimer", FileClaimed(arrival("a"), A, version(1000)), StagingBegun(A, version(1000)))
         for second in range(1, 5):
             await works.says("claimer", StagingGrew(A, second * 100))
             await asyncio.sleep(1)

@@ -63,17 +63,41 @@ async def test_a_file_that_is_reported_twice_is_taken_once() -> None:
 async def test_a_claim_renames_the_entry_and_the_job_and_frees_the_name() -> None:
     async with Works() as works:
         await works.takes(A)
-        await works.says("claimer", FileClaimed(A, CLAIMED_A))
+        await works.says("claimer", FileClaimed(A, CLAIMED_A, version(100)))
         assert A not in works.ledger
         assert works.stage(CLAIMED_A) is Stage.STAGING
         assert [job.message for job in works.refs["claimer"].jobs()] == [Take(CLAIMED_A, version(100))]
         assert works.let_go() == [A], "the next file of that name is to be reported"
 
 
+async def test_what_the_claim_made_of_the_file_is_what_it_is_compared_with_from_then_on() -> None:
+    """The claim's own LINK and RENAME have changed its ctime."""
+    async with Works() as works:
+        take = await works.takes(A)
+        baseline = version(100, ctime_ns=2)
+        await works.says("claimer", FileClaimed(A, CLAIMED_A, baseline))
+        assert [job.message for job in works.refs["claimer"].jobs()] == [Take(CLAIMED_A, baseline)]
+        await works.says("claimer", StagingBegun(CLAIMED_A, baseline), FileStaged(CLAIMED_A))
+        await works.done("claimer", take)
+        assert Upload(CLAIMED_A, baseline) in works["uploader"].hears()
+        await works.says("uploader", FileUploaded(CLAIMED_A, baseline, 1.0, overwrote=False))
+        assert works["collector"].hears() == [Complete(CLAIMED_A, baseline)]
+
+
+async def test_what_ending_a_cut_off_claim_made_of_a_found_file_is_what_it_is_compared_with() -> None:
+    async with Works() as works:
+        take = await works.takes(CLAIMED_A)
+        baseline = version(100, ctime_ns=2)
+        await works.says("claimer", StagingBegun(CLAIMED_A, baseline), FileStaged(CLAIMED_A))
+        await works.done("claimer", take)
+        await works.says("uploader", FileUploaded(CLAIMED_A, baseline, 1.0, overwrote=False))
+        assert works["collector"].hears() == [Complete(CLAIMED_A, baseline)]
+
+
 async def test_the_uploader_is_told_of_a_file_as_soon_as_there_is_something_to_send_and_whenever_there_is_more() -> None:
     async with Works() as works:
         await works.takes(A)
-        await works.says("claimer", FileClaimed(A, CLAIMED_A), StagingBegun(CLAIMED_A, version(100)))
+        await works.says("claimer", FileClaimed(A, CLAIMED_A, version(100)), StagingBegun(CLAIMED_A, version(100)))
         assert works["uploader"].hears() == [Upload(CLAIMED_A, version(100))]
         await works.says("claimer", StagingGrew(CLAIMED_A, 40))
         assert works["uploader"].hears() == [StagingGrew(CLAIMED_A, 40)]
@@ -126,7 +150,7 @@ async def test_every_message_about_a_file_carries_its_trace() -> None:
     async with Works() as works:
         await works.sees(A)
         [take] = works["claimer"].reads()
-        await works.says("claimer", FileClaimed(A, CLAIMED_A), StagingBegun(CLAIMED_A, version(100)), FileStaged(CLAIMED_A))
+        await works.says("claimer", FileClaimed(A, CLAIMED_A, version(100)), StagingBegun(CLAIMED_A, version(100)), FileStaged(CLAIMED_A))
         traced = works["uploader"].reads()
         await works.says("uploader", FileUploaded(CLAIMED_A, version(100), 1.0, overwrote=False))
         traced += works["collector"].reads()
@@ -246,7 +270,7 @@ async def test_a_full_queue_stops_the_scanners_words_and_nothing_else() -> None:
 
         [first, _] = works["claimer"].hears()
         assert isinstance(first, Take)
-        await works.says("claimer", FileClaimed(arrival("0"), claimed("0")), StagingBegun(claimed("0"), version(1)))
+        await works.says("claimer", FileClaimed(arrival("0"), claimed("0"), version(1)), StagingBegun(claimed("0"), version(1)))
         assert works["uploader"].hears() == [Upload(claimed("0"), version(1))]
         await works.done("claimer", first)
         assert works.has_taken(arrival("2")).fingerprint == version(1)

@@ -218,7 +218,7 @@ async def test_an_error_at_the_claim_is_over_when_the_file_is_claimed() -> None:
         await asyncio.sleep(FIRST_PAUSE_S)
         await works.takes(A)
         assert works.entry(A).error == "EACCES"
-        await works.says("claimer", FileClaimed(A, CLAIMED_A))
+        await works.says("claimer", FileClaimed(A, CLAIMED_A, version(100)))
         assert works.entry(CLAIMED_A).error is None
 
 
@@ -388,7 +388,7 @@ async def test_all_five_actors_die_in_every_step_of_a_files_story_and_it_is_comp
             await asyncio.sleep(61)  # more than five deaths a minute are another story
             await works.sees(A)
             await works.dies(actor)
-            await works.says("claimer", FileClaimed(A, CLAIMED_A))
+            await works.says("claimer", FileClaimed(A, CLAIMED_A, version(100)))
             await works.dies(actor)
             works["claimer"].hears()
             await works.says("claimer", StagingBegun(CLAIMED_A, version(100)))
@@ -467,7 +467,7 @@ async def test_a_success_lets_those_go_that_had_the_same_trouble_and_no_others()
         await asyncio.sleep(FIRST_PAUSE_S)
         await works.takes(A)
         works.hears_nothing_new()
-        await works.says("claimer", FileClaimed(A, CLAIMED_A))
+        await works.says("claimer", FileClaimed(A, CLAIMED_A, version(100)))
         assert set(works.let_go()) == {A, arrival("same")}
         assert works.stage(arrival("other")) is Stage.PARKED
 
@@ -491,7 +491,7 @@ async def test_the_lock_is_confirmed_also_while_the_scanner_is_held_up_by_a_floo
         await works.says("scanner", LOOKED)
         await asyncio.sleep(CONFIRM_S)
         works.hears_nothing_new()
-        await works.says("claimer", FileClaimed(A, CLAIMED_A))
+        await works.says("claimer", FileClaimed(A, CLAIMED_A, version(100)))
         assert works["keeper"].hears() == [Confirm("s")]
 
 
@@ -626,7 +626,7 @@ async def test_a_claimed_file_that_is_seen_before_its_claim_was_told_is_not_take
         assert CLAIMED_A not in works.ledger
         assert works.let_go() == [CLAIMED_A], "it is to be reported again: the claim may come to nothing"
 
-        await works.says("claimer", FileClaimed(A, CLAIMED_A))
+        await works.says("claimer", FileClaimed(A, CLAIMED_A, version(100)))
         await works.says("scanner", FileStable(CLAIMED_A, version(100)))
         assert len(takes_of_a(works)) == 1
 

@@ -19,7 +19,7 @@ CRASH = 70
 
 
 def job(number: int) -> Complete:
-    return Complete(FileRef("20260131", "s", f"{number}"), Fingerprint(number, 0, 0))
+    return Complete(FileRef("20260131", "s", f"{number}"), Fingerprint(number, 0, 0, 0))
 
 
 def news(number: int) -> LetGo:

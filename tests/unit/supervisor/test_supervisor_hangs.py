@@ -17,7 +17,7 @@ from tests.unit.supervisor.company import ESCALATE_S, HANG_S, Company, Play, ref
 #: Between two looks at the boards, and a little.
 GLANCE_S = 1.1
 CALL = "scandir incoming/s"
-JOB = Complete(FileRef("20260131", "s", "a"), Fingerprint(1, 0, 0))
+JOB = Complete(FileRef("20260131", "s", "a"), Fingerprint(1, 0, 0, 0))
 
 
 @asynccontextmanager

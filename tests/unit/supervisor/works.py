@@ -60,8 +60,8 @@ def claimed(name: str) -> FileRef:
     return FileRef(DATE, "s", name)
 
 
-def version(size: int, mtime_ns: int = 1) -> Fingerprint:
-    return Fingerprint(size, mtime_ns, 7)
+def version(size: int, mtime_ns: int = 1, ctime_ns: int = 1) -> Fingerprint:
+    return Fingerprint(size, mtime_ns, 7, ctime_ns)
 
 
 class Works(Company):
@@ -172,7 +172,7 @@ class Works(Company):
     async def stages(self, name: str, size: int = 100) -> Take:
         """It is claimed, and its first blocks are being sent."""
         take = await self.takes(arrival(name), size)
-        await self.says("claimer", FileClaimed(arrival(name), claimed(name)))
+        await self.says("claimer", FileClaimed(arrival(name), claimed(name), version(size)))
         await self.says("claimer", StagingBegun(claimed(name), version(size)), StagingGrew(claimed(name), size // 2))
         await self.says("uploader", UploadBegun(claimed(name), 1))
         return take
