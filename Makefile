@@ -7,8 +7,10 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTHON := .venv/bin/python
 # Checked by the linters and the type checker: whichever of these folders there are.
 SOURCES = $(wildcard nfsw tests tools)
-# For the real NFS mount, in a kernel that runs as a process (x86-64 alone has that), and for a file system that hangs.
-TEST_PACKAGES = chromium fonts-dejavu-core rsync fuse3 iproute2 kmod nfs-common nfs-kernel-server $(if $(filter x86_64,$(shell uname -m)),user-mode-linux)
+# For the real NFS mount, in a kernel that runs as a process (x86-64 alone has that), and for a file system that hangs. A compiler
+# only where the CPU has AMX: tests/support/uml_xstate.c says why.
+TEST_PACKAGES = chromium fonts-dejavu-core rsync fuse3 iproute2 kmod nfs-common nfs-kernel-server $(if $(filter x86_64,$(shell uname -m)),user-mode-linux) \
+	$(shell grep -qsw amx_tile /proc/cpuinfo && echo gcc libc6-dev)
 # More for pytest, as in `make unit ARGS="-k claim -x"`; for the other targets it goes to the program they run.
 ARGS =
 

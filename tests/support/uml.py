@@ -26,7 +26,19 @@ SCRATCH = Path("/run/nfsw/tmp")
 BOOT_LIMIT_S = 40.0
 
 _INIT = Path(__file__).with_name("uml_init.sh")
-_PROGRAMS = ("linux.uml", "rpc.nfsd", "rpc.mountd", "nfsdcld", "exportfs", "mount.nfs4", "modprobe", "ip", "tc")
+_XSTATE = Path(__file__).with_name("uml_xstate.c")
+#: Each with its Debian package.
+_PROGRAMS = {
+    "linux.uml": "user-mode-linux",
+    "rpc.nfsd": "nfs-kernel-server",
+    "rpc.mountd": "nfs-kernel-server",
+    "nfsdcld": "nfs-kernel-server",
+    "exportfs": "nfs-kernel-server",
+    "mount.nfs4": "nfs-common",
+    "modprobe": "kmod",
+    "ip": "iproute2",
+    "tc": "iproute2",
+}
 _MEMORY = "/dev/shm"  # noqa: S108 - here the guest makes the file that is its memory, and unlinks it
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -70,10 +82,26 @@ def unfit() -> str | None:
         return f"user-mode Linux needs x86-64 Linux, this is {platform.machine()}"
     if os.geteuid() != 0:
         return "the guest's root is the host's: mounting in it needs root"
-    missing = [program for program in _PROGRAMS if not shutil.which(program, path=_PATH)]
+    programs = _PROGRAMS | ({"cc": "gcc libc6-dev"} if _needs_xstate() else {})
+    missing = [program for program in programs if not shutil.which(program, path=_PATH)]
     if missing:
-        return f"not installed: {', '.join(missing)} (Debian: user-mode-linux nfs-kernel-server nfs-common kmod iproute2)"
+        packages = dict.fromkeys(programs[program] for program in missing)
+        return f"not installed: {', '.join(missing)} (Debian: {' '.join(packages)})"
     return None
+
+
+def _needs_xstate() -> bool:
+    """Whether this CPU has more registers than the guest's kernel knows how to restore: uml_xstate.c says why that matters."""
+    return "amx_tile" in Path("/proc/cpuinfo").read_text().split()
+
+
+def _preload(job: Path) -> dict[str, str]:
+    """What is added to the environment of the guest's kernel."""
+    if not _needs_xstate():
+        return {}
+    library = job / "xstate.so"
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, _XSTATE], check=True, env={"PATH": _PATH, "TMPDIR": str(job)})
+    return {"LD_PRELOAD": str(library)}
 
 
 @contextlib.contextmanager
@@ -103,7 +131,7 @@ def boot(
                 stdout=log,
                 stderr=log,
                 pass_fds=(log.fileno(), writing),
-                env={"PATH": _PATH, "HOME": str(job), "TMPDIR": _MEMORY},
+                env={"PATH": _PATH, "HOME": str(job), "TMPDIR": _MEMORY, **_preload(job)},
                 start_new_session=True,
             )
         os.close(writing)

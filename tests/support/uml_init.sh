@@ -32,7 +32,7 @@ ip link set lo up
 # The kernel's modules do not lie where modprobe looks, and /lib is the host's.
 mkdir -p "$here/root/lib/modules"
 ln -s "/usr/lib/uml/modules/$(uname -r)" "$here/root/lib/modules/$(uname -r)"
-for module in nfsd nfsv4 fuse cls_u32 act_gact sch_ingress; do modprobe -d "$here/root" "$module"; done
+for module in nfsd nfsv4 fuse cls_u32 act_gact sch_ingress sch_netem sch_prio; do modprobe -d "$here/root" "$module"; done
 
 # The server. nfsdcld remembers the clients over a restart, as Debian's units have it: with it the grace period after a
 # restart ends when every client has reclaimed its state, without it only after 90 s.
@@ -43,7 +43,7 @@ mount -t nfsd nfsd /proc/fs/nfsd
 echo 1048576 >/proc/fs/nfsd/max_block_size # the default goes by memory, and would make the mount's rsize smaller
 nfsdcld -p /run/rpc_pipefs
 touch /var/lib/nfs/etab /var/lib/nfs/rmtab
-exportfs -o rw,sync,fsid=0,no_subtree_check,no_root_squash,insecure "127.0.0.1:$here/export"
+exportfs -o rw,sync,fsid=0,no_subtree_check,no_root_squash,insecure "127.0.0.0/8:$here/export"
 rpc.mountd -N 2 -N 3 --no-udp
 rpc.nfsd -N 3 -V 4.1 --no-udp 4
 
