@@ -1,14 +1,22 @@
 """The board: what a child shows is what the main process reads, through the same memory, at any instant."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.board import Board, Call
+from tests.support.azurite import CHECKOUT
 from tests.support.faketime import FakeClock
 
 SLOTS = 3
+#: How often the board of a child that writes without a pause is read. NFSW_BOARD_READS=10000000 takes half a minute.
+READS = int(os.environ.get("NFSW_BOARD_READS", "100000"))
+#: Seconds in which nothing that such a child shows can have been written, however busy the machine: a mixture of two times is hours off.
+NEVER_S = 60.0
 
 
 @pytest.fixture
@@ -93,3 +101,67 @@ def test_what_a_dead_child_was_in_stays_to_be_read(ends: tuple[Board, Board]) ->
     oldest = main.oldest()
     assert oldest is not None
     assert oldest.what == "rename a"
+
+
+WRITER = """
+import sys
+from nfsw.actors.board import Board
+board = Board(int(sys.argv[1]), int(sys.argv[2]))
+board.beat()
+print("writes", flush=True)
+while sys.argv[3] == "heartbeats":
+    board.beat()
+while True:
+    board.enter(0, "statx incoming/s/a.bin")
+    for _ in range(1000):
+        pass
+    board.leave(0, "statx")
+"""
+
+
+@contextmanager
+def a_child_that_writes(what: str) -> Iterator[Board]:
+    """Without a pause."""
+    fd = Board.create(SLOTS)
+    command = [sys.executable, "-c", WRITER, str(fd), str(SLOTS), what]
+    with subprocess.Popen(command, pass_fds=[fd], cwd=CHECKOUT, stdout=subprocess.PIPE) as writer:
+        try:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"writes\n"
+            yield Board(fd, SLOTS)
+        finally:
+            writer.kill()
+            os.close(fd)
+
+
+def test_a_heartbeat_is_never_seen_half_written() -> None:
+    """A reader that saw none, or an old one, would take the child for dead and kill it."""
+    wrong = 0
+    with a_child_that_writes("heartbeats") as board:
+        for _ in range(READS):
+            seconds = board.silent_s()
+            wrong += seconds is None or not -NEVER_S < seconds < NEVER_S
+    print(f"{wrong} of {READS} reads saw no heartbeat, or half of one")
+    assert wrong == 0
+
+
+def test_the_time_of_a_call_is_never_seen_half_written() -> None:
+    """Half a time is a call that has lasted for hours: a hang."""
+    calls: list[Call] = []
+    with a_child_that_writes("calls") as board:
+        while len(calls) < READS // 20:
+            if call := board.oldest():
+                calls.append(call)
+    wrong = [call for call in calls if not -NEVER_S < call.seconds < NEVER_S or call.what != "statx incoming/s/a.bin"]
+    print(f"{len(wrong)} of {len(calls)} calls that were seen were half written")
+    assert not wrong
+
+
+def test_a_heartbeat_that_is_gone_is_no_news(ends: tuple[Board, Board], clock: FakeClock) -> None:
+    child, main = ends
+    child.beat()
+    clock.advance(1.0)
+    assert main.silent_s() == 1.0
+    child._cells[0] = 0
+    clock.advance(1.0)
+    assert main.silent_s() == 2.0
