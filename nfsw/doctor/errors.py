@@ -1,4 +1,4 @@
-"""An error of a file system call, and what mends it. Any child of the doctor."""
+"""What the file system answers that is not well, and what mends it. Any child of the doctor."""
 
 import errno
 import os
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from nfsw.actors.nfs import said
-from nfsw.doctor.finding import Wrong
+from nfsw.doctor.finding import Verdict, Wrong
+from nfsw.doctor.mount import Mount, UnknownMount, mount_of
 
 
 @contextmanager
@@ -32,3 +33,12 @@ def mend(error: OSError) -> str:
             return "use an export of a Linux file system such as ext4 or XFS over NFSv4.1"
         case _:
             return "look at the server, and at the kernel's messages of this node (dmesg)"
+
+
+def known_mount(folder: str) -> Mount:
+    """The mount that `folder` lies on. Raises Wrong, a warning, where the kernel does not tell."""
+    try:
+        return mount_of(os.path.realpath(folder))
+    except UnknownMount as unknown:
+        outside = f"run `findmnt --target` on {folder} outside of the chroot, or run the doctor in the pod"
+        raise Wrong(f"mount unknown: {unknown}", outside, Verdict.WARN) from unknown

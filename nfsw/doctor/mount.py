@@ -19,21 +19,29 @@ class Mount:
         return self.kind in {"nfs", "nfs4"}
 
 
+class UnknownMount(Exception):
+    """The kernel lists no mount that `path` lies on. In a chroot that is normal: its root is a folder of a mount outside of it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"/proc/self/mountinfo lists no mount that {path} lies on, as in a chroot")
+
+
 def mount_of(path: str) -> Mount:
-    """Of the folder at `path`, which has no links in it."""
+    """Of the folder at `path`, which has no links in it. Raises UnknownMount."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
         return among(lines, path)
 
 
 def among(lines: Iterable[str], path: str) -> Mount:
-    """The last one of those that lie deepest on the way to `path`: it hides the others."""
+    """The last one of those that lie deepest on the way to `path`: it hides the others. Raises UnknownMount."""
     best: Mount | None = None
     for line in lines:
         mount = _parse(line)
         below = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
         if below and (best is None or len(mount.point) >= len(best.point)):
             best = mount
-    assert best is not None  # the root is always mounted
+    if best is None:
+        raise UnknownMount(path)
     return best
 
 

@@ -15,9 +15,9 @@ from nfsw.actors.lock import LockTaken, SessionLock
 from nfsw.actors.nfs import Nfs, said
 from nfsw.actors.statx import Seen
 from nfsw.actors.tree import NfsTree
-from nfsw.doctor.errors import mend, translated
+from nfsw.doctor.errors import known_mount, mend, translated
 from nfsw.doctor.finding import Check, Verdict, Wrong
-from nfsw.doctor.mount import Mount, mount_of
+from nfsw.doctor.mount import Mount
 from nfsw.doctor.plan import Plan
 
 #: The server's clock and ours may differ by so many seconds before it is worth a word.
@@ -211,7 +211,7 @@ class Share:
             self._probe.remove_folder(folder)
 
     def _mount(self) -> Mount:
-        return mount_of(os.path.realpath(self._nfs.tree.root))
+        return known_mount(self._nfs.tree.root)
 
     def _seen(self, file: Arrival | FileRef) -> Seen:
         with translated("statx does not work"):

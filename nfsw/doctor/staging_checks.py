@@ -6,9 +6,8 @@ from uuid import uuid4
 
 from nfsw.actors.staging import staged_files
 from nfsw.actors.tree import StagingTree
-from nfsw.doctor.errors import translated
+from nfsw.doctor.errors import known_mount, translated
 from nfsw.doctor.finding import Check, Verdict, Wrong
-from nfsw.doctor.mount import mount_of
 from nfsw.doctor.plan import Plan
 
 _PIECE = 1024 * 1024
@@ -64,7 +63,7 @@ class Disk:
         return told
 
     def kind(self) -> str:
-        mount = mount_of(os.path.realpath(self._root))
+        mount = known_mount(self._root)
         told = f"{mount.kind} on {mount.point}"
         if mount.is_nfs:
             raise Wrong(f"{told}: staging on NFS hangs when NFS does", "set APP_STAGING_DIR to a local disk: an emptyDir", Verdict.WARN)

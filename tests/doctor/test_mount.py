@@ -1,6 +1,13 @@
 """What /proc/self/mountinfo says of a folder, in lines as kernels write them."""
 
-from nfsw.doctor.mount import among, mount_of
+from pathlib import Path
+
+import pytest
+
+from nfsw.doctor import errors, nfs_checks, staging_checks
+from nfsw.doctor.finding import Verdict, Wrong
+from nfsw.doctor.mount import UnknownMount, among, mount_of
+from nfsw.doctor.plan import Plan
 
 LINES = (
     "22 27 0:20 / / rw,relatime - ext4 /dev/root rw,errors=remount-ro",
@@ -38,3 +45,24 @@ def test_the_last_of_two_on_one_point_hides_the_first() -> None:
 
 def test_the_kernel_of_this_machine_is_understood() -> None:
     assert mount_of("/proc/self").kind == "proc"
+
+
+def test_a_folder_above_which_nothing_is_mounted_is_unknown() -> None:
+    """As in a chroot: its root is a folder of a mount that is not listed there."""
+    with pytest.raises(UnknownMount, match="/srv/nfs"):
+        among([line for line in LINES if " / / " not in line], "/srv/nfs")
+
+
+def test_an_unknown_mount_is_a_warning_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(path: str) -> None:
+        raise UnknownMount(path)
+
+    monkeypatch.setattr(errors, "mount_of", unknown)
+    share = nfs_checks.Share(str(tmp_path))
+    disk = staging_checks.Disk(Plan(str(tmp_path), str(tmp_path), 1, 1, 1, None, None, "c", 1.0))
+    for check in (share.mount, share.cache, disk.kind):
+        with pytest.raises(Wrong) as wrong:
+            check()
+        assert wrong.value.verdict is Verdict.WARN
+        assert str(tmp_path) in wrong.value.said
+        assert "findmnt" in wrong.value.mend

@@ -1,7 +1,6 @@
 """One claimed file and its staged copy, through as many lives of a Claimer as a test wants."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
@@ -75,8 +74,3 @@ class StagingBench:
             Block(number, number * proof.block_size, len(piece), hashlib.md5(piece).digest()) for number, piece in enumerate(pieces)
         ]
         assert proof.md5 == hashlib.md5(self.content).digest()
-
-
-def descriptors() -> int:
-    """How many this process has open."""
-    return len(os.listdir("/proc/self/fd"))

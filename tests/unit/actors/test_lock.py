@@ -13,6 +13,7 @@ from nfsw.actors.board import Board
 from nfsw.actors.lock import LockTaken, Note, SessionLock, begun
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.tree import NfsTree
+from tests.support.descriptors import open_below
 from tests.support.mortal_nfs import EventfulNfs, refused
 
 
@@ -25,10 +26,6 @@ def other(tree: NfsTree, board: Board) -> EventfulNfs:
 @pytest.fixture
 def path(tree: NfsTree) -> Path:
     return Path(tree.lock("s"))
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 def test_a_session_has_one_holder_at_a_time(nfs: Nfs, other: Nfs) -> None:
@@ -52,13 +49,14 @@ def test_whoever_is_denied_learns_who_holds_it(nfs: Nfs, other: Nfs) -> None:
     held.release(forget=True)
 
 
-def test_to_be_denied_leaves_no_descriptor_open(nfs: Nfs, other: Nfs) -> None:
+def test_to_be_denied_leaves_no_descriptor_open(nfs: Nfs, other: Nfs, tree: NfsTree) -> None:
     held = SessionLock.take(nfs, "s")
-    before = descriptors()
+    before = open_below(tree.root)
+    assert len(before) == 1
     for _ in range(3):
         with pytest.raises(LockTaken):
             SessionLock.take(other, "s")
-    assert descriptors() == before
+    assert open_below(tree.root) == before
     held.release(forget=True)
 
 
@@ -123,12 +121,11 @@ def test_a_release_that_nfs_refuses_still_gives_the_lock_up(other: EventfulNfs, 
 
 
 @pytest.mark.parametrize("call", ["flock", "statx", "read"])
-def test_a_lock_that_cannot_be_taken_leaves_nothing_locked(other: EventfulNfs, nfs: Nfs, call: str) -> None:
-    before = descriptors()
+def test_a_lock_that_cannot_be_taken_leaves_nothing_locked(other: EventfulNfs, nfs: Nfs, tree: NfsTree, call: str) -> None:
     other.at[call, ".nfsw/sessions/s"] = refused(errno.EIO)
     with pytest.raises(OSError, match="Input/output"):
         SessionLock.take(other, "s")
-    assert descriptors() == before
+    assert open_below(tree.root) == []
     SessionLock.take(nfs, "s").release(forget=True)
 
 

@@ -13,9 +13,10 @@ from nfsw.actors.proof import Proof
 from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled, discard, staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.content import some_bytes
+from tests.support.descriptors import open_below
 from tests.support.mortal_nfs import Happening, Killed, killed, refused
 from tests.support.share import DATE, Share
-from tests.support.staging_bench import BLOCK, FILE, SIZE, StagingBench, descriptors
+from tests.support.staging_bench import BLOCK, FILE, SIZE, StagingBench
 
 
 @pytest.fixture
@@ -204,7 +205,7 @@ def test_a_source_that_changes_at_any_moment_is_never_taken_for_whole(bench: Sta
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
-def test_what_is_no_regular_file_any_more_is_not_staged(bench: StagingBench, share: Share, kind: str) -> None:
+def test_what_is_no_regular_file_any_more_is_not_staged(bench: StagingBench, share: Share, tmp_path: Path, kind: str) -> None:
     path = share.claimed("a")
     path.unlink()
     match kind:
@@ -214,25 +215,24 @@ def test_what_is_no_regular_file_any_more_is_not_staged(bench: StagingBench, sha
             os.mkfifo(path)
         case _:
             path.mkdir()
-    before = descriptors()
     with pytest.raises((SourceChanged, OSError)):
         bench.stage()
     assert not bench.copy.exists()
-    assert descriptors() == before
+    assert open_below(tmp_path) == []
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
-def test_an_error_of_nfs_at_any_call_leaves_what_is_proven_and_no_descriptor(bench: StagingBench, code: int) -> None:
+def test_an_error_of_nfs_at_any_call_leaves_what_is_proven_and_no_descriptor(bench: StagingBench, tmp_path: Path, code: int) -> None:
     calls = len(bench.stage().calls)
     for number in range(calls):
         discard(bench.staging, FILE)
         stager, nfs = bench.life()
         nfs.before[number] = refused(code)
-        before = descriptors()
+        before = open_below(tmp_path)
         with pytest.raises(OSError) as error:
             stager.stage(FILE, bench.expected, bench.grown.append)
         assert error.value.errno == code
-        assert descriptors() == before or nfs.calls[number] == "close"
+        assert open_below(tmp_path) == before or nfs.calls[number] == "close"
         bench.stage()
         bench.check()
 

@@ -14,8 +14,9 @@ from nfsw.actors.nfs import Nfs
 from nfsw.actors.staging import Stager, StagingDiskTroubled, discard, staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.content import some_bytes
+from tests.support.descriptors import open_below
 from tests.support.share import DATE, Share
-from tests.support.staging_bench import BLOCK, FILE, SIZE, StagingBench, descriptors
+from tests.support.staging_bench import BLOCK, FILE, SIZE, StagingBench
 
 PAGE = resource.getpagesize()
 
@@ -58,22 +59,23 @@ def test_a_full_disk_is_said_and_what_was_proven_is_used_when_there_is_room(benc
 
 
 @pytest.mark.parametrize("room", [0, 1, 2, 3])
-def test_a_full_disk_costs_no_descriptor_however_often(bench: StagingBench, pages: Resize, staging: StagingTree, room: int) -> None:
+def test_a_full_disk_costs_no_descriptor_however_often(
+    bench: StagingBench, pages: Resize, staging: StagingTree, tmp_path: Path, room: int
+) -> None:
     """With no page left not even the proof's first line can be written."""
     bench.claimed(some_bytes(1, 5 * PAGE))
     pages(room + 1)
     Path(staging.root, "another's").write_bytes(bytes(PAGE))
-    before = descriptors()
     for _ in range(5):
         with pytest.raises(StagingDiskTroubled, match="ENOSPC"):
             bench.stage()
-    assert descriptors() == before
+    assert open_below(tmp_path) == []
 
 
 def test_a_proof_line_that_finds_only_half_its_room_is_no_line(bench: StagingBench, pages: Resize, nfs: Nfs, staging: StagingTree) -> None:
     """write(2) takes a part then, and says so by its answer alone. Room that comes later must not hide it."""
     stager = Stager(nfs, staging, 16)
-    bench.claimed(some_bytes(1, 3000))
+    bench.claimed(some_bytes(1, PAGE * 3 // 4))  # one page; the lines of its blocks take more than one
     pages(2)
 
     def grew(staged: int) -> None:

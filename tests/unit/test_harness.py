@@ -1,0 +1,29 @@
+"""The run itself: no test of it depends on the machine's speed, or on how it was started."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+
+CHECKOUT = Path(__file__).parents[2]
+#: Ends well if SIGINT is not ignored where it runs.
+CAN_BE_INTERRUPTED = "import signal; raise SystemExit(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+
+
+def test_an_example_of_hypothesis_may_take_as_long_as_it_takes() -> None:
+    assert settings().deadline is None
+    assert HealthCheck.too_slow in settings().suppress_health_check
+
+
+def test_what_a_test_starts_can_be_interrupted() -> None:
+    assert subprocess.run([sys.executable, "-c", CAN_BE_INTERRUPTED], check=False).returncode == 0
+
+
+def test_what_a_test_starts_can_be_interrupted_where_the_run_was_started_with_sigint_ignored() -> None:
+    """As by `make test &` in a script."""
+    one = f"{Path(__file__).relative_to(CHECKOUT)}::{test_what_a_test_starts_can_be_interrupted.__name__}"
+    script = 'trap "" INT; exec "$0" -m pytest -q -p no:cacheprovider "$1"'
+    run = subprocess.run(["/bin/sh", "-c", script, sys.executable, one], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+
+    assert run.returncode == 0, run.stdout
