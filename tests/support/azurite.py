@@ -1,5 +1,6 @@
 """Azurite, the blob emulator, as a process of its own on a free loopback port."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -79,11 +80,16 @@ def azurite(folder: Path, certificate: Certificate | None = None) -> Iterator[En
             process.wait()
 
 
+def node() -> str:
+    """The Node that scripts/setup-node has chosen, or else this machine's."""
+    found = shutil.which("node", path=f"{CHECKOUT}/.tools/bin:{os.environ.get('PATH', os.defpath)}")
+    if found is None:
+        raise NoNode("Node.js is missing, and Azurite needs it: `make test` and `make demo` install it")
+    return found
+
+
 def _program() -> list[str]:
-    node = shutil.which("node")
-    if node is None:
-        raise NoNode("Node.js is missing, and Azurite needs it: install Node.js 20 or later")
     program = CHECKOUT / "node_modules/.bin/azurite-blob"
     if not program.exists():
         raise FileNotFoundError(f"Azurite is not installed: {program} is missing; `make test` and `make demo` install it")
-    return [node, str(program.resolve())]
+    return [node(), str(program.resolve())]
