@@ -70,7 +70,7 @@ async def _serve(chosen: Settings, listening: socket.socket) -> None:
     moving = asyncio.create_task(service.run(), name="service")
     await supervisor.begun.wait()
     sampling = [asyncio.create_task(readings.keep_sampling(), name="readings")] if exporting.exports else []
-    serving = asyncio.create_task(_serve_http(service, exporting, readings, listening, leave), name="http")
+    serving = asyncio.create_task(_serve_http(service, chosen.hosts, exporting, readings, listening, leave), name="http")
     checking = asyncio.create_task(service.container_checked(), name="container")
     done, _ = await asyncio.wait([moving, serving, checking, *sampling], return_when=asyncio.FIRST_COMPLETED)
     if checking in done and (reason := checking.result()):
@@ -139,7 +139,12 @@ def _refs(chosen: Settings, desk: Desk, log_export: int | None) -> list[ActorRef
 
 
 async def _serve_http(
-    service: Moving, exporting: Providers, readings: Readings, listening: socket.socket, leave: Callable[[int], NoReturn]
+    service: Moving,
+    hosts: frozenset[str],
+    exporting: Providers,
+    readings: Readings,
+    listening: socket.socket,
+    leave: Callable[[int], NoReturn],
 ) -> None:
     import uvicorn  # noqa: PLC0415 - the children boot while this is imported
 
@@ -151,7 +156,7 @@ async def _serve_http(
         def handle_exit(self, *_: object) -> None:
             leave(0)
 
-    app = create_app(service)
+    app = create_app(service, hosts)
     if exporting.exports:
         from nfsw.api.instrument import instrument  # noqa: PLC0415 - takes memory
 

@@ -25,6 +25,9 @@ LARGEST_SINGLE_PUT = 5000 * MIB
 CONTAINER_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
+#: A name in DNS, as a `Host` header has it. With underscores, which some clusters allow.
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
+
 #: Characters of a wrong value that are shown.
 _LONGEST_SHOWN = 80
 
@@ -83,6 +86,10 @@ class Settings(BaseSettings):
         min_length=1,
     )
     host: str = Field("0.0.0.0", min_length=1, description="address of the HTTP API")  # noqa: S104 - a pod's probes come from outside of it
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="names besides addresses, localhost and the pod's own under which the API may be called, such as nfsw.site.example",
+    )
     port: int = Field(8000, ge=0, le=65_535, description="port of the HTTP API; 0: any free one")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
@@ -119,6 +126,17 @@ class Settings(BaseSettings):
                 raise PydanticCustomError("extension", "each extension begins with a dot, such as .bin")
         return extensions
 
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def _host_names(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        names = tuple(part.strip() for part in given.split(",") if part.strip())
+        for name in names:
+            if not _HOST_NAME.fullmatch(name):
+                raise PydanticCustomError("host", "each one is a host name, without scheme and port, such as nfsw.site.example")
+        return names
+
     @field_validator("upload_limit", mode="before")
     @classmethod
     def _timetable(cls, given: object) -> object:
@@ -150,6 +168,11 @@ class Settings(BaseSettings):
         if self.staging_dir == self.nfs_root or self.nfs_root in self.staging_dir.parents:
             raise PydanticCustomError("staging", "APP_STAGING_DIR must not lie inside APP_NFS_ROOT")
         return self
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The names under which the API may be called."""
+        return frozenset({self.pod_name, os.uname().nodename, self.host, *self.allowed_hosts})
 
     @property
     def connection_string(self) -> str | None:

@@ -1,17 +1,19 @@
 """The HTTP application: every path of the service, over one `Service`. Main process."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 import nfsw
+from nfsw.api.cross_site import CrossSite
 from nfsw.api.events import add_events
 from nfsw.api.health import add_health
 from nfsw.api.pages import add_pages
-from nfsw.api.problems import answer_problems
+from nfsw.api.problems import ANY_CALL, answer_problems, described
 from nfsw.api.problems import schema as problem_schema
 from nfsw.api.throughput import Throughput
 from nfsw.api.uploads import add_uploads
@@ -19,8 +21,11 @@ from nfsw.api.watch import add_watch
 from nfsw.supervisor.service import Service
 
 DESCRIPTION = """\
-nfsw moves files from an NFS directory to Azure Blob Storage. Every error is `application/problem+json` (RFC 9457); a
-path that is not there answers 404, a method that a path does not take 405.
+nfsw moves files from an NFS directory to Azure Blob Storage. Every error is `application/problem+json` (RFC 9457).
+
+A path that is not there answers 404, a method that a path does not take 405, a request with more than 64 KiB of headers 431.
+`HEAD` answers where `GET` does. A request that changes something is refused with 403 when a browser sends it for a page of another
+origin, and every request with 421 when it calls the service by a name that is not its own.
 
 `GET /v1/watch/events` has the same status as server-sent events, once a second: `event: status`, and `limits` and
 `throughput` when they change. `GET /` is the status page."""
@@ -35,8 +40,11 @@ class Api(FastAPI):
         return schema
 
 
-def create_app(service: Service) -> FastAPI:
-    """The lifespan samples the throughput; all else works without it."""
+def create_app(service: Service, hosts: Iterable[str] = ()) -> FastAPI:
+    """`hosts`: the names, besides addresses and `localhost`, under which the service may be called.
+
+    The lifespan samples the throughput; all else works without it.
+    """
     throughput = Throughput()
 
     @asynccontextmanager
@@ -53,13 +61,22 @@ def create_app(service: Service) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
+        responses=described(ANY_CALL),
         redirect_slashes=False,  # an answer that OpenAPI does not know of
         lifespan=lifespan,
     )
+    app.add_middleware(CrossSite, hosts=hosts)
     answer_problems(app)
     add_health(app, service)
     add_watch(app, service)
     add_events(app, service, throughput)
     add_uploads(app, service)
     add_pages(app)
+    _answer_head(app)
     return app
+
+
+def _answer_head(app: FastAPI) -> None:
+    """`HEAD` wherever `GET` is; the server leaves out the body. Not in the OpenAPI document, which would have every such call twice."""
+    for route in [route for route in app.routes if isinstance(route, APIRoute) and "GET" in (route.methods or ())]:
+        app.add_api_route(route.path, route.endpoint, methods=["HEAD"], include_in_schema=False)

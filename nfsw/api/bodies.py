@@ -1,9 +1,10 @@
 """What clients send: the JSON bodies, and how one is read. Main process.
 
 FastAPI's own validation answers 422 and takes more than the contract does, so the body is read here: a cap on its
-size, JSON only, exact types, no field that is not ours.
+size and on the time it takes, JSON only, exact types, no field that is not ours.
 """
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import Request
@@ -12,12 +13,12 @@ from pydantic_core import PydanticCustomError
 from starlette.requests import ClientDisconnect
 
 from nfsw.actors.names import bad_session_name
-from nfsw.api.problems import BadRequest, TooLarge
+from nfsw.api.problems import BadRequest, TooLarge, TooSlow
 
 #: Many times what any real body needs.
 LARGEST_BODY = 64 * 1024
-#: Also none at all, and what curl's `-d` says of any body.
-_TAKEN_FOR_JSON = ("application/json", "application/x-www-form-urlencoded", "")
+#: Seconds for a body to arrive. One that never does would hold its connection for ever.
+BODY_S = 30.0
 #: The largest integer that every JSON reader holds exactly.
 LARGEST_RATE = 2**53 - 1
 
@@ -64,11 +65,12 @@ class NewLimits(BaseModel):
 
 
 async def read[Body: BaseModel](request: Request, kind: type[Body], *, empty: Body | None = None) -> Body:
-    """The request's body as a `kind`; `empty` stands for no body at all. Raises BadRequest, TooLarge."""
+    """The request's body as a `kind`; `empty` stands for no body at all. Raises BadRequest, TooLarge, TooSlow."""
     body = await _bytes(request)
     if not body and empty is not None:
         return empty
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in _TAKEN_FOR_JSON:
+    # A web page can make a browser send any other type to another origin without asking first, so no other one is taken for JSON.
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise BadRequest("the body must be JSON, with Content-Type: application/json")
     try:
         return kind.model_validate_json(body)
@@ -84,10 +86,13 @@ def described(kind: type[BaseModel], *, required: bool) -> dict[str, Any]:
 async def _bytes(request: Request) -> bytes:
     body = bytearray()
     try:
-        async for part in request.stream():
-            body += part
-            if len(body) > LARGEST_BODY:
-                raise TooLarge(f"the body is larger than {LARGEST_BODY} bytes")
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > LARGEST_BODY:
+                    raise TooLarge(f"the body is larger than {LARGEST_BODY} bytes")
+    except TimeoutError:
+        raise TooSlow(f"the body did not arrive within {BODY_S:.0f} s") from None
     except ClientDisconnect:
         raise BadRequest("the body ended early") from None
     return bytes(body)

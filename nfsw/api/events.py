@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 
 from nfsw.api.answers import encode
@@ -17,8 +17,10 @@ INTERVAL_S = 1.0
 def add_events(app: FastAPI, service: Service, throughput: Throughput) -> None:
     # Not in the OpenAPI schema: 3.1 has no words for a stream, and tools that try every path would read it for ever.
     @app.get("/v1/watch/events", include_in_schema=False)
-    async def events() -> StreamingResponse:
+    async def events(request: Request) -> Response:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        if request.method == "HEAD":  # which a stream without an end would never answer
+            return Response(None, headers=headers, media_type="text/event-stream")
         return StreamingResponse(_stream(service, throughput), headers=headers, media_type="text/event-stream")
 
 

@@ -43,9 +43,36 @@ class TooLarge(Exception):
     """The request's body is larger than any that the service takes."""
 
 
+class TooSlow(Exception):
+    """The request's body did not arrive in time."""
+
+
+_BAD_BODY: Mapping[type[Exception], HTTPStatus] = {
+    BadRequest: HTTPStatus.BAD_REQUEST,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    TooSlow: HTTPStatus.REQUEST_TIMEOUT,
+}
+
+
 def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     body = encode(Problem("about:blank", status.phrase, status, detail))
     return Response(body, status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
+
+
+#: What any call may answer.
+ANY_CALL: Mapping[HTTPStatus, str] = {
+    HTTPStatus.BAD_REQUEST: "The request is not valid HTTP.",
+    HTTPStatus.MISDIRECTED_REQUEST: "`Host` is not a name of this service (APP_ALLOWED_HOSTS).",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "The service has failed on this request; its log says why.",
+}
+#: What a call that changes something may answer.
+CHANGES: Mapping[HTTPStatus, str] = {HTTPStatus.FORBIDDEN: "The request was sent by a web page of another origin."}
+#: What a call with a body may answer.
+BODY: Mapping[HTTPStatus, str] = {
+    HTTPStatus.BAD_REQUEST: "The body is not JSON, or not as described, or is not sent as `application/json`.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
+}
 
 
 def schema() -> dict[str, Any]:
@@ -63,8 +90,8 @@ def answer_problems(app: FastAPI) -> None:
     """Make every error of `app` a problem."""
     for kind in _STATUS:
         app.add_exception_handler(kind, _service_said_no)
-    app.add_exception_handler(BadRequest, _bad_request)
-    app.add_exception_handler(TooLarge, _too_large)
+    for kind in _BAD_BODY:
+        app.add_exception_handler(kind, _bad_body)
     app.add_exception_handler(HTTPException, _router_said_no)
     app.add_exception_handler(Exception, _broken)
 
@@ -73,13 +100,10 @@ async def _service_said_no(_request: Request, error: Exception) -> Response:
     return problem(_STATUS[type(error)], _words(error))
 
 
-async def _bad_request(_request: Request, error: Exception) -> Response:
-    return problem(HTTPStatus.BAD_REQUEST, _words(error))
-
-
-async def _too_large(_request: Request, error: Exception) -> Response:
-    # What is left of the body is not read, so the connection is of no further use.
-    return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _words(error), {"Connection": "close"})
+async def _bad_body(_request: Request, error: Exception) -> Response:
+    status = _BAD_BODY[type(error)]
+    # The rest of a body that was not read to its end still stands in the connection, which is of no further use.
+    return problem(status, _words(error), {} if status is HTTPStatus.BAD_REQUEST else {"Connection": "close"})
 
 
 async def _router_said_no(request: Request, error: Exception) -> Response:

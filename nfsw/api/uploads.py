@@ -1,12 +1,10 @@
 """The uplink: its limit, pause and resume. Main process."""
 
-from http import HTTPStatus
-
 from fastapi import FastAPI, Request, Response
 
 from nfsw.api import bodies
 from nfsw.api.answers import answer
-from nfsw.api.problems import described
+from nfsw.api.problems import BODY, CHANGES, described
 from nfsw.supervisor.service import Service
 from nfsw.supervisor.status import Limits, Status
 
@@ -23,7 +21,7 @@ def add_uploads(app: FastAPI, service: Service) -> None:
         description="Holds until the next call or restart, instead of the setting APP_UPLOAD_LIMIT.",
         response_model=Limits,
         response_description="The limits from now on.",
-        responses=described({HTTPStatus.BAD_REQUEST: "A bad body.", HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large."}),
+        responses=described({**CHANGES, **BODY}),
         openapi_extra=bodies.described(bodies.NewLimits, required=True),
     )
     async def limit(request: Request) -> Response:
@@ -37,6 +35,7 @@ def add_uploads(app: FastAPI, service: Service) -> None:
         description="What was sent is kept. Files are claimed and staged as before.",
         response_model=Status,
         response_description="Paused; the status.",
+        responses=described(CHANGES),
     )
     async def pause() -> Response:
         return answer(await service.pause_uploads())
@@ -47,6 +46,7 @@ def add_uploads(app: FastAPI, service: Service) -> None:
         summary="Go on sending",
         response_model=Status,
         response_description="Running; the status.",
+        responses=described(CHANGES),
     )
     async def resume() -> Response:
         return answer(await service.resume_uploads())

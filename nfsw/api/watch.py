@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request, Response
 
 from nfsw.api import bodies
 from nfsw.api.answers import answer
-from nfsw.api.problems import described
+from nfsw.api.problems import BODY, CHANGES, described
 from nfsw.supervisor.service import Service
 from nfsw.supervisor.status import Status
 
@@ -22,10 +22,12 @@ def add_watch(app: FastAPI, service: Service) -> None:
         response_description="Started; the status.",
         responses=described(
             {
-                HTTPStatus.BAD_REQUEST: "A bad session name or a bad body.",
-                HTTPStatus.CONFLICT: "A session is active, or another pod holds this one; who.",
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large.",
-                HTTPStatus.SERVICE_UNAVAILABLE: "NFS did not answer in time; which call.",
+                **CHANGES,
+                **BODY,
+                HTTPStatus.BAD_REQUEST: "A bad session name, or a bad body; what is wrong with it.",
+                HTTPStatus.CONFLICT: "A session is active in this pod, or another pod holds this one; `detail` names it.",
+                HTTPStatus.SERVICE_UNAVAILABLE: "The session was not started: NFS did not answer in time or answered with an error, "
+                "or the Azure container has not answered since the service started; `detail` says which.",
             }
         ),
         openapi_extra=bodies.described(bodies.Start, required=False),
@@ -43,8 +45,10 @@ def add_watch(app: FastAPI, service: Service) -> None:
         response_description="Stopped; the status.",
         responses=described(
             {
-                HTTPStatus.CONFLICT: "No session is active.",
-                HTTPStatus.SERVICE_UNAVAILABLE: "NFS did not answer in time; which call.",
+                **CHANGES,
+                HTTPStatus.CONFLICT: "No session is active in this pod.",
+                HTTPStatus.SERVICE_UNAVAILABLE: "Nothing new is claimed any more, but NFS has not taken a note of the stop in time: "
+                "until it has, a restart makes the session active again.",
             }
         ),
     )

@@ -43,6 +43,13 @@ def test_a_pod_is_the_holder_of_its_session_under_its_own_name(overlay: str) -> 
     assert variable["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
 
 
+def test_the_api_may_be_called_by_every_name_of_its_service(configured: Settings, overlay: str) -> None:
+    metadata = named(overlay, "Service", "nfsw")["metadata"]
+    short = f"{metadata['name']}.{metadata['namespace']}"
+
+    assert {metadata["name"], short, f"{short}.svc", f"{short}.svc.cluster.local"} <= configured.hosts
+
+
 def test_telemetry_goes_to_the_collector_of_the_same_node_and_says_where_it_comes_from(overlay: str) -> None:
     variables = environment(overlay)
     host, _, port = variables["OTEL_EXPORTER_OTLP_ENDPOINT"].removeprefix("http://").partition(":")

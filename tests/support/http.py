@@ -1,9 +1,10 @@
 """A plain HTTP client for one request at a time."""
 
 import json
+import socket
 import time
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 PROBLEM = "application/problem+json"
@@ -44,3 +45,14 @@ def call(port: int, method: str, path: str, body: object = NOTHING, *, timeout: 
         return Answer(response.status, response.headers.get_content_type(), content, time.monotonic() - begin)
     finally:
         connection.close()
+
+
+def raw_call(port: int, request: bytes, *, timeout: float = 10) -> Answer:
+    """Sends `request` as it is, which may be no request that a client library would send, and reads one answer."""
+    begin = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+        connection.sendall(request)
+        response = HTTPResponse(connection)
+        response.begin()
+        content = response.read()
+        return Answer(response.status, response.headers.get_content_type(), content, time.monotonic() - begin)

@@ -1,6 +1,6 @@
 """The HTTP application over a `MemoryService`, on a real socket, in a thread."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 
@@ -12,10 +12,10 @@ from tests.support.waiting import until
 
 
 @contextmanager
-def served(service: MemoryService, port: int = 0) -> Iterator[str]:
+def served(service: MemoryService, port: int = 0, hosts: Iterable[str] = ()) -> Iterator[str]:
     """The URL. Leaving it drops every connection, as the end of a service does."""
     server = uvicorn.Server(
-        uvicorn.Config(create_app(service), host="127.0.0.1", port=port, log_level="critical", timeout_graceful_shutdown=0)
+        uvicorn.Config(create_app(service, hosts), host="127.0.0.1", port=port, log_level="critical", timeout_graceful_shutdown=0)
     )
     thread = Thread(target=server.run, name="server")
     thread.start()

@@ -78,6 +78,7 @@ def refused(environment: Mapping[str, str]) -> str:
         ("gc_interval_s", 30.0),
         ("hang_timeout_s", 30.0),
         ("hang_escalate_s", 120.0),
+        ("allowed_hosts", ()),
         ("host", "0.0.0.0"),  # noqa: S104 - the contract's
         ("port", 8000),
         ("log_level", "INFO"),
@@ -106,6 +107,11 @@ def test_a_pod_is_called_what_kubernetes_calls_it(monkeypatch: pytest.MonkeyPatc
     assert loaded(APP_POD_NAME="mine").pod_name == "mine"
 
 
+def test_a_pod_may_be_called_by_its_own_names_and_by_those_that_are_allowed() -> None:
+    chosen = loaded(APP_POD_NAME="pod-7", APP_ALLOWED_HOSTS="nfsw,nfsw.nfsw", APP_HOST="box.example")
+    assert chosen.hosts == {"pod-7", os.uname().nodename, "nfsw", "nfsw.nfsw", "box.example"}
+
+
 def test_the_help_has_one_line_for_each_setting_with_its_default() -> None:
     lines = list(help_lines())
     assert [line.split()[0] for line in lines] == [variable(name) for name in Settings.model_fields]
@@ -132,6 +138,7 @@ def test_the_help_has_one_line_for_each_setting_with_its_default() -> None:
         ("APP_FILE_EXTENSIONS", " .bin , .tar.gz ,", (".bin", ".tar.gz")),
         ("APP_POLL_INTERVAL_S", "0.1", 0.1),
         ("APP_MIN_FILE_AGE_S", "0", 0.0),
+        ("APP_ALLOWED_HOSTS", " nfsw, nfsw.nfsw.svc.cluster.local ,", ("nfsw", "nfsw.nfsw.svc.cluster.local")),
         ("APP_PORT", "0", 0),
         ("APP_LOG_LEVEL", "debug", "DEBUG"),
     ],
@@ -228,6 +235,10 @@ def test_a_misspelt_variable_is_noticed() -> None:
         ("APP_HANG_ESCALATE_S", "soon"),
         ("APP_UPLOAD_LIMIT", "fast"),
         ("APP_UPLOAD_LIMIT", "9" * 400),
+        ("APP_ALLOWED_HOSTS", "http://nfsw"),
+        ("APP_ALLOWED_HOSTS", "nfsw,nfsw:8000"),
+        ("APP_ALLOWED_HOSTS", "nfsw nfsw.nfsw"),
+        ("APP_ALLOWED_HOSTS", "*"),
         ("APP_PORT", "-1"),
         ("APP_PORT", "65536"),
         ("APP_LOG_LEVEL", "LOUD"),

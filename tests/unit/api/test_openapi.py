@@ -57,22 +57,22 @@ def test_every_error_is_a_problem() -> None:
 @pytest.mark.parametrize(
     ("call", "statuses"),
     [
-        ("post /v1/watch/start", {"201", "400", "409", "413", "503"}),
-        ("post /v1/watch/stop", {"200", "409", "503"}),
-        ("get /v1/watch/status", {"200"}),
-        ("get /v1/limits", {"200"}),
-        ("put /v1/limits", {"200", "400", "413"}),
-        ("post /v1/uploads/pause", {"200"}),
-        ("post /v1/uploads/resume", {"200"}),
-        ("get /healthz", {"200", "503"}),
-        ("get /readyz", {"200", "503"}),
-        ("get /", {"200"}),
-        ("get /docs", {"200"}),
+        ("post /v1/watch/start", {201, 403, 408, 409, 413, 503}),
+        ("post /v1/watch/stop", {200, 403, 409, 503}),
+        ("get /v1/watch/status", {200}),
+        ("get /v1/limits", {200}),
+        ("put /v1/limits", {200, 403, 408, 413}),
+        ("post /v1/uploads/pause", {200, 403}),
+        ("post /v1/uploads/resume", {200, 403}),
+        ("get /healthz", {200, 503}),
+        ("get /readyz", {200, 503}),
+        ("get /", {200}),
+        ("get /docs", {200}),
     ],
 )
-def test_each_call_has_the_statuses_that_it_answers(call: str, statuses: set[str]) -> None:
+def test_each_call_has_the_statuses_that_it_answers(call: str, statuses: set[int]) -> None:
     method, path = call.split()
-    assert document["paths"][path][method]["responses"].keys() == statuses
+    assert {int(status) for status in document["paths"][path][method]["responses"]} == statuses | {400, 421, 500}
 
 
 def test_the_pattern_for_session_names_is_the_rule() -> None:

@@ -22,10 +22,10 @@ def test_a_path_that_is_not_there_is_404(ask: Ask, path: str) -> None:
     ("method", "path", "allow"),
     [
         ("GET", "/v1/watch/start", "POST"),
-        ("DELETE", "/v1/limits", "GET, PUT"),
-        ("POST", "/healthz", "GET"),
-        ("BREW", "/v1/watch/status", "GET"),
-        ("POST", "/v1/watch/events", "GET"),
+        ("DELETE", "/v1/limits", "GET, HEAD, PUT"),
+        ("POST", "/healthz", "GET, HEAD"),
+        ("BREW", "/v1/watch/status", "GET, HEAD"),
+        ("POST", "/v1/watch/events", "GET, HEAD"),
     ],
 )
 def test_a_method_that_a_path_does_not_take_is_405_and_all_that_it_takes_are_named(url: str, method: str, path: str, allow: str) -> None:
