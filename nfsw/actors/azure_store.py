@@ -6,22 +6,16 @@ wrong leaves here as one of a few errors that say what can be done about it.
 
 import mimetypes
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import (
-    AzureError,
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceModifiedError,
-    ResourceNotFoundError,
-)
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
+from nfsw.actors.azure_errors import REQUEST_ID, NotAzure, StoreTrouble, translated
 from nfsw.actors.azure_transport import transport_to
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import Block
@@ -35,32 +29,6 @@ _SOURCE = "nfsw_source"
 _SCOPE = "https://storage.azure.com/.default"
 
 _TYPES = mimetypes.MimeTypes(filenames=())
-
-
-class StoreTrouble(Exception):
-    """A request failed. The message is one line for people."""
-
-    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.status = status  # None: no answer came
-        self.retry_after = retry_after  # seconds
-
-    @property
-    def passing(self) -> bool:
-        """Whether the service or the way to it is at fault, and not this request."""
-        return self.status is None or self.status in (408, 429) or self.status >= 500
-
-
-class BlobThere(StoreTrouble):
-    """There is another blob of that name than the request asked for."""
-
-
-class BytesRefused(StoreTrouble):
-    """The service received other bytes than the hash that was sent along says."""
-
-
-class ForeignBlocks(StoreTrouble):
-    """Somebody else has left blocks under this name that do not go together with ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +66,7 @@ class Store:
             "retry_total": 0,
             "retry_connect": 0,
             "logging_enable": False,
+            "raw_response_hook": _must_be_azures,
         }
         if connection_string:
             service = BlobServiceClient.from_connection_string(connection_string, **options)
@@ -113,7 +82,7 @@ class Store:
         """Asks for a token. False: none is needed, each request is signed or carries a signature. Raises StoreTrouble."""
         if self._credential is None:
             return False
-        with _translated():
+        with translated():
             await self._credential.get_token(_SCOPE)
         return True
 
@@ -124,7 +93,7 @@ class Store:
 
     async def ensure_container(self) -> None:
         """Makes the container if it is not there. Raises StoreTrouble."""
-        with _translated():
+        with translated():
             try:
                 await self._container.get_container_properties()
             except ResourceNotFoundError:
@@ -135,11 +104,11 @@ class Store:
 
     async def probe(self) -> None:
         """One small request, to see whether the service answers. Raises StoreTrouble."""
-        with _translated():
+        with translated():
             await self._container.get_container_properties()
 
     async def look(self, blob: str) -> StoredBlob | None:
-        with _translated():
+        with translated():
             try:
                 found = await self._blob(blob).get_blob_properties()
             except ResourceNotFoundError:
@@ -149,7 +118,7 @@ class Store:
 
     async def blocks(self, blob: str) -> dict[str, int] | None:
         """Sizes in bytes of the uncommitted blocks, by id; None when the service knows nothing of that name."""
-        with _translated():
+        with translated():
             try:
                 _, uncommitted = await self._blob(blob).get_block_list("uncommitted")
             except ResourceNotFoundError:
@@ -158,7 +127,7 @@ class Store:
 
     async def put(self, blob: str, data: bytes, md5: bytes, fingerprint: Fingerprint, *, replace: StoredBlob | None) -> None:
         """The whole blob in one request. `replace`: the one that may be there; any other raises BlobThere."""
-        with _translated():
+        with translated():
             await self._blob(blob).upload_blob(
                 data,
                 length=len(data),
@@ -170,13 +139,13 @@ class Store:
             )
 
     async def stage(self, blob: str, block: Block, body: AsyncIterator[bytes]) -> None:
-        with _translated():
+        with translated():
             await self._blob(blob).stage_block(block.id, body, length=block.length, transactional_content_md5=block.md5)  # type: ignore[arg-type]
 
     async def commit(self, blob: str, blocks: Sequence[Block], md5: bytes, fingerprint: Fingerprint, *, replace: StoredBlob | None) -> None:
         """`replace`: the blob that may be there; any other raises BlobThere."""
         conditions = _if_it_is(replace) if replace else {"match_condition": MatchConditions.IfMissing}
-        with _translated():
+        with translated():
             await self._blob(blob).commit_block_list(
                 [BlobBlock(block_id=block.id) for block in blocks],
                 content_settings=_settings(blob, md5),
@@ -185,11 +154,11 @@ class Store:
             )
 
     async def read(self, blob: str) -> bytes:
-        with _translated():
+        with translated():
             return bytes(await (await self._blob(blob).download_blob()).readall())
 
     async def delete(self, blob: str) -> None:
-        with _translated():
+        with translated():
             await self._blob(blob).delete_blob()
 
     async def clear_blocks(self, blob: str) -> None:
@@ -200,7 +169,7 @@ class Store:
         sends `Committed`: such content becomes one block.
         """
         client = self._blob(blob)
-        with _translated():
+        with translated():
             if not await self.blocks(blob):
                 return
             committed, others = await client.get_block_list("all")
@@ -226,6 +195,14 @@ class Store:
         return self._container.get_blob_client(name)
 
 
+def _must_be_azures(answer: Any) -> None:
+    """Called by the SDK with each answer, before it makes anything of it. Raises NotAzure."""
+    head = answer.http_response
+    if REQUEST_ID not in head.headers:
+        what = f"HTTP {head.status_code} {head.reason or ''}".strip()
+        raise NotAzure(f"no answer from Azure: something on the way answered {what}, without {REQUEST_ID}")
+
+
 def _if_it_is(there: StoredBlob) -> dict[str, Any]:
     return {"etag": there.etag, "match_condition": MatchConditions.IfNotModified}
 
@@ -234,55 +211,3 @@ def _settings(blob: str, md5: bytes) -> ContentSettings:
     # By the extension alone: a name that looks like a URL, such as one that begins with `data:`, would name a type of its own.
     guessed, encoding = _TYPES.guess_type("_" + os.path.splitext(blob)[1])
     return ContentSettings(content_type=guessed if guessed and not encoding else "application/octet-stream", content_md5=bytearray(md5))
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except StoreTrouble:
-        raise
-    except HttpResponseError as error:
-        raise _answered(error) from error
-    except AzureError as error:
-        raise StoreTrouble(f"no answer: {_one_line(error.message)}") from error
-    except TimeoutError:
-        raise
-    except OSError as error:
-        raise StoreTrouble(f"no answer: {_one_line(str(error))}") from error
-
-
-def _answered(error: HttpResponseError) -> StoreTrouble:
-    code = _code(error)
-    status = error.status_code
-    if status is None:
-        return StoreTrouble(_one_line(error.message))
-    message = f"HTTP {status} {code or error.reason or ''}: {_one_line(error.message)}".strip()
-    kind: type[StoreTrouble] = StoreTrouble
-    if isinstance(error, (ResourceExistsError, ResourceModifiedError)) and code in ("BlobAlreadyExists", "ConditionNotMet"):
-        kind = BlobThere
-    elif code in ("Md5Mismatch", "InvalidMd5") or (code == "InvalidOperation" and "MD5" in (error.message or "")):  # the latter: Azurite
-        kind = BytesRefused
-    elif code in ("InvalidBlobOrBlock", "InvalidBlockId", "InvalidBlockList"):
-        kind = ForeignBlocks
-    after = _headers(error).get("Retry-After")
-    return kind(message, status=status, retry_after=float(after) if after and after.isdigit() else None)
-
-
-def _code(error: HttpResponseError) -> str | None:
-    code = getattr(error, "error_code", None)
-    if code is None:
-        code = _headers(error).get("x-ms-error-code")
-    return str(getattr(code, "value", code)) if code else None
-
-
-def _headers(error: HttpResponseError) -> Mapping[str, str]:
-    headers: Mapping[str, str] = getattr(error.response, "headers", {})
-    return headers
-
-
-def _one_line(text: str) -> str:
-    first = (text or "no reason given").strip().splitlines()[0]
-    if first.startswith("<RawResponseMessage"):  # what aiohttp says then is the head of the answer, as Python has it
-        return "the connection ended in mid-answer"
-    return first if len(first) <= 300 else first[:300] + "..."

@@ -7,7 +7,8 @@ name. So nothing is ever written over whatever happens to be there.
 from collections.abc import Callable
 from typing import Protocol
 
-from nfsw.actors.azure_store import BlobThere, ForeignBlocks, Store, StoredBlob, StoreTrouble
+from nfsw.actors.azure_errors import BlobThere, ForeignBlocks, StoreTrouble
+from nfsw.actors.azure_store import Store, StoredBlob
 
 #: Looks at a blob that is another one each time, before the attempt fails.
 _LOOKS = 4

@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from nfsw.actors.azure_store import BytesRefused, ForeignBlocks, Store, StoredBlob, StoreTrouble, source_note
+from nfsw.actors.azure_errors import BytesRefused, ForeignBlocks, StoreTrouble
+from nfsw.actors.azure_store import Store, StoredBlob, source_note
 from nfsw.actors.azure_transport import STALL_S
 from nfsw.actors.backoff import pauses
 from nfsw.actors.logs import about

@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass, field
 
 from nfsw.actors.actor import Tell
-from nfsw.actors.azure_store import Store, StoreTrouble
+from nfsw.actors.azure_errors import StoreTrouble
+from nfsw.actors.azure_store import Store
 from nfsw.actors.backoff import pauses
 from nfsw.actors.config import UploaderConfig
 from nfsw.actors.envelope import Message
@@ -39,7 +40,7 @@ from nfsw.actors.upload import Account, Attempt, Uplink
 
 log = logging.getLogger("nfsw.uploader")
 
-#: The pauses between two attempts for one file, in seconds.
+#: The pauses between two attempts for one file, in seconds, whatever an answer asks for: a wrong one would park the file for weeks.
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 300.0
 #: While files wait because the service did not answer, it is asked this often, in seconds, so that they go on soon after it does again.
@@ -134,7 +135,7 @@ class Uploader:
                 tell(StagedCopyBad(file, str(broken)))
                 return
             except StoreTrouble as trouble:
-                pause = max(next(waits), trouble.retry_after or 0)
+                pause = min(max(next(waits), trouble.retry_after or 0), _LONGEST_PAUSE_S)
                 log.warning(
                     "attempt %d failed, next one in %.1f s: %s", number, pause, trouble, extra=about(file.session, file.name, "upload")
                 )

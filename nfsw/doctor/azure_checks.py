@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from uuid import uuid4
 
-from nfsw.actors.azure_store import Store, StoreTrouble
+from nfsw.actors.azure_errors import StoreTrouble
+from nfsw.actors.azure_store import Store
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import Block
 from nfsw.doctor.finding import Check, Verdict, Wrong

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nfsw.actors.azure_store import BlobThere, BytesRefused, ForeignBlocks, Store, StoredBlob, source_note
+from nfsw.actors.azure_errors import BlobThere, BytesRefused, ForeignBlocks
+from nfsw.actors.azure_store import Store, StoredBlob, source_note
 from tests.support.store_ground import BLOB, BLOCK, CONTENT, FINGERPRINT, Ground, blocks_of, body, in_azurite, in_memory, md5, stage
 
 

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from nfsw.actors.azure_store import Store, StoredBlob, StoreTrouble, source_note
+from nfsw.actors.azure_errors import StoreTrouble
+from nfsw.actors.azure_store import Store, StoredBlob, source_note
 from tests.support.azurite import Endpoint
 from tests.support.store_ground import CONTENT, FINGERPRINT, Ground, blocks_of, in_azurite, md5, stage
 

@@ -1,40 +1,25 @@
 """The way to Azure may lead through a proxy, which the environment names as for any other program."""
 
-import asyncio
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from nfsw.actors.azure_store import Store, StoreTrouble
+from nfsw.actors.azure_errors import StoreTrouble
+from nfsw.actors.azure_store import Store
+from tests.support.answering import REQUEST_ID, Answering, answering
 from tests.support.azurite import Endpoint
 from tests.support.store_ground import BLOB
 
 ACCOUNT = "http://elsewhere.example:10000"
 
 
-class Proxy:
-    """Answers everything itself, and keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.port = 0
-
-    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
-        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-
 @pytest.fixture
-async def proxy() -> AsyncIterator[Proxy]:
-    proxy = Proxy()
-    server = await asyncio.start_server(proxy.answer, "127.0.0.1")
-    proxy.port = server.sockets[0].getsockname()[1]
-    yield proxy
-    server.close()
+async def proxy() -> AsyncIterator[Answering]:
+    """Answers everything itself, as Azure does where there is nothing."""
+    async with answering("404 Not Found", {"x-ms-request-id": REQUEST_ID, "x-ms-error-code": "BlobNotFound"}) as proxy:
+        yield proxy
 
 
 async def ask(account: str = ACCOUNT) -> None:
@@ -47,7 +32,7 @@ async def ask(account: str = ACCOUNT) -> None:
         await store.close()
 
 
-async def test_requests_go_through_the_proxy_of_the_environment_with_its_password(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_requests_go_through_the_environments_proxy_with_its_password(proxy: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://me:p%40ss@127.0.0.1:{proxy.port}")
     await ask()
     [asked] = proxy.asked
@@ -57,7 +42,7 @@ async def test_requests_go_through_the_proxy_of_the_environment_with_its_passwor
 
 
 @pytest.mark.parametrize("exempt", ["elsewhere.example", ".example", "*"])
-async def test_but_not_those_for_a_host_that_is_exempt(proxy: Proxy, exempt: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_but_not_those_for_a_host_that_is_exempt(proxy: Answering, exempt: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setenv("no_proxy", exempt)
     with pytest.raises(StoreTrouble, match=r"elsewhere\.example"):  # a name that nobody has
@@ -65,7 +50,7 @@ async def test_but_not_those_for_a_host_that_is_exempt(proxy: Proxy, exempt: str
     assert proxy.asked == []
 
 
-async def test_a_password_in_netrc_is_none_of_its_business(proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_password_in_netrc_is_none_of_its_business(proxy: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """aiohttp would rather have it than the signature, and can have but one."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login me password mine\n")

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from nfsw.actors import azure_transport
-from nfsw.actors.azure_store import Store, StoreTrouble
+from nfsw.actors.azure_errors import StoreTrouble
+from nfsw.actors.azure_store import Store
 from tests.support.azurite import Endpoint
 from tests.support.content import MIB
 from tests.support.store_ground import BLOB, FINGERPRINT

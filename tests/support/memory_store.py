@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from nfsw.actors.azure_store import BlobThere, BytesRefused, ForeignBlocks, Store, StoredBlob, StoreTrouble, source_note
+from nfsw.actors.azure_errors import BlobThere, BytesRefused, ForeignBlocks, StoreTrouble
+from nfsw.actors.azure_store import Store, StoredBlob, source_note
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import Block
 

@@ -215,7 +215,8 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 def _in_words(answer: Answer, method: str) -> bytes:
     """An error as Azure words it."""
     body = f'<?xml version="1.0" encoding="utf-8"?><Error><Code>{answer.code}</Code><Message>as the test says</Message></Error>'.encode()
-    fields = {"Content-Type": "application/xml", "Content-Length": str(len(body)), "x-ms-error-code": answer.code, **answer.fields}
+    fields = {"Content-Type": "application/xml", "Content-Length": str(len(body)), "x-ms-error-code": answer.code}
+    fields |= {"x-ms-request-id": "as-the-test-says", **answer.fields}
     head = f"HTTP/1.1 {answer.status} Fault\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
     return head.encode() + (b"" if method == "HEAD" else body)
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from nfsw.actors.azure_store import StoredBlob, StoreTrouble
+from nfsw.actors.azure_errors import StoreTrouble
+from nfsw.actors.azure_store import StoredBlob
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.replacing import write_in_place_of
 from tests.support.memory_store import MemoryStore

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from nfsw.actors.azure_store import BlobThere, source_note
+from nfsw.actors.azure_errors import BlobThere
+from nfsw.actors.azure_store import source_note
 from nfsw.actors.messages import FileUploaded, StagedCopyBad, UploadBegun, UploadFailed
 from nfsw.actors.tree import StagingTree
 from tests.support.memory_store import Kept, MemoryStore, answered, no_answer

@@ -125,6 +125,14 @@ async def test_the_service_may_ask_for_a_longer_pause(sending: Sending, store: M
     assert 77 <= now() - begun < 78
 
 
+async def test_an_answer_that_asks_for_weeks_gets_the_longest_pause(sending: Sending, store: MemoryStore) -> None:
+    store.fail("look", answered(503, retry_after=4_000_000.0))
+    begun = now()
+    await sending.sent(sending.staged().whole())
+    assert sending.told.of(UploadFailed)[0].retry_in_s == CAP_S
+    assert now() - begun < CAP_S + 1
+
+
 async def outage(sending: Sending, seconds: float, at_its_end: str = "answers") -> None:
     """Nothing answers, for so long that the pauses have grown."""
     sending.store.down = no_answer()
