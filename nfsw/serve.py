@@ -19,6 +19,7 @@ from nfsw.actors.config import ActorConfig, ClaimerConfig, CollectorConfig, Keep
 from nfsw.actors.envelope import Envelope
 from nfsw.actors.proof import proof_bytes
 from nfsw.settings import Settings
+from nfsw.supervisor.admission import Admission
 from nfsw.supervisor.child import ProcessChild
 from nfsw.supervisor.exporters import SCOPE, Providers, providers
 from nfsw.supervisor.ledger import Ledger
@@ -95,6 +96,7 @@ def _assemble(chosen: Settings) -> tuple[Moving, Supervisor, Providers, Readings
     telemetry = Telemetry(exporting.tracers.get_tracer(SCOPE), meter)
     ledger = Ledger(chosen.staging_limit_bytes)
     desk = Desk(
+        Admission(),
         ask=lambda message: refs["keeper"].mailbox.post(Envelope(message, traceparent=logs.traceparent.get())),
         show=lambda watch: pipeline.show(watch),  # noqa: PLW0108 - the pipeline is made below, with the desk
         busy=ledger.of_session,

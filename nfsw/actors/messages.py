@@ -250,6 +250,14 @@ class ContainerRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockMeasured:
+    """What Azure's clock says, from the `Date` of an answer. Both are in seconds."""
+
+    azure: float  # since the epoch
+    at: float  # CLOCK_MONOTONIC, when the answer came
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """To Uploader: send what is staged of the file, while it is being staged."""
 

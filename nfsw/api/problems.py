@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from nfsw.api.answers import encode
-from nfsw.supervisor.service import NfsSilent, NoSession, SessionConflict
+from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, SessionConflict
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -22,6 +22,7 @@ _STATUS: Mapping[type[Exception], HTTPStatus] = {
     SessionConflict: HTTPStatus.CONFLICT,
     NoSession: HTTPStatus.CONFLICT,
     NfsSilent: HTTPStatus.SERVICE_UNAVAILABLE,
+    AzureSilent: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 

@@ -50,7 +50,15 @@ class Course:
         self._ledger = ledger
         self._desk = desk
         self._telemetry = telemetry
-        self.gate = Gate(hands.queue, ledger, workers, block_size, taken=telemetry.taken, give_up=self._give_up_staged)
+        self.gate = Gate(
+            hands.queue,
+            ledger,
+            workers,
+            block_size,
+            may_claim=lambda: desk.admission.claim_refusal() is None,
+            taken=telemetry.taken,
+            give_up=self._give_up_staged,
+        )
 
     async def on_message(self, actor: str, envelope: Envelope) -> None:
         """Raises TypeError for a message that is about no file."""
@@ -115,7 +123,7 @@ class Course:
                 return job if entry and entry.stage is Stage.COMPLETING and entry.fingerprint == fingerprint else None
 
     def unclaim(self, session: str) -> None:
-        """The session was stopped: what waits to be claimed is left where it is."""
+        """No more of the session is to be claimed: what waits to be claimed is left where it is."""
         self.gate.short_of_room = False  # until the next in the queue turns out to be
         for job in self._hands.queue.remove(
             lambda message: isinstance(message, Take) and isinstance(message.file, Arrival) and message.file.session == session

@@ -6,7 +6,7 @@ It is the only place that decides that. Behind it every mailbox takes what comes
 from collections.abc import Callable
 
 from nfsw.actors.envelope import Message
-from nfsw.actors.files import File, FileRef
+from nfsw.actors.files import Arrival, File, FileRef
 from nfsw.actors.messages import Take
 from nfsw.actors.proof import proof_bytes
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
@@ -26,16 +26,20 @@ class Gate:
         workers: int,
         block_size: int,
         *,
+        may_claim: Callable[[], bool],
         taken: Callable[[Entry], None],
         give_up: Callable[[FileRef], None],
     ) -> None:
-        """`taken`: told of each file that goes through. `give_up`: asked to remove a staged copy that nobody uses just now."""
+        """`may_claim`: whether any file may leave `incoming` now. `taken`: told of each file that goes through. `give_up`: asked to
+        remove a staged copy that nobody uses just now.
+        """
         #: Whether the first file in the queue waits for room in staging.
         self.short_of_room = False
         self._queue = queue
         self._ledger = ledger
         self._most_under_way = _UNDER_WAY * workers
         self._block_size = block_size
+        self._may_claim = may_claim
         self._taken = taken
         self._give_up = give_up
         self._giving_up: set[File] = set()
@@ -48,6 +52,8 @@ class Gate:
             return True
         if entry.file in self._giving_up:
             return False  # or what is staged now would be removed
+        if isinstance(entry.file, Arrival) and not self._may_claim():
+            return False  # it is about to be taken out of the queue
         if self._ledger.in_flight() - entry.under_way >= self._most_under_way:
             return False
         need = self._need(entry)

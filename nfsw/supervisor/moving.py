@@ -22,6 +22,8 @@ from nfsw.timetable import Timetable
 MOST_LISTED = 1000
 #: How often the timetable of the upload limit is read, in seconds.
 _TIMETABLE_S = 5.0
+#: How often this pod's clock is compared with Azure's, in seconds.
+_CLOCK_S = 5.0
 
 
 class Moving:
@@ -37,7 +39,6 @@ class Moving:
         self._totals = totals
         self._timetable = timetable
         self._patience_s = patience_s
-        self._container: str | None = "the Azure container has not answered yet"
         self._limited_by_call = False
 
     async def run(self) -> None:
@@ -45,12 +46,11 @@ class Moving:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._supervisor.run(), name="supervisor")
             group.create_task(self._follow_timetable(), name="timetable")
+            group.create_task(self._follow_clock(), name="clock")
 
     async def container_checked(self) -> str | None:
         """Returns once the Uploader has asked for the container: why it cannot be used, or None."""
-        reason = await asyncio.shield(self._pipeline.container)
-        self._container = f"the Azure container cannot be used: {reason}" if reason else None
-        return reason
+        return await asyncio.shield(self._pipeline.container)
 
     async def start(self, session: str | None) -> Status:
         await self._desk.start(session or f"00-session-{uuid7()}", self._patience_s)
@@ -66,7 +66,7 @@ class Moving:
         return self._supervisor.sick()
 
     def unready(self) -> str | None:
-        return self._supervisor.sick() or self._supervisor.unready() or self._container
+        return "; ".join(self._unready()) or None
 
     def limits(self) -> Limits:
         return Limits(self._pipeline.uploads.bytes_per_s)
@@ -107,8 +107,7 @@ class Moving:
         )
 
     def _waiting_for(self, in_flight: tuple[InFlight, ...]) -> Iterator[str]:
-        if reason := self.unready():
-            yield reason
+        yield from self._unready()
         if self._pipeline.uploads.paused:
             yield "uploads are paused"
         if self._pipeline.nfs_trouble:
@@ -117,6 +116,18 @@ class Moving:
             yield "room in staging"
         if waiting := sum(file.retry_in_s is not None for file in in_flight):
             yield f"the next attempt of {waiting} {'file' if waiting == 1 else 'files'} that failed"
+
+    def _unready(self) -> Iterator[str]:
+        if reason := self._supervisor.sick() or self._supervisor.unready():
+            yield reason
+        if reason := self._desk.admission.claim_refusal():
+            yield reason
+
+    async def _follow_clock(self) -> None:
+        """Our clock may be set at any time, and nobody tells."""
+        while True:
+            self._pipeline.review_admission()
+            await asyncio.sleep(_CLOCK_S)
 
     async def _follow_timetable(self) -> None:
         """Whoever sets a limit by a call has the last word."""

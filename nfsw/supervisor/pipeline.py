@@ -11,6 +11,7 @@ from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.files import File
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
+    ClockMeasured,
     Complete,
     ContainerReady,
     ContainerRefused,
@@ -61,6 +62,8 @@ class Pipeline:
         self.nfs_trouble: str | None = None
         #: Whether NFS may have been away since the last time it could.
         self._maybe_away = False
+        #: Whether files were claimed when that was looked at last.
+        self._claiming = False
         self._desk = desk
         self._telemetry = telemetry
         self._hands = Hands(refs, ledger, telemetry)
@@ -118,9 +121,16 @@ class Pipeline:
             case SessionReleased() as released:
                 self._desk.on_released(released)
             case ContainerReady():
+                self._desk.admission.container_answered()
+                self.review_admission()
+                self._desk.on_admitted()
                 self._settle_container(None)
             case ContainerRefused(reason):
+                self._desk.admission.container_refused(reason)
                 self._settle_container(reason)
+            case ClockMeasured(azure, at):
+                self._desk.admission.clock_measured(azure, at)
+                self.review_admission()
             case _:
                 if isinstance(envelope.message, FileClaimed | FileCompleted):
                     self._desk.confirm()  # in a flood, the next look of the Scanner may be hours away
@@ -166,8 +176,23 @@ class Pipeline:
             self._hands.post(actor, watch)
 
     def unclaim(self, session: str) -> None:
-        """The session was stopped: what waits to be claimed is left where it is."""
+        """No more of the session is to be claimed: what waits for its claim is left where it is."""
         self._course.unclaim(session)
+
+    def review_admission(self) -> None:
+        """Begins or ends to claim files when Azure's answer or a clock that was set says so."""
+        refusal = self._desk.admission.claim_refusal()
+        if (refusal is None) == self._claiming:
+            return
+        self._claiming = refusal is None
+        if refusal is None:
+            log.info("files are claimed from now on: the Azure container has answered, and the clocks agree", extra={"action": "admit"})
+        else:
+            log.error("claiming is suspended: %s", refusal, extra={"action": "admit"})
+            if active := self._desk.active:
+                self.unclaim(active.name)
+        self.show(self._desk.watch())
+        self._hands.wake()
 
     def _settle_container(self, reason: str | None) -> None:
         if not self.container.done():

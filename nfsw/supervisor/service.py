@@ -13,6 +13,10 @@ class NoSession(Exception):
     """No session is active."""
 
 
+class AzureSilent(Exception):
+    """The Azure container has not answered since the process started, so no session is held. The message says what is known."""
+
+
 class NfsSilent(Exception):
     """NFS did not answer in time. The message names the call and how long it has lasted."""
 
@@ -21,7 +25,7 @@ class Service(Protocol):
     """All methods run on the main event loop; none of them touches NFS or Azure itself."""
 
     async def start(self, session: str | None) -> Status:
-        """Start `session` (None: a new name, `00-session-<UUIDv7>`). Raises SessionConflict, NfsSilent."""
+        """Start `session` (None: a new name, `00-session-<UUIDv7>`). Raises AzureSilent, SessionConflict, NfsSilent."""
 
     async def stop(self) -> Status:
         """Claim no more; finish what is claimed. Raises NoSession, NfsSilent."""

@@ -28,7 +28,8 @@ from nfsw.actors.messages import (
     StopNoted,
     Watch,
 )
-from nfsw.supervisor.service import NfsSilent, NoSession, SessionConflict
+from nfsw.supervisor.admission import Admission
+from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, SessionConflict
 from nfsw.supervisor.status import SessionState, SessionStatus
 from nfsw.supervisor.stopping import Stopping
 
@@ -52,8 +53,11 @@ class Active:
 
 @dataclass(slots=True)
 class Desk:
-    """`ask` posts a request to the Keeper, `show` tells Scanner and Collector what to watch."""
+    """`admission` says whether anything may be held and claimed. `ask` posts a request to the Keeper, `show` tells Scanner and
+    Collector what to watch.
+    """
 
+    admission: Admission
     ask: Callable[[Message], None]
     show: Callable[[Watch], None]
     #: Whether a file of the session is in hand.
@@ -71,9 +75,12 @@ class Desk:
     _confirmed_at: float | None = None  # when the Keeper was last asked to confirm its locks (monotonic)
     _ended: set[str] = field(default_factory=set)  # though a folder of theirs stays, for the sake of what others put into it
     _to_try: deque[str] = field(default_factory=deque)  # which one a free pod may resume, as of the last look
+    _early_look: Looked | None = None  # the last look before a session may be held
 
     async def start(self, name: str, timeout_s: float) -> None:
-        """Makes the session active. Raises SessionConflict, NfsSilent."""
+        """Makes the session active. Raises AzureSilent, SessionConflict, NfsSilent."""
+        if reason := self.admission.session_refusal():
+            raise AzureSilent(f"no session is started: {reason}")
         if self.active and (self.active.held or not self.active.resumed):
             state = "still draining" if self.active.draining else "active"
             raise SessionConflict(f"session {self.active.name} is {state} in this pod")
@@ -107,7 +114,10 @@ class Desk:
 
     def claims(self, session: str) -> bool:
         """Whether arrivals of the session are to be claimed."""
-        return self.active is not None and self.active.held and not self.active.draining and self.active.name == session
+        active = self.active
+        return (
+            active is not None and active.held and not active.draining and active.name == session and self.admission.claim_refusal() is None
+        )
 
     def holds(self, session: str) -> bool:
         return session in self.adopted or (self.active is not None and self.active.held and self.active.name == session)
@@ -123,8 +133,8 @@ class Desk:
         if self.active and self.active.held:
             held.add(self.active.name)
             if not self.active.draining:
-                active = self.active.name
-                recorded.add(active)
+                recorded.add(self.active.name)
+                active = self.active.name if self.claims(self.active.name) else None
         return Watch(active, frozenset(held), frozenset(recorded))
 
     def greeting(self) -> list[Message]:
@@ -211,6 +221,9 @@ class Desk:
 
     def on_looked(self, looked: Looked) -> None:
         """One look at `.processing`, newest session first."""
+        if self.admission.session_refusal():
+            self._early_look = looked
+            return
         found = {session.name: session for session in looked.sessions}
         self._let_go_what_is_sent(found)
         self._hold_what_lapsed()
@@ -233,6 +246,12 @@ class Desk:
                 if session.files and now - self._free_since[session.name] >= ADOPT_AFTER_S:
                     self._asked.add(session.name)
                     self.ask(Hold(session.name, record=False))
+
+    def on_admitted(self) -> None:
+        """Sessions may be held from now on: what the last look found need not wait for the next one."""
+        if look := self._early_look:
+            self._early_look = None
+            self.on_looked(look)
 
     def confirm(self) -> None:
         """The server has just answered, so the Keeper will not wait for it for long. Asks every half a minute at most."""

@@ -1,8 +1,11 @@
 """From the first moment to `/readyz` 200, or to exit code 1 with the reason in one log line."""
 
 import os
+import time
 from http.client import HTTPException
+from pathlib import Path
 
+from tests.support.content import Content
 from tests.support.link import Link
 from tests.support.site import Site
 from tests.support.waiting import until
@@ -31,6 +34,61 @@ def test_azure_out_of_reach_is_exit_1(linked: Site, link: Link) -> None:
 
 def test_refused_credentials_are_exit_1(site: Site) -> None:
     assert site.launch(APP_AZURE_CONNECTION_STRING=site.endpoint.signed_with(OTHER_KEY)).reason_for_exit_1()
+
+
+def left_by_a_dead_pod(site: Site, session: str) -> Path:
+    """A session that is there to be resumed, with one claimed file and one that has arrived. Returns the latter."""
+    claimed = site.processing(session) / "claimed.bin"
+    claimed.parent.mkdir(parents=True)
+    claimed.write_bytes(b"claimed")
+    site.expect(session, "claimed.bin", Content.of([b"claimed"]))
+    return site.write(session, "arrived.bin", b"arrived")
+
+
+def untouched(site: Site, arrived: Path) -> bool:
+    """Whether nothing was taken: no lock, no file of its own under `.nfsw`, no arrival."""
+    return arrived.exists() and not (site.nfs / ".nfsw").exists()
+
+
+def test_with_refused_credentials_no_lock_is_taken_and_no_file_moves(site: Site) -> None:
+    """A lock would keep the session from a pod that could work, and each restart would move more files."""
+    arrived = left_by_a_dead_pod(site, "s")
+    for _ in range(2):
+        service = site.launch(APP_AZURE_CONNECTION_STRING=site.endpoint.signed_with(OTHER_KEY))
+        assert service.reason_for_exit_1()
+        assert untouched(site, arrived), site.report()
+    site.serve()
+    site.all_arrived()
+
+
+def test_before_the_container_has_answered_a_start_is_503_and_nothing_is_taken(linked: Site, link: Link) -> None:
+    """Azure accepts the connection, and says nothing."""
+    arrived = left_by_a_dead_pod(linked, "s")
+    link.hold()
+    service = linked.launch()
+    until(lambda: service.actors().get("scanner"), within=30, what="the scanner runs")
+    for session in ("s", "t"):
+        answer = service.call("POST", "/v1/watch/start", {"session": session})
+        assert answer.status == 503
+        assert "the Azure container has not answered yet" in answer.detail
+    until(lambda: service.actors()["scanner"].state == "running", within=30, what="the scanner looks")
+    time.sleep(1.5)  # fifteen looks: nothing happens is what is to be shown
+    assert untouched(linked, arrived), linked.report()
+    assert service.status()["session"] is None
+    assert any("the Azure container has not answered yet" in reason for reason in service.status()["waiting_for"])
+
+    link.release()
+    linked.all_arrived()
+    assert service.status()["session"]["resumed"]
+
+
+def test_a_container_that_goes_away_later_does_not_keep_a_session_from_being_started(linked: Site, link: Link) -> None:
+    service = linked.serve()
+    link.cut()
+    service.start_session("s")
+    link.mend()
+    linked.write("s", "a.bin", b"a")
+    linked.all_arrived()
 
 
 def test_the_reason_for_exit_1_tells_no_secret(site: Site) -> None:

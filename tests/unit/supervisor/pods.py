@@ -22,18 +22,23 @@ from nfsw.actors.messages import (
     StopNoted,
     Watch,
 )
+from nfsw.supervisor.admission import Admission
 from nfsw.supervisor.session import Desk
 
 
 class Pod:
     """`asked` is what the desk wants of the Keeper and has no answer to yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, answered: bool = True) -> None:
+        """`answered`: whether the Azure container has."""
         self.asked: deque[Message] = deque()
         self.shown: list[Watch] = []
         self.busy: set[str] = set()
         self.lost: list[str] = []
-        self.desk = Desk(self.asked.append, self.shown.append, self.busy.__contains__, self.lost.append)
+        self.admission = Admission()
+        if answered:
+            self.admission.container_answered()
+        self.desk = Desk(self.admission, self.asked.append, self.shown.append, self.busy.__contains__, self.lost.append)
 
     def says(self, *answers: Message) -> None:
         """The Keeper's words."""

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nfsw.actors.envelope import Envelope
 from nfsw.actors.files import Arrival
 from nfsw.actors.messages import (
     ContainerReady,
@@ -28,12 +27,12 @@ from nfsw.actors.messages import (
     UploadGrew,
 )
 from nfsw.supervisor.moving import MOST_LISTED
-from nfsw.supervisor.service import NfsSilent, NoSession, Service, SessionConflict
+from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, Service, SessionConflict
 from nfsw.supervisor.status import ActorState, FileState, InFlight, SessionState, Status
 from nfsw.timetable import Timetable
 from tests.support.faketime import clock, settled
 from tests.unit.supervisor.company import HANG_S
-from tests.unit.supervisor.works import CRASH, DATE, PROOF, Works, arrival, claimed, version
+from tests.unit.supervisor.works import CRASH, DATE, PROOF, Works, arrival, azure_is, claimed, version
 
 A = claimed("a")
 
@@ -267,11 +266,9 @@ async def test_the_actors_are_shown() -> None:
 
 
 async def test_it_is_ready_once_every_actor_runs_and_the_container_answered() -> None:
-    works = Works()
-    checking = asyncio.create_task(works.service.container_checked())
-    async with works:
+    async with Works() as works:
         assert works.service.unready() is None
-        assert await checking is None
+        assert await works.service.container_checked() is None
         works["scanner"].exits(CRASH)
         await settled()
         assert works.service.unready() == "scanner is starting"
@@ -280,19 +277,38 @@ async def test_it_is_ready_once_every_actor_runs_and_the_container_answered() ->
 
 
 async def test_it_is_not_ready_before_the_container_has_answered() -> None:
-    works = Works()
-    assert works.service.unready() is not None
-    await works.pipeline.on_message("uploader", Envelope(ContainerReady()))
-    assert "container" in (works.service._container or "")
-    await works.service.container_checked()
-    assert works.service._container is None
+    async with Works(answered=False) as works:
+        assert works.service.unready() == "the Azure container has not answered yet"
+        assert works.service.unready() in works.service.status().waiting_for
+        await works.says("uploader", ContainerReady())
+        assert await works.service.container_checked() is None
+        assert works.service.unready() is None
 
 
 async def test_a_container_that_is_refused_says_why() -> None:
-    works = Works()
-    await works.pipeline.on_message("uploader", Envelope(ContainerRefused("403 AuthorizationFailure")))
-    assert await works.service.container_checked() == "403 AuthorizationFailure"
-    assert "403 AuthorizationFailure" in (works.service._container or "")
+    async with Works(answered=False) as works:
+        await works.says("uploader", ContainerRefused("403 AuthorizationFailure"))
+        assert await works.service.container_checked() == "403 AuthorizationFailure"
+        assert "403 AuthorizationFailure" in (works.service.unready() or "")
+
+
+async def test_a_start_before_the_container_has_answered_is_refused_with_the_reason() -> None:
+    async with Works(answered=False) as works:
+        with pytest.raises(AzureSilent, match="the Azure container has not answered yet"):
+            await works.service.start("t")
+        assert works["keeper"].hears() == [], "no lock is taken"
+
+
+async def test_a_clock_that_is_far_off_is_why_it_is_not_ready_and_what_is_waited_for() -> None:
+    async with Works() as works:
+        await works.says("uploader", azure_is(+3600))
+        reason = works.service.unready()
+        assert reason is not None
+        assert "this pod's clock is 3600 s behind Azure's" in reason
+        assert reason in works.service.status().waiting_for
+        assert works.service.sick() is None
+        await works.says("uploader", azure_is(0))
+        assert works.service.unready() is None
 
 
 async def test_a_hang_is_the_reason_why_it_is_not_ready_and_what_is_waited_for() -> None:

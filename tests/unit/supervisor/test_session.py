@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from nfsw.actors.messages import Confirm, Drain, Hold, HoldFailed, Release, SessionDenied, SessionHeld, SessionReleased, StopFailed, Watch
-from nfsw.supervisor.service import NfsSilent, NoSession, SessionConflict
+from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, SessionConflict
 from nfsw.supervisor.session import ADOPT_AFTER_S, CONFIRM_S
 from nfsw.supervisor.status import SessionState
 from tests.support.faketime import clock, settled
@@ -194,6 +194,35 @@ async def test_a_caller_that_goes_away_leaves_no_session_half_started(pod: Pod) 
     assert pod.desk.active is None
     await started(pod, "t")
     assert pod.desk.claims("t")
+
+
+# --- Before Azure has answered ---
+
+
+async def test_before_the_container_has_answered_no_session_is_started_and_no_lock_asked_for() -> None:
+    pod = Pod(answered=False)
+    with pytest.raises(AzureSilent, match="no session is started: the Azure container has not answered yet"):
+        await pod.desk.start("s", PATIENCE_S)
+    assert not pod.asked
+    assert pod.desk.active is None
+
+
+async def test_before_the_container_has_answered_none_is_resumed_or_looked_after() -> None:
+    pod = Pod(answered=False)
+    for _ in range(10):
+        pod.looks(seen("s", files=True), seen("t", files=True))
+        clock().advance(ADOPT_AFTER_S)
+    assert not pod.asked
+    pod.admission.container_answered()
+    pod.desk.on_admitted()
+    assert list(pod.asked) == [Hold("s", record=True)], "as of the last look"
+
+
+async def test_before_the_first_look_there_is_nothing_to_resume() -> None:
+    pod = Pod(answered=False)
+    pod.admission.container_answered()
+    pod.desk.on_admitted()
+    assert not pod.asked
 
 
 # --- Resume ---

@@ -1,6 +1,7 @@
 """The whole inside of the main process, with its five actors played by the test. Nothing is left out but the processes."""
 
 import asyncio
+import time
 from typing import Self
 
 from opentelemetry.metrics import NoOpMeterProvider
@@ -9,6 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.messages import (
+    ClockMeasured,
     Complete,
     ContainerReady,
     Drain,
@@ -32,6 +34,7 @@ from nfsw.actors.messages import (
     Upload,
     UploadBegun,
 )
+from nfsw.supervisor.admission import Admission
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
 from nfsw.supervisor.moving import Moving
 from nfsw.supervisor.pipeline import Pipeline
@@ -64,10 +67,20 @@ def version(size: int, mtime_ns: int = 1, ctime_ns: int = 1) -> Fingerprint:
     return Fingerprint(size, mtime_ns, 7, ctime_ns)
 
 
-class Works(Company):
-    """`async with` it: session "s" is active, and every actor runs. Files are of session "s"."""
+def azure_is(ahead_s: float) -> ClockMeasured:
+    """What the Uploader says when Azure's clock is ahead of this process's by so many seconds."""
+    return ClockMeasured(time.time() + ahead_s, time.monotonic())
 
-    def __init__(self, *, limit: int = LIMIT, workers: int = WORKERS, queue: int = QUEUE, timetable: Timetable = Timetable.OFF) -> None:
+
+class Works(Company):
+    """`async with` it: session "s" is active, and every actor runs. Files are of session "s".
+
+    `answered`: whether the Azure container has; if not, no session is held.
+    """
+
+    def __init__(
+        self, *, answered: bool = True, limit: int = LIMIT, workers: int = WORKERS, queue: int = QUEUE, timetable: Timetable = Timetable.OFF
+    ) -> None:
         lives = {name: Lives() for name in ("uploader", "keeper", "scanner", "claimer", "collector")}
         refs = {
             "uploader": ref("uploader", lives["uploader"], None),
@@ -76,9 +89,11 @@ class Works(Company):
             "claimer": ref("claimer", lives["claimer"], workers, bound=queue),
             "collector": ref("collector", lives["collector"], workers),
         }
+        self._answered = answered
         self.lost: list[str] = []
         self.ledger = Ledger(limit)
         self.desk = Desk(
+            Admission(),
             ask=lambda message: refs["keeper"].mailbox.post(Envelope(message)),
             show=lambda watch: self.pipeline.show(watch),  # noqa: PLW0108 - the pipeline is made below, with the desk
             busy=self.ledger.of_session,
@@ -94,6 +109,10 @@ class Works(Company):
         await super().__aenter__()
         for name in self.refs:
             self[name].starts()
+        if not self._answered:
+            await settled()
+            self.hears_nothing_new()
+            return self
         self["uploader"].says(ContainerReady())
         await self.service.container_checked()
         await self.says("scanner", Looked((SessionFound("s", DATE, 0, files=False),)))
