@@ -55,6 +55,10 @@ class NotAzure(StoreTrouble):
     """Something between Azure and us has answered: a proxy, or the sign-in page of a network."""
 
 
+class ContainerMissing(StoreTrouble):
+    """The container is not there: deleted, being deleted, or made so recently that not all of Azure knows it."""
+
+
 class BlobThere(StoreTrouble):
     """There is another blob of that name than the request asked for."""
 
@@ -99,9 +103,11 @@ def _answered(error: HttpResponseError) -> StoreTrouble:
         return StoreTrouble(_credentials(error) if isinstance(error, ClientAuthenticationError) else _reason(error.message))
     if status < 400:
         return StoreTrouble(f"unreadable answer: HTTP {status}: {_reason(error.message)}")
-    code, headers = _code(error), _headers(error)
+    code, headers = code_of(error), _headers(error)
     kind: type[StoreTrouble] = StoreTrouble
-    if isinstance(error, (ResourceExistsError, ResourceModifiedError)) and code in ("BlobAlreadyExists", "ConditionNotMet"):
+    if code in ("ContainerNotFound", "ContainerBeingDeleted"):
+        kind = ContainerMissing
+    elif isinstance(error, (ResourceExistsError, ResourceModifiedError)) and code in ("BlobAlreadyExists", "ConditionNotMet"):
         kind = BlobThere
     elif code in ("Md5Mismatch", "InvalidMd5") or (code == "InvalidOperation" and "MD5" in (error.message or "")):  # the latter: Azurite
         kind = BytesRefused
@@ -135,7 +141,8 @@ def _text_of(error: AzureError | OSError) -> str:
     return str(error.message) if isinstance(error, AzureError) else str(error)
 
 
-def _code(error: HttpResponseError) -> str | None:
+def code_of(error: HttpResponseError) -> str | None:
+    """The service's own name of the error, such as `BlobNotFound`."""
     code = getattr(error, "error_code", None)
     if code is None:
         code = _headers(error).get("x-ms-error-code")

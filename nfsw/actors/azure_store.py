@@ -15,7 +15,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
-from nfsw.actors.azure_errors import REQUEST_ID, NotAzure, StoreTrouble, translated
+from nfsw.actors.azure_errors import REQUEST_ID, NotAzure, StoreTrouble, code_of, translated
 from nfsw.actors.azure_transport import transport_to
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import Block
@@ -91,16 +91,20 @@ class Store:
         if self._credential is not None:
             await self._credential.close()
 
-    async def ensure_container(self) -> None:
-        """Makes the container if it is not there. Raises StoreTrouble."""
+    async def ensure_container(self) -> bool:
+        """Makes the container if it is not there, and says whether it did. Raises StoreTrouble."""
         with translated():
             try:
                 await self._container.get_container_properties()
             except ResourceNotFoundError:
                 try:
                     await self._container.create_container()
-                except ResourceExistsError:
-                    return  # another pod was quicker
+                except ResourceExistsError as error:
+                    if code_of(error) != "ContainerAlreadyExists":  # being deleted, say
+                        raise
+                else:
+                    return True
+            return False
 
     async def probe(self) -> None:
         """One small request, to see whether the service answers. Raises StoreTrouble."""
@@ -108,10 +112,13 @@ class Store:
             await self._container.get_container_properties()
 
     async def look(self, blob: str) -> StoredBlob | None:
+        """None when there is no blob of that name. Raises StoreTrouble."""
         with translated():
             try:
                 found = await self._blob(blob).get_blob_properties()
-            except ResourceNotFoundError:
+            except ResourceNotFoundError as error:
+                if code_of(error) == "ContainerNotFound":
+                    raise
                 return None
             md5 = found.content_settings.content_md5
             return StoredBlob(found.size, bytes(md5) if md5 else None, (found.metadata or {}).get(_SOURCE), str(found.etag))
@@ -121,7 +128,9 @@ class Store:
         with translated():
             try:
                 _, uncommitted = await self._blob(blob).get_block_list("uncommitted")
-            except ResourceNotFoundError:
+            except ResourceNotFoundError as error:
+                if code_of(error) == "ContainerNotFound":
+                    raise
                 return None
             return {block.id: block.size for block in uncommitted}
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-from nfsw.actors.azure_errors import BytesRefused, ForeignBlocks, StoreTrouble
+from nfsw.actors.azure_errors import BytesRefused, ContainerMissing, ForeignBlocks, StoreTrouble
 from nfsw.actors.azure_store import Store, StoredBlob, source_note
 from nfsw.actors.azure_transport import STALL_S
 from nfsw.actors.backoff import pauses
@@ -263,7 +263,7 @@ class Attempt:
 def _gravest(failed: ExceptionGroup[StagedCopyBroken | StoreTrouble]) -> Exception:
     """One reason for an attempt that several blocks failed: what needs the most doing about."""
     errors = _flat(failed)
-    for kind in (StagedCopyBroken, ForeignBlocks, StoreTrouble):
+    for kind in (StagedCopyBroken, ContainerMissing, ForeignBlocks, StoreTrouble):
         for error in errors:
             if isinstance(error, kind):
                 return error

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 
 from nfsw.actors.actor import Tell
-from nfsw.actors.azure_errors import StoreTrouble
+from nfsw.actors.azure_errors import ContainerMissing, StoreTrouble
 from nfsw.actors.azure_store import Store
 from nfsw.actors.backoff import pauses
 from nfsw.actors.config import UploaderConfig
@@ -72,6 +72,7 @@ class Uploader:
         self._unanswered = 0  # files that wait because it did not
         self._down = False  # by the latest probe, which may be older than the latest failure
         self._probing: asyncio.Task[None] | None = None
+        self._making_container = asyncio.Lock()
 
     async def on_start(self, tell: Tell) -> None:
         """Says whether the container is there; uploads are taken either way, since the trouble may pass."""
@@ -134,7 +135,8 @@ class Uploader:
                 log.error("will be staged again: %s", broken, extra=about(file.session, file.name, "upload"))
                 tell(StagedCopyBad(file, str(broken)))
                 return
-            except StoreTrouble as trouble:
+            except StoreTrouble as failed:
+                trouble = await self._container_again(failed) if isinstance(failed, ContainerMissing) else failed
                 pause = min(max(next(waits), trouble.retry_after or 0), _LONGEST_PAUSE_S)
                 log.warning(
                     "attempt %d failed, next one in %.1f s: %s", number, pause, trouble, extra=about(file.session, file.name, "upload")
@@ -159,6 +161,24 @@ class Uploader:
                 job.more.clear()
 
             await Attempt(self._uplink, job.upload, account, acknowledged, more_staged).run()
+
+    async def _container_again(self, missing: ContainerMissing) -> StoreTrouble:
+        """Makes the container again, once for all files that miss it. Returns what their attempts failed of."""
+        async with self._making_container:
+            try:
+                made = await self._store.ensure_container()
+            except StoreTrouble as trouble:
+                return StoreTrouble(
+                    f"the container is not there, and cannot be made again: {trouble}",
+                    status=trouble.status,
+                    retry_after=trouble.retry_after,
+                )
+        if made:
+            log.error(
+                "the container was deleted with all that was in it; it has been made again: %s", missing, extra={"action": "container"}
+            )
+            return StoreTrouble(f"the container was deleted; it has been made again: {missing}", status=missing.status)
+        return StoreTrouble(f"the container was not found, and is there now: {missing}", status=missing.status)
 
     async def _wait(self, pause: float, trouble: StoreTrouble) -> None:
         """`pause` seconds, or less when the service did not answer and does again."""

@@ -1,10 +1,10 @@
 """The blob container: the real one, in Azurite, and the one in memory that unit tests use answer alike."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from nfsw.actors.azure_errors import BlobThere, BytesRefused, ForeignBlocks
+from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks
 from nfsw.actors.azure_store import Store, StoredBlob, source_note
 from tests.support.store_ground import BLOB, BLOCK, CONTENT, FINGERPRINT, Ground, blocks_of, body, in_azurite, in_memory, md5, stage
 
@@ -26,6 +26,28 @@ def store(ground: Ground) -> Store:
 async def test_a_container_that_is_there_is_as_good_as_a_new_one(store: Store) -> None:
     await store.ensure_container()
     await store.probe()
+
+
+@pytest.mark.parametrize("ask", ["look", "blocks", "put", "stage", "commit", "probe"])
+async def test_a_container_that_was_deleted_is_missed_by_every_request_until_it_is_made_again(
+    ground: Ground, store: Store, ask: str
+) -> None:
+    """A blob is not taken for missing when all of them are."""
+    blocks = blocks_of(CONTENT)
+    requests: dict[str, Callable[[], Awaitable[object]]] = {
+        "look": lambda: store.look(BLOB),
+        "blocks": lambda: store.blocks(BLOB),
+        "put": lambda: store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=None),
+        "stage": lambda: stage(store, CONTENT, blocks),
+        "commit": lambda: store.commit(BLOB, [], md5(b""), FINGERPRINT, replace=None),
+        "probe": store.probe,
+    }
+    ground.elsewhere.delete_container()
+    with pytest.raises(ContainerMissing):
+        await requests[ask]()
+    assert await store.ensure_container()
+    await requests[ask]()
+    assert not await store.ensure_container()
 
 
 async def test_nothing_is_known_of_a_name_that_nobody_used(store: Store) -> None:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from nfsw.actors.azure_errors import BlobThere, BytesRefused, ForeignBlocks, StoreTrouble
+from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks, StoreTrouble
 from nfsw.actors.azure_store import Store, StoredBlob, source_note
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import Block
@@ -53,6 +53,7 @@ class Plan:
 class MemoryStore(Store):
     def __init__(self) -> None:
         self.container = False
+        self.deleted = False  # the container, while it was in use
         self.blobs: dict[str, Kept] = {}
         self.uncommitted: dict[str, dict[str, bytes]] = defaultdict(dict)
         self.calls: list[str] = []
@@ -92,6 +93,11 @@ class MemoryStore(Store):
     def stage_elsewhere(self, blob: str, block_id: str, content: bytes) -> None:
         self.uncommitted[blob][block_id] = content
 
+    def delete_container(self) -> None:
+        self.container, self.deleted = False, True
+        self.blobs.clear()
+        self.uncommitted.clear()
+
     def commit_elsewhere(self, blob: str, block_ids: Sequence[str]) -> None:
         blocks = {block_id: self.uncommitted[blob][block_id] for block_id in block_ids}
         self.blobs[blob] = Kept(b"".join(blocks.values()), None, None, blocks)
@@ -102,9 +108,10 @@ class MemoryStore(Store):
     async def close(self) -> None:
         pass
 
-    async def ensure_container(self) -> None:
+    async def ensure_container(self) -> bool:
         await self._request("ensure_container")
-        self.container = True
+        made, self.container, self.deleted = not self.container, True, False
+        return made
 
     async def probe(self) -> None:
         await self._request("probe")
@@ -181,6 +188,8 @@ class MemoryStore(Store):
         await asyncio.sleep(ROUND_TRIP_S)
         if self.down:
             raise self.down
+        if self.deleted and call != "ensure_container":
+            raise ContainerMissing("HTTP 404 ContainerNotFound", status=404)
         plan = self._plans[call].before
         if plan and (trouble := plan.popleft()):
             raise trouble

@@ -27,6 +27,7 @@ class Elsewhere(Protocol):
     def put_elsewhere(self, blob: str, content: bytes) -> None: ...
     def stage_elsewhere(self, blob: str, block_id: str, content: bytes) -> None: ...
     def commit_elsewhere(self, blob: str, block_ids: Sequence[str]) -> None: ...
+    def delete_container(self) -> None: ...
 
 
 class InAzurite:
@@ -41,6 +42,9 @@ class InAzurite:
 
     def commit_elsewhere(self, blob: str, block_ids: Sequence[str]) -> None:
         self._client.get_blob_client(blob).commit_block_list([BlobBlock(block_id) for block_id in block_ids])
+
+    def delete_container(self) -> None:
+        self._client.delete_container()
 
 
 class Ground:

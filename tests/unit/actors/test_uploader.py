@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from nfsw.actors.azure_errors import ContainerMissing
 from nfsw.actors.messages import (
     Abandon,
     ContainerReady,
@@ -48,6 +49,55 @@ async def test_a_container_that_cannot_be_had_is_told_with_the_reason(sending: S
     store.down = answered(403, "AuthenticationFailed")
     await sending.uploader.on_start(sending.told)
     assert sending.told == [ContainerRefused("HTTP 403 AuthenticationFailed")]
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+async def test_a_container_that_is_deleted_is_made_again_once_and_that_is_said(
+    sending: Sending, store: MemoryStore, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    await sending.uploader.on_start(sending.told)
+    store.delete_container()
+    files = [sending.staged(str(number), size).whole() for number in range(3 * WORKERS)]
+    await asyncio.gather(*(sending.upload(staged) for staged in files))
+    assert all(sending.content(staged) == staged.content for staged in files)
+    assert [record.levelname for record in caplog.records if record.getMessage().startswith("the container was deleted")] == ["ERROR"]
+    assert "the container was deleted; it has been made again" in sending.told.of(UploadFailed)[0].error
+    assert {failed.attempt for failed in sending.told.of(UploadFailed)} == {1}
+
+
+async def test_a_container_that_is_deleted_with_the_blocks_of_a_file_is_made_again_and_the_file_sent_again(
+    sending: Sending, store: MemoryStore
+) -> None:
+    staged = sending.staged().begun().grown(2)
+    upload = sending.upload(staged)
+    await sending.until(lambda: len(store.sent) == 2)
+    store.delete_container()
+    staged.grown(3).finished()
+    sending.finished(staged)
+    await upload
+    assert sending.content(staged) == staged.content
+    assert sorted(store.sent) == sorted([*staged.ids[:2], *staged.ids])
+
+
+async def test_a_container_that_was_made_just_now_and_is_not_found_yet_is_asked_for_again_soon(
+    sending: Sending, store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    await sending.uploader.on_start(sending.told)
+    store.fail("put", *[ContainerMissing("HTTP 404 ContainerNotFound", status=404)] * 2)
+    begun = now()
+    await sending.sent(sending.staged(size=BLOCK).whole())
+    assert now() - begun < 5
+    assert "deleted" not in caplog.text
+    assert "the container was not found, and is there now" in sending.told.of(UploadFailed)[0].error
+
+
+async def test_a_container_that_cannot_be_made_again_is_told_with_the_reason(sending: Sending, store: MemoryStore) -> None:
+    store.delete_container()
+    store.fail("ensure_container", *[answered(403, "AuthorizationFailure")] * 3)
+    await sending.sent(sending.staged().whole())
+    assert [failed.error for failed in sending.told.of(UploadFailed)][:3] == [
+        "the container is not there, and cannot be made again: HTTP 403 AuthorizationFailure"
+    ] * 3
 
 
 async def test_files_are_sent_so_many_at_a_time(sending: Sending, store: MemoryStore) -> None:
