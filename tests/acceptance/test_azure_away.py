@@ -4,6 +4,7 @@ from tests.support.content import MIB, some_bytes
 from tests.support.link import Link
 from tests.support.midway import IN_BLOCKS
 from tests.support.site import Site
+from tests.support.stopwatch import Stopwatch
 from tests.support.waiting import until
 
 FILES = 3
@@ -42,7 +43,9 @@ def test_the_service_outlives_a_silent_azure(linked: Site, link: Link) -> None:
     linked.write("s", "a.bin", some_bytes(1, MIB))
     until(lambda: service.status()["in_flight"], within=30, what="the file is in flight")
     for path in ("/healthz", "/v1/watch/status"):
-        assert service.call("GET", path).seconds < 1
+        watch = Stopwatch()
+        service.call("GET", path)
+        assert watch.seconds < 1
     link.release()
     linked.all_arrived()
 

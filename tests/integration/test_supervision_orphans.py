@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from tests.support.azurite import CHECKOUT
 from tests.support.children import state_of
+from tests.support.stopwatch import Stopwatch
 from tests.support.waiting import until
 
 
@@ -43,7 +43,7 @@ def test_no_child_outlives_a_main_process_that_was_killed_by_more_than_a_second(
     pids = children(parent)
     assert set(pids) == {"keeper", "scanner", "claimer", "collector", "hangs", "stopped"}
     until(lambda: state_of(pids["stopped"]) == "T", within=5, what="it is stopped")
-    begun = time.monotonic()
+    watch = Stopwatch()
     parent.kill()
     parent.wait()
     left = dict(pids)
@@ -55,4 +55,4 @@ def test_no_child_outlives_a_main_process_that_was_killed_by_more_than_a_second(
         return not left
 
     until(all_are_gone, within=5, what=lambda: f"all are gone, {left} too")
-    assert time.monotonic() - begun < 1.0
+    assert watch.seconds < 1.0

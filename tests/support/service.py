@@ -16,6 +16,7 @@ from tests.support.http import NOTHING, Answer, call
 from tests.support.logs import TROUBLE, LogLine, read_log
 from tests.support.processes import Process, listening_port, marked, tied_to_us
 from tests.support.shape import check_status
+from tests.support.stopwatch import Stopwatch
 from tests.support.waiting import until
 
 type Status = dict[str, Any]
@@ -23,7 +24,8 @@ type Status = dict[str, Any]
 MARK = "NFSW_TEST_MARK"
 READY_WITHIN = 60.0
 EXIT_WITHIN = 90.0
-GONE_WITHIN = 3.0  # the contract says 1 s; a busy build machine gets more
+GONE_WITHIN = 1.5  # the contract says 1 s; and a look at all processes of this machine takes a while
+CROWDED = 10.0  # so many times as long may it take by the clock on the wall, where others use the machine too
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +138,13 @@ class Service:
 
     def gone(self, within: float = GONE_WITHIN) -> int:
         """Waits until no process of it is left. The exit code of the main one."""
+        watch = Stopwatch()
         until(
             lambda: self._main.poll() is not None and not self.processes(),
-            within=within,
+            within=CROWDED * within,
             what=lambda: f"all processes gone; left: {self.processes()}\n{self.report()}",
         )
+        assert watch.seconds <= within, f"gone only after {watch.seconds:.2f} s\n{self.report()}"
         return self._main.wait()
 
     def reason_for_exit_1(self) -> str:

@@ -10,6 +10,7 @@ import pytest
 from tests.deploy.image.container import Container, podman
 from tests.support.content import MIB, Content, some_bytes
 from tests.support.site import Site
+from tests.support.stopwatch import Stopwatch
 from tests.support.waiting import until
 
 type Note = Callable[[str, object], None]
@@ -66,12 +67,12 @@ def test_the_first_process_ends_the_container_within_a_second(running: Container
     running.call("POST", "/v1/watch/start", {"session": "s1"})
     until(lambda: running.call("GET", "/v1/watch/status").json()["in_flight"], within=WITHIN, what=running.logs)
     first = Path(f"/proc/{running.pid}")
-    begin = time.monotonic()
+    watch = Stopwatch()
 
     running.send(signal)
     until(lambda: not first.exists(), within=5, what="the first process is gone, and with it all others")
 
-    seconds = time.monotonic() - begin
+    seconds = watch.seconds
     record_property(f"SIG{signal}", f"gone after {seconds:.2f} s in mid-transfer, exit code {running.gone()}")
     assert seconds < 1
 
