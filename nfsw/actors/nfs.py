@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from nfsw.actors import statx
 from nfsw.actors.board import Board
 from nfsw.actors.files import Fingerprint
+from nfsw.actors.lease import Lease
+from nfsw.actors.mount import UnknownMount, mount_of
 from nfsw.actors.statx import Seen
 from nfsw.actors.tree import NfsTree
 
@@ -22,6 +24,9 @@ _STATS_A_CALL = 256
 
 #: How often a folder above may go in between: another pod's sweep removes it while it is empty.
 _SWEPT_AWAY = 8
+
+#: Kinds of file system on which our own change of a file may have to wait for our own lease on it.
+_MAY_BE_NFS = ("nfs", "nfs4", None)
 
 GONE = frozenset({errno.ENOENT, errno.ESTALE, errno.ENOTDIR})
 
@@ -44,6 +49,7 @@ class Nfs:
         self._own = threading.local()
         self._slots = iter(range(board.slots))
         self._numbering = threading.Lock()
+        self._mounted: tuple[int, str | None] = (-1, None)  # device, and the kind of file system that is mounted there
 
     @contextmanager
     def call(self, what: str, path: str) -> Iterator[None]:
@@ -59,6 +65,26 @@ class Nfs:
         """What the server says `path` is now; None: gone."""
         with self.call("statx", path):
             return _unless_gone(lambda: statx.observe(path, fresh=True))
+
+    @contextmanager
+    def lease(self, path: str) -> Iterator[Lease]:
+        """A lease on `path`, granted or not; it ends with the block. Raises OSError when the file cannot be opened for reading.
+
+        Costs one `open` at the server, and no more while the client holds a delegation.
+        """
+        try:
+            with self.call("open", path):
+                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except BlockingIOError as error:  # a writer has a lease of its own
+            yield Lease(None, own_changes_end_it=False, error=error)
+            return
+        try:
+            with self.call("lease", path):
+                lease = Lease.on(fd, own_changes_end_it=self.kind(os.fstat(fd).st_dev) in _MAY_BE_NFS)
+            yield lease
+        finally:
+            with self.call("close", path):
+                os.close(fd)
 
     def listing(self, folder: str) -> "list[os.DirEntry[str]]":
         """What is in `folder`, with the kind of each entry; empty when it is not there, or is a link to somewhere else."""
@@ -133,6 +159,20 @@ class Nfs:
                     return False
                 raise
             return True
+
+    def kind(self, device: int) -> str | None:
+        """The kind of file system that the tree lies on, such as nfs4; None: the kernel does not tell, as in a chroot.
+
+        `device`: of a file in the tree. It is looked up again when that is another one: something was mounted there since.
+        """
+        seen, kind = self._mounted
+        if seen != device:
+            try:
+                kind = mount_of(os.path.realpath(self.tree.root)).kind
+            except UnknownMount:
+                kind = None
+            self._mounted = device, kind
+        return kind
 
     def _slot(self) -> int:
         slot: int | None = getattr(self._own, "slot", None)

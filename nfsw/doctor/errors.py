@@ -5,9 +5,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nfsw.actors.mount import Mount, UnknownMount, mount_of
 from nfsw.actors.nfs import said
 from nfsw.doctor.finding import Verdict, Wrong
-from nfsw.doctor.mount import Mount, UnknownMount, mount_of
 
 
 @contextmanager

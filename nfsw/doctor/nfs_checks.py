@@ -12,12 +12,12 @@ from uuid import uuid4
 from nfsw.actors.board import Board
 from nfsw.actors.files import Arrival, FileRef
 from nfsw.actors.lock import LockTaken, SessionLock
+from nfsw.actors.mount import Mount
 from nfsw.actors.nfs import Nfs, said
 from nfsw.actors.statx import Seen
 from nfsw.actors.tree import NfsTree
 from nfsw.doctor.errors import known_mount, mend, translated
 from nfsw.doctor.finding import Check, Verdict, Wrong
-from nfsw.doctor.mount import Mount
 from nfsw.doctor.plan import Plan
 
 #: The server's clock and ours may differ by so many seconds before it is worth a word.

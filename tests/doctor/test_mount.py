@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from nfsw.actors.mount import UnknownMount, among, mount_of
 from nfsw.doctor import errors, nfs_checks, staging_checks
 from nfsw.doctor.finding import Verdict, Wrong
-from nfsw.doctor.mount import UnknownMount, among, mount_of
 from nfsw.doctor.plan import Plan
 
 LINES = (
