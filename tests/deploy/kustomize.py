@@ -124,15 +124,15 @@ def _image(_: Path, rendering: _Rendering, item: Manifest) -> None:
 
 
 def _merged(old: Any, new: Any, key: str = "") -> Any:
-    """A strategic merge: objects field by field, null removes, known lists by their key, everything else is replaced."""
+    """A strategic merge: objects field by field, null removes, known lists by their key and the patch's items first, else replaced."""
     if isinstance(old, dict) and isinstance(new, dict):
         merged = {**old, **{name: _merged(old.get(name), value, name) for name, value in new.items()}}
         return {name: value for name, value in merged.items() if not (name in new and new[name] is None)}
     if isinstance(old, list) and isinstance(new, list) and key in MERGE_KEYS:
         by = MERGE_KEYS[key]
-        patches = {item[by]: item for item in new}
-        changed = [_merged(item, patches.pop(item[by])) if item[by] in patches else item for item in old]
-        return [*patches.values(), *changed]
+        rest = {item[by]: item for item in old}
+        changed = [_merged(rest.pop(item[by], None), item) for item in new]
+        return [*changed, *rest.values()]
     return deepcopy(new)
 
 

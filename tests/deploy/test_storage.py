@@ -1,11 +1,14 @@
 """The volume that the pods share, and the collector's configuration: what the design decided, to the letter."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.deploy.overlays import OVERLAYS, named, of_kind, pod
+from tests.deploy.kustomize import render
+from tests.deploy.overlays import K3S, OVERLAYS, named, of_kind, pod, quantity, service_container
 
 MOUNT_OPTIONS = ["hard", "nfsvers=4.1", "actimeo=5", "rsize=1048576", "wsize=1048576"]
 OVER_NFS = [overlay for overlay in OVERLAYS if overlay != "colocated-nfs"]
@@ -36,6 +39,39 @@ def test_a_co_located_export_is_read_as_a_folder_and_has_to_be_there() -> None:
 def test_several_sessions_are_several_pods_on_one_share() -> None:
     assert named("several-sessions", "Deployment", "nfsw")["spec"]["replicas"] > 1
     assert named("base", "Deployment", "nfsw")["spec"]["replicas"] == 1
+
+
+def test_the_pods_of_several_sessions_fit_on_a_node_with_a_small_disk_also_in_a_rollout() -> None:
+    """A pod whose request does not fit stays Pending. The kubelet keeps a part of the disk for itself."""
+    deployment = named("several-sessions", "Deployment", "nfsw")["spec"]
+    pods = deployment["replicas"] + deployment["strategy"]["rollingUpdate"]["maxSurge"]
+    requests = service_container("several-sessions")["resources"]["requests"]
+
+    assert pods * quantity(requests["ephemeral-storage"]) <= 200 * 2**30
+    assert pods * quantity(requests["cpu"]) <= 1
+
+
+@pytest.mark.parametrize("overlay", [overlay for overlay in OVERLAYS if overlay != "base"])
+def test_what_the_manual_says_to_edit_is_in_each_overlay_and_counts(overlay: str, tmp_path: Path) -> None:
+    """`cp -r` of the overlay, then site.env and, where the server is another machine, nfs-server.yaml."""
+    shutil.copytree(K3S, tmp_path / "k3s")
+    site = tmp_path / "k3s/overlays/site"
+    shutil.copytree(OVERLAYS[overlay], site)
+    _edit(site / "site.env", "https://changeme.blob.core.windows.net", "https://mine.blob.core.windows.net")
+    if overlay != "colocated-nfs":
+        _edit(site / "nfs-server.yaml", "192.168.1.10", "10.9.8.7")
+    rendered = render(site)
+
+    (settings,) = (one["data"] for one in rendered if one["kind"] == "ConfigMap" and one["metadata"]["name"].startswith("nfsw-settings"))
+    assert settings["APP_AZURE_ACCOUNT_URL"] == "https://mine.blob.core.windows.net"
+    (volume,) = (one["spec"] for one in rendered if one["kind"] == "PersistentVolume")
+    assert "hostPath" in volume or volume["nfs"]["server"] == "10.9.8.7"
+
+
+def _edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
 
 
 def test_the_collector_takes_otlp_and_every_part_of_its_pipelines_is_there() -> None:
