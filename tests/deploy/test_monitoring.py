@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from tests.deploy.markdown import read, sections
 from tests.deploy.metrics import instruments
 from tests.deploy.overlays import K3S
 
@@ -28,8 +29,16 @@ def test_series_are_found_in_an_expression() -> None:
 def test_every_alert_asks_for_series_that_are_exported_and_says_what_to_do() -> None:
     for rule in _rules():
         assert set() < _series_in(rule["expr"]) <= _exported(), rule["alert"]
-        assert set(rule["annotations"]) == {"summary", "remedy"}
+        assert set(rule["annotations"]) == {"summary", "remedy", "runbook_url"}
         assert rule["labels"]["severity"] in {"critical", "warning"}
+
+
+def test_every_alert_has_its_heading_in_the_manual_and_every_heading_its_alert() -> None:
+    links = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in _rules()}
+    alerts = sections(read("docs/operations.md"))["alerts"]
+
+    assert links == {name: f"docs/operations.md#{name.lower()}" for name in links}
+    assert {heading for heading in alerts if heading != "alerts"} == {name.lower() for name in links}
 
 
 def test_every_panel_asks_for_series_that_are_exported() -> None:
