@@ -54,6 +54,9 @@ class AsyncHost:
         await self._actor.on_start(self._tell)
         log.debug("takes messages", extra={"action": "start"})
         self._tell(Started())
+        while True:
+            await asyncio.sleep(self._actor.interval)
+            await self._actor.on_tick()
 
     async def _receive(self, group: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()

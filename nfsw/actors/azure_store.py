@@ -8,6 +8,7 @@ import mimetypes
 import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from azure.core import MatchConditions
@@ -15,6 +16,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
+from nfsw.actors.azure_clock import AzureClock
 from nfsw.actors.azure_errors import REQUEST_ID, NotAzure, StoreTrouble, code_of, translated
 from nfsw.actors.azure_transport import transport_to
 from nfsw.actors.files import Fingerprint
@@ -44,10 +46,12 @@ def source_note(fingerprint: Fingerprint) -> str:
 
 
 class Store:
-    def __init__(self, service: BlobServiceClient, container: str, credential: Any = None) -> None:
+    def __init__(self, service: BlobServiceClient, container: str, clock: AzureClock, credential: Any = None) -> None:
+        """`clock`: hears of each answer."""
         self._service = service
         self._credential = credential
         self._container: ContainerClient = service.get_container_client(container)
+        self.clock = clock
 
     @classmethod
     def connect(cls, account_url: str | None, connection_string: str | None, container: str) -> "Store":
@@ -60,19 +64,20 @@ class Store:
 
             assert account_url is not None
             url, credential = account_url, DefaultAzureCredential()
+        clock = AzureClock()
         options: dict[str, Any] = {
             "transport": transport_to(url),
             "max_single_put_size": 5000 * 1024 * 1024,  # Azure's own; above its own limit the SDK cuts into blocks what is put
             "retry_total": 0,
             "retry_connect": 0,
             "logging_enable": False,
-            "raw_response_hook": _must_be_azures,
+            "raw_response_hook": partial(_hear, clock),
         }
         if connection_string:
             service = BlobServiceClient.from_connection_string(connection_string, **options)
         else:
             service = BlobServiceClient(url, credential=credential, **options)
-        return cls(service, container, credential)
+        return cls(service, container, clock, credential)
 
     @property
     def url(self) -> str:
@@ -204,12 +209,13 @@ class Store:
         return self._container.get_blob_client(name)
 
 
-def _must_be_azures(answer: Any) -> None:
+def _hear(clock: AzureClock, answer: Any) -> None:
     """Called by the SDK with each answer, before it makes anything of it. Raises NotAzure."""
     head = answer.http_response
     if REQUEST_ID not in head.headers:
         what = f"HTTP {head.status_code} {head.reason or ''}".strip()
         raise NotAzure(f"no answer from Azure: something on the way answered {what}, without {REQUEST_ID}")
+    clock.hear(head.headers.get("Date"))
 
 
 def _if_it_is(there: StoredBlob) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nfsw.actors.files import FileRef
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
     Abandon,
+    ClockMeasured,
     ContainerReady,
     ContainerRefused,
     FileStaged,
@@ -45,6 +46,8 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 300.0
 #: While files wait because the service did not answer, it is asked this often, in seconds, so that they go on soon after it does again.
 _PROBE_S = 5.0
+#: A difference of our clock from Azure's, in seconds, that is worth a question or a word.
+_CLOCK_OFF_S = 60.0
 
 
 @dataclass(slots=True)
@@ -59,6 +62,9 @@ class Job:
 
 
 class Uploader:
+    #: Seconds between two calls of `on_tick`.
+    interval = 20.0
+
     def __init__(self, config: UploaderConfig, store: Store, chance: random.Random | None = None) -> None:
         self._store = store
         self._slots = Slots(config.workers)
@@ -76,12 +82,23 @@ class Uploader:
 
     async def on_start(self, tell: Tell) -> None:
         """Says whether the container is there; uploads are taken either way, since the trouble may pass."""
+        self._store.clock.on_news = lambda azure, at: tell(ClockMeasured(azure, at))
         try:
             await self._store.ensure_container()
         except StoreTrouble as trouble:
-            tell(ContainerRefused(str(trouble)))
+            tell(ContainerRefused(self._described(trouble)))
         else:
             tell(ContainerReady())
+
+    async def on_tick(self) -> None:
+        """Every `interval` seconds. While our clock seems to be off, Azure is asked for the time again: where no file is claimed for
+        that reason, nothing else asks, and what was heard before this machine slept is of no use.
+        """
+        if abs(self._store.clock.ahead_s()) > _CLOCK_OFF_S:
+            try:
+                await self._store.probe()
+            except StoreTrouble as trouble:
+                log.debug("cannot ask Azure for the time: %s", trouble)
 
     async def on_message(self, message: Message, tell: Tell) -> None:
         """Returns when the message needs nothing more: for an `Upload`, when the file is in Azure or abandoned."""
@@ -139,9 +156,13 @@ class Uploader:
                 trouble = await self._container_again(failed) if isinstance(failed, ContainerMissing) else failed
                 pause = min(max(next(waits), trouble.retry_after or 0), _LONGEST_PAUSE_S)
                 log.warning(
-                    "attempt %d failed, next one in %.1f s: %s", number, pause, trouble, extra=about(file.session, file.name, "upload")
+                    "attempt %d failed, next one in %.1f s: %s",
+                    number,
+                    pause,
+                    self._described(trouble),
+                    extra=about(file.session, file.name, "upload"),
                 )
-                tell(UploadFailed(file, number, str(trouble), pause))
+                tell(UploadFailed(file, number, self._described(trouble), pause))
                 await self._wait(pause, trouble)
             else:
                 seconds = time.monotonic() - begun
@@ -179,6 +200,13 @@ class Uploader:
             )
             return StoreTrouble(f"the container was deleted; it has been made again: {missing}", status=missing.status)
         return StoreTrouble(f"the container was not found, and is there now: {missing}", status=missing.status)
+
+    def _described(self, trouble: StoreTrouble) -> str:
+        """Azure refuses signatures and tokens for a clock that is off, and does not always say so."""
+        ahead_s = self._store.clock.ahead_s()
+        if trouble.status not in (401, 403) or abs(ahead_s) <= _CLOCK_OFF_S:
+            return str(trouble)
+        return f"{trouble}; this machine's clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} Azure's"
 
     async def _wait(self, pause: float, trouble: StoreTrouble) -> None:
         """`pause` seconds, or less when the service did not answer and does again."""

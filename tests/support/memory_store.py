@@ -6,12 +6,15 @@ does to a request what a test asks for: fails it, loses its answer, lets it wait
 
 import asyncio
 import hashlib
+import time
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from uuid import uuid4
 
+from nfsw.actors.azure_clock import AzureClock
 from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks, StoreTrouble
 from nfsw.actors.azure_store import Store, StoredBlob, source_note
 from nfsw.actors.files import Fingerprint
@@ -52,6 +55,8 @@ class Plan:
 
 class MemoryStore(Store):
     def __init__(self) -> None:
+        self.clock = AzureClock()
+        self.ahead_s: float | None = None  # of our clock; None: its answers have no date
         self.container = False
         self.deleted = False  # the container, while it was in use
         self.blobs: dict[str, Kept] = {}
@@ -186,6 +191,8 @@ class MemoryStore(Store):
             await asyncio.sleep(NO_ANSWER_S)
             raise no_answer()
         await asyncio.sleep(ROUND_TRIP_S)
+        if self.ahead_s is not None and (self.down is None or self.down.status):
+            self.clock.hear(formatdate(time.time() - self.ahead_s, usegmt=True))
         if self.down:
             raise self.down
         if self.deleted and call != "ensure_container":

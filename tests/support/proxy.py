@@ -15,10 +15,25 @@ from dataclasses import replace
 
 from tests.support.azurite import Endpoint
 from tests.support.proxy_http import HEAD_LIMIT, Head, Hungup, body_of, has_body, read_head
-from tests.support.proxy_rules import Answer, Delay, Fault, LoseAnswer, NoAnswer, Request, Reset, Rule, StopReading, Truncate
+from tests.support.proxy_rules import (
+    Answer,
+    Delay,
+    Fault,
+    LoseAnswer,
+    NoAnswer,
+    Request,
+    Reset,
+    Rewrite,
+    Rule,
+    SignInPage,
+    StopReading,
+    Truncate,
+)
 
 #: Bytes that a peer which stops reading may hold back in its socket: small, so that the sender notices soon.
 _RECEIVE_BUFFER = 64 * 1024
+_PAGE = b"<!DOCTYPE html><html><body>Welcome to the hotel. Please sign in.</body></html>"
+_SIGN_IN = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(_PAGE), _PAGE)
 
 
 type Witness = Callable[[Request], Awaitable[None]]
@@ -139,6 +154,11 @@ class FaultProxy:
                 writer.write(_in_words(words, head.method))
                 await writer.drain()
                 return True
+            case SignInPage():
+                await self._take(request, head, reader, head.length)
+                writer.write(_SIGN_IN)
+                await writer.drain()
+                return False
             case Reset(after):
                 await self._take(request, head, reader, after)
                 return False
@@ -168,6 +188,8 @@ class FaultProxy:
 
     async def _return(self, request: Request, answer: Head, upstream: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Azurite's answer on its way back. Whether the connection can take another request."""
+        if isinstance(request.fault, Rewrite):
+            answer = answer.rewritten(request.fault.fields)
         pieces = _whole(request.method, answer, upstream)
         match request.fault:
             case LoseAnswer(silent):

@@ -46,6 +46,16 @@ class Head:
         url = urlsplit(self.first.split()[1])
         return unquote(url.path), {name: values[0] for name, values in parse_qs(url.query, keep_blank_values=True).items()}
 
+    def rewritten(self, fields: Mapping[str, str | None]) -> "Head":
+        """With these fields in place of those of their names; None: without."""
+        changed = {name.lower() for name in fields}
+        first, *lines = self.raw.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
+        kept = [line for line in lines if line.partition(":")[0].lower() not in changed]
+        added = {name: value for name, value in fields.items() if value is not None}
+        raw = "\r\n".join([first, *kept, *(f"{name}: {value}" for name, value in added.items()), "", ""]).encode("latin-1")
+        others = {name: value for name, value in self.fields.items() if name not in changed}
+        return Head(raw, first, others | {name.lower(): value for name, value in added.items()})
+
 
 async def read_head(reader: asyncio.StreamReader) -> Head:
     try:

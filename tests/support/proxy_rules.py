@@ -17,6 +17,18 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class SignInPage:
+    """The network's own page answers, and Azure never hears of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Carried out; these fields of the answer's head are others. None: it is without them."""
+
+    fields: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Delay:
     """Passed on after so many seconds."""
 
@@ -56,7 +68,7 @@ class NoAnswer:
     """The body is read, nothing is passed on, nothing comes back."""
 
 
-type Fault = Answer | Delay | Reset | StopReading | Truncate | LoseAnswer | NoAnswer
+type Fault = Answer | SignInPage | Rewrite | Delay | Reset | StopReading | Truncate | LoseAnswer | NoAnswer
 
 SERVER_ERROR = Answer(500, "InternalError")
 BUSY = Answer(503, "ServerBusy")

@@ -1,12 +1,15 @@
 """The Uploader among several files: who may send, who waits, for how long, and who is let go."""
 
 import asyncio
+import re
+import time
 
 import pytest
 
 from nfsw.actors.azure_errors import ContainerMissing
 from nfsw.actors.messages import (
     Abandon,
+    ClockMeasured,
     ContainerReady,
     ContainerRefused,
     FileUploaded,
@@ -43,6 +46,50 @@ async def test_at_its_start_it_makes_sure_of_the_container(sending: Sending, sto
     await sending.uploader.on_start(sending.told)
     assert sending.told == [ContainerReady()]
     assert store.container
+
+
+async def test_what_time_it_is_for_azure_is_told_before_anything_may_be_claimed(sending: Sending, store: MemoryStore) -> None:
+    store.ahead_s = 86_400.0
+    await sending.uploader.on_start(sending.told)
+    measured, ready = sending.told
+    assert isinstance(measured, ClockMeasured)
+    assert time.time() - measured.azure == pytest.approx(86_400, abs=2)
+    assert time.monotonic() - measured.at == pytest.approx(0, abs=0.1)
+    assert ready == ContainerReady()
+
+
+async def test_while_the_clock_is_off_azure_is_asked_for_the_time_and_else_not(
+    sending: Sending, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is claimed then, so no upload asks."""
+    monkeypatch.setattr(time, "time", lambda: 1e9 + time.monotonic())
+    store.ahead_s = 0.0
+    await sending.uploader.on_start(sending.told)
+    await asyncio.sleep(10)
+    await sending.uploader.on_tick()
+    assert "probe" not in store.calls
+    store.ahead_s = -3600.0
+    await sending.sent(sending.staged().whole())
+    await asyncio.sleep(10)
+    store.ahead_s = 0.0
+    await sending.uploader.on_tick()
+    assert store.calls[-1] == "probe"
+    errors = [time.time() - (told.azure + time.monotonic() - told.at) for told in sending.told.of(ClockMeasured)]
+    assert errors == [pytest.approx(0, abs=2), pytest.approx(-3600, abs=2), pytest.approx(0, abs=2)]
+
+
+async def test_an_azure_that_cannot_be_asked_for_the_time_is_no_trouble(sending: Sending, store: MemoryStore) -> None:
+    store.ahead_s = 3600.0
+    await sending.uploader.on_start(sending.told)
+    store.down = no_answer()
+    await sending.uploader.on_tick()
+
+
+async def test_a_refusal_while_the_clock_is_off_says_so(sending: Sending, store: MemoryStore) -> None:
+    store.ahead_s, store.down = 3600.0, answered(403, "AuthenticationFailed")
+    await sending.uploader.on_start(sending.told)
+    (refused,) = sending.told.of(ContainerRefused)
+    assert re.fullmatch(r"HTTP 403 AuthenticationFailed; this machine's clock is 3[56]\d\d s ahead of Azure's", refused.reason)
 
 
 async def test_a_container_that_cannot_be_had_is_told_with_the_reason(sending: Sending, store: MemoryStore) -> None:
