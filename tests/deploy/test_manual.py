@@ -11,6 +11,7 @@ from nfsw.settings import PREFIX, Settings, variable
 from tests.deploy.overlays import CHECKOUT, K3S, OVERLAYS, quantity, service_container, service_pod
 
 MANUAL = (CHECKOUT / "docs/operations.md").read_text()
+README = (CHECKOUT / "README.md").read_text()
 SETTINGS = {variable(name) for name in Settings.model_fields}
 TABLE = MANUAL[MANUAL.index("## Settings") : MANUAL.index("## What one sees")]
 MESSAGES = MANUAL[MANUAL.index("## Log messages") : MANUAL.index("## Sizing")]
@@ -28,6 +29,16 @@ def test_a_default_in_the_table_is_the_real_one(name: str) -> None:
     given = {setting: default for setting, default in ROW.findall(TABLE) if default[:1].isdigit()}
 
     assert float(given[variable(name)].split()[0]) == Settings.model_fields[name].default
+
+
+def test_the_readme_has_the_same_settings_and_defaults() -> None:
+    table = README[README.index("## Settings") : README.index("## Deploy")]
+
+    assert set(re.findall(rf"\b{PREFIX}[A-Z0-9_]+\b", table)) == SETTINGS
+    for name, default in ROW.findall(table):
+        field = Settings.model_fields[name.removeprefix(PREFIX).lower()]
+        if default[:1].isdigit():
+            assert float(default.split()[0]) == field.default, name
 
 
 def test_every_overlay_and_file_that_it_names_is_there() -> None:
