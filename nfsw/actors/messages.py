@@ -263,6 +263,8 @@ class Upload:
 
     file: FileRef
     fingerprint: Fingerprint
+    #: An earlier life or attempt may have sent it already, so the blob is looked at before anything is sent.
+    look_first: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

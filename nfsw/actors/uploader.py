@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from nfsw.actors.actor import Tell
 from nfsw.actors.azure_errors import ContainerMissing, StoreTrouble
@@ -181,7 +181,8 @@ class Uploader:
                 await turn.step_aside(job.more.wait)
                 job.more.clear()
 
-            await Attempt(self._uplink, job.upload, account, acknowledged, more_staged).run()
+            upload = replace(job.upload, look_first=job.upload.look_first or again)
+            await Attempt(self._uplink, upload, account, acknowledged, more_staged).run()
 
     async def _container_again(self, missing: ContainerMissing) -> StoreTrouble:
         """Makes the container again, once for all files that miss it. Returns what their attempts failed of."""

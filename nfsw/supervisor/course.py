@@ -7,6 +7,7 @@ parks it for a growing while; after that it is in nobody's hands, and the Scanne
 
 import logging
 import time
+from dataclasses import replace
 
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
@@ -117,7 +118,7 @@ class Course:
                 return None
             case Upload(file, fingerprint):
                 entry = self._hands.sending(file)
-                return job if entry and not entry.afresh and entry.fingerprint == fingerprint else None
+                return replace(job, look_first=True) if entry and not entry.afresh and entry.fingerprint == fingerprint else None
             case Complete(file, fingerprint):
                 entry = self._ledger.get(file)
                 return job if entry and entry.stage is Stage.COMPLETING and entry.fingerprint == fingerprint else None
@@ -172,7 +173,7 @@ class Course:
         entry = self._ledger.get(file)
         if entry and entry.stage is Stage.STAGING:
             entry.fingerprint, entry.staged, entry.held = fingerprint, 0, 0
-            self._hands.post("uploader", Upload(file, fingerprint), entry)
+            self._hands.post("uploader", Upload(file, fingerprint, look_first=entry.found_claimed or entry.attempts > 0), entry)
 
     def _on_staging_grew(self, grew: StagingGrew) -> None:
         if entry := self._hands.staging(grew.file):

@@ -59,7 +59,7 @@ class Hands:
 
     def seen(self, file: File, fingerprint: Fingerprint) -> Entry:
         """In hand from now on. What held it up the last time still does, as far as one knows."""
-        return self._ledger.add(Entry(file, fingerprint, error=self._parking.error(file)))
+        return self._ledger.add(Entry(file, fingerprint, error=self._parking.error(file), found_claimed=isinstance(file, FileRef)))
 
     def after_take(self, file: File) -> None:
         """The Claimer is done with the file; if what it staged turned out worthless meanwhile, it does it again."""

@@ -65,6 +65,8 @@ class Entry:
     attempts: int = 0
     error: str | None = None
     retry_at: float | None = None  # seconds, monotonic
+    #: It had its claimed name when it was seen: an earlier life may have sent it.
+    found_claimed: bool = False
     #: What is staged is worthless: to be staged afresh once the Claimer is done with it.
     afresh: bool = False
     #: What was staged was worthless once already.

@@ -52,8 +52,8 @@ class Sending:
         """As the host has it: a task for each message."""
         return asyncio.create_task(self.uploader.on_message(message, self.told))
 
-    def upload(self, staged: StagedCopy) -> "asyncio.Task[None]":
-        return self.hear(Upload(staged.file, staged.fingerprint))
+    def upload(self, staged: StagedCopy, *, look_first: bool = False) -> "asyncio.Task[None]":
+        return self.hear(Upload(staged.file, staged.fingerprint, look_first))
 
     def grew(self, staged: StagedCopy) -> None:
         self._heard = self.hear(StagingGrew(staged.file, 0))
@@ -61,9 +61,9 @@ class Sending:
     def finished(self, staged: StagedCopy) -> None:
         self._heard = self.hear(FileStaged(staged.file))
 
-    async def sent(self, staged: StagedCopy) -> FileUploaded:
+    async def sent(self, staged: StagedCopy, *, look_first: bool = False) -> FileUploaded:
         """Sends it, and returns what was told at the end."""
-        await self.upload(staged)
+        await self.upload(staged, look_first=look_first)
         assert self.content(staged) == staged.content
         (uploaded,) = [message for message in self.told.of(FileUploaded) if message.file == staged.file]
         return uploaded

@@ -30,6 +30,41 @@ async def test_a_small_file_is_one_request_and_a_look(sending: Sending, store: M
     assert uploaded == FileUploaded(staged.file, staged.fingerprint, uploaded.seconds, overwrote=False)
 
 
+@pytest.mark.parametrize("size", [0, 1, BLOCK, SINGLE])
+async def test_a_small_file_that_was_sent_by_an_earlier_life_is_not_sent_again(sending: Sending, store: MemoryStore, size: int) -> None:
+    staged = sending.staged(size=size).whole()
+    await sending.sent(staged)
+    store.sent.clear()
+    store.calls.clear()
+    sending.told.clear()
+    sending.live()
+    uploaded = await sending.sent(staged, look_first=True)
+    assert store.calls == ["look", "look"]
+    assert store.sent == []
+    assert not uploaded.overwrote
+    assert sum(grew.sent for grew in sending.told.of(UploadGrew)) == 0
+
+
+@pytest.mark.parametrize("there", [None, b"older"], ids=["nothing", "an older version"])
+async def test_a_small_file_that_was_found_claimed_is_sent_where_another_version_or_nothing_is(
+    sending: Sending, store: MemoryStore, there: bytes | None
+) -> None:
+    staged = sending.staged(size=BLOCK).whole()
+    if there:
+        store.put_elsewhere(staged.file.blob, there)
+    uploaded = await sending.sent(staged, look_first=True)
+    assert store.calls == ["look", "put", "look"]
+    assert uploaded.overwrote == (there is not None)
+
+
+async def test_a_small_file_whose_answer_was_lost_is_looked_at_before_its_next_attempt(sending: Sending, store: MemoryStore) -> None:
+    staged = sending.staged(size=BLOCK).whole()
+    store.lose_answer("put")
+    uploaded = await sending.sent(staged)
+    assert store.sent == [staged.file.blob]
+    assert not uploaded.overwrote
+
+
 @pytest.mark.parametrize("size", [SINGLE + 1, SIZE, 10 * BLOCK])
 async def test_a_larger_file_goes_in_blocks(sending: Sending, store: MemoryStore, size: int) -> None:
     staged = sending.staged(size=size).whole()
@@ -157,13 +192,6 @@ async def test_a_commit_whose_answer_is_lost_is_not_sent_again(sending: Sending,
     store.lose_answer("commit")
     uploaded = await sending.sent(staged)
     assert sorted(store.sent) == sorted(staged.ids)
-    assert not uploaded.overwrote
-
-
-async def test_a_small_blob_whose_answer_is_lost_is_taken_as_ours(sending: Sending, store: MemoryStore) -> None:
-    staged = sending.staged(size=BLOCK).whole()
-    store.lose_answer("put")
-    uploaded = await sending.sent(staged)
     assert not uploaded.overwrote
 
 

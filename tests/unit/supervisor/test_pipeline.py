@@ -107,6 +107,23 @@ async def test_the_uploader_is_told_of_a_file_as_soon_as_there_is_something_to_s
         assert works.stage(CLAIMED_A) is Stage.UPLOADING
 
 
+async def test_the_uploader_is_told_to_look_first_where_an_earlier_life_may_have_sent_the_file() -> None:
+    async with Works() as works:
+        await works.takes(A)
+        await works.says("claimer", FileClaimed(A, CLAIMED_A, version(100)), StagingBegun(CLAIMED_A, version(100)))
+        [fresh] = works["uploader"].hears()
+        assert isinstance(fresh, Upload)
+        assert not fresh.look_first
+        await works.dies("uploader")
+        [again] = [message for message in works["uploader"].hears() if isinstance(message, Upload)]
+        assert again.look_first
+        await works.takes(claimed("b"))
+        await works.says("claimer", StagingBegun(claimed("b"), version(100)))
+        [found] = works["uploader"].hears()
+        assert isinstance(found, Upload)
+        assert found.look_first
+
+
 async def test_the_uploads_progress_is_in_the_ledger_and_the_totals() -> None:
     async with Works() as works:
         await works.uploads("a")
