@@ -13,6 +13,9 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpRes
 #: The header by which Azure names a request. An answer without it was not given by Azure.
 REQUEST_ID = "x-ms-request-id"
 
+#: What a request is answered that is not itself at fault, besides 500 and more: it took too long, or there are too many.
+_PASSING = (408, 429)
+
 #: Characters of a reason that are kept: a log line and a status entry have room for that.
 _LONGEST = 600
 #: Characters that are kept of what one kind of credential says.
@@ -48,11 +51,15 @@ class StoreTrouble(Exception):
     @property
     def passing(self) -> bool:
         """Whether the service or the way to it is at fault, and not this request."""
-        return self.status is None or self.status in (408, 429) or self.status >= 500
+        return self.status is None or self.status in _PASSING or self.status >= 500
 
 
 class NotAzure(StoreTrouble):
     """Something between Azure and us has answered: a proxy, or the sign-in page of a network."""
+
+
+class Refused(StoreTrouble):
+    """The service refuses this request, and will again until somebody changes a right, a rule of the account, or what has the name."""
 
 
 class ContainerMissing(StoreTrouble):
@@ -111,8 +118,10 @@ def _answered(error: HttpResponseError) -> StoreTrouble:
         kind = BlobThere
     elif code in ("Md5Mismatch", "InvalidMd5") or (code == "InvalidOperation" and "MD5" in (error.message or "")):  # the latter: Azurite
         kind = BytesRefused
-    elif code in ("InvalidBlobOrBlock", "InvalidBlockId", "InvalidBlockList"):
+    elif code in ("InvalidBlobOrBlock", "InvalidBlockId", "InvalidBlockList", "BlockCountExceedsLimit"):
         kind = ForeignBlocks
+    elif status < 500 and status not in _PASSING:
+        kind = Refused
     message = f"HTTP {status} {code or error.reason or ''}".strip() + f": {_reason(error.message)}"
     if request_id := headers.get(REQUEST_ID):
         message += f" (request id {request_id})"

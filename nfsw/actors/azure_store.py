@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
@@ -26,6 +26,9 @@ from nfsw.actors.proof import Block
 _LARGEST_REWRITTEN = 64 * 1024 * 1024
 #: The blob's metadata in which its source is noted.
 _SOURCE = "nfsw_source"
+
+#: An ETag that no blob has.
+_NO_ETAG = '"0x0"'
 
 #: What a token is asked for: the blob service, of whatever account.
 _SCOPE = "https://storage.azure.com/.default"
@@ -115,6 +118,17 @@ class Store:
         """One small request, to see whether the service answers. Raises StoreTrouble."""
         with translated():
             await self._container.get_container_properties()
+
+    async def may_write(self, blob: str) -> None:
+        """Asks whether a blob of that name may be written, by a request without a body that never writes one. Raises StoreTrouble.
+
+        Rights are looked at before conditions, and no blob has the ETag that this one asks for.
+        """
+        with translated():
+            try:
+                await self._blob(blob).commit_block_list([], etag=_NO_ETAG, match_condition=MatchConditions.IfNotModified)
+            except ResourceModifiedError:
+                return
 
     async def look(self, blob: str) -> StoredBlob | None:
         """None when there is no blob of that name. Raises StoreTrouble."""

@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field, replace
 
 from nfsw.actors.actor import Tell
-from nfsw.actors.azure_errors import ContainerMissing, StoreTrouble
+from nfsw.actors.azure_errors import ContainerMissing, Refused, StoreTrouble
 from nfsw.actors.azure_store import Store
 from nfsw.actors.backoff import pauses
 from nfsw.actors.config import UploaderConfig
@@ -44,6 +44,12 @@ log = logging.getLogger("nfsw.uploader")
 #: The pauses between two attempts for one file, in seconds, whatever an answer asks for: a wrong one would park the file for weeks.
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 300.0
+#: The same after a request that the service refuses for good, but for rights, which it is asked for without a body: what is not
+#: sent for nothing is the uplink's.
+_FIRST_REFUSED_S = 60.0
+_LONGEST_REFUSED_S = 3600.0
+#: What is answered to whoever has no right, or shows none.
+_RIGHTS = (401, 403)
 #: While files wait because the service did not answer, it is asked this often, in seconds, so that they go on soon after it does again.
 _PROBE_S = 5.0
 #: A difference of our clock from Azure's, in seconds, that is worth a question or a word.
@@ -142,19 +148,24 @@ class Uploader:
         account = Account()
         begun = time.monotonic()
         waits = pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._chance)
-        number = 0
+        waits_for_people = pauses(_FIRST_REFUSED_S, _LONGEST_REFUSED_S, self._chance)
+        number, refused = 0, False
         while True:
             number += 1
             tell(UploadBegun(file, number))
             try:
-                await self._attempt(job, account, tell, again=number > 1)
+                await self._attempt(job, account, tell, again=number > 1, refused=refused)
             except StagedCopyBroken as broken:
                 log.error("will be staged again: %s", broken, extra=about(file.session, file.name, "upload"))
                 tell(StagedCopyBad(file, str(broken)))
                 return
             except StoreTrouble as failed:
                 trouble = await self._container_again(failed) if isinstance(failed, ContainerMissing) else failed
-                pause = min(max(next(waits), trouble.retry_after or 0), _LONGEST_PAUSE_S)
+                refused = isinstance(trouble, Refused)
+                if refused and trouble.status not in _RIGHTS:
+                    pause = next(waits_for_people)
+                else:
+                    pause = min(max(next(waits), trouble.retry_after or 0), _LONGEST_PAUSE_S)
                 log.warning(
                     "attempt %d failed, next one in %.1f s: %s",
                     number,
@@ -170,7 +181,9 @@ class Uploader:
                 tell(FileUploaded(file, fingerprint, seconds, account.overwrote, account.committed_at))
                 return
 
-    async def _attempt(self, job: Job, account: Account, tell: Tell, *, again: bool) -> None:
+    async def _attempt(self, job: Job, account: Account, tell: Tell, *, again: bool, refused: bool) -> None:
+        """`again`: it is not the first one. `refused`: so was the one before."""
+
         def acknowledged(sent: int, resent: int) -> None:
             tell(UploadGrew(job.upload.file, account.held, sent, resent))
 
@@ -181,6 +194,8 @@ class Uploader:
                 await turn.step_aside(job.more.wait)
                 job.more.clear()
 
+            if refused:
+                await self._store.may_write(job.upload.file.blob)
             upload = replace(job.upload, look_first=job.upload.look_first or again)
             await Attempt(self._uplink, upload, account, acknowledged, more_staged).run()
 
@@ -205,7 +220,7 @@ class Uploader:
     def _described(self, trouble: StoreTrouble) -> str:
         """Azure refuses signatures and tokens for a clock that is off, and does not always say so."""
         ahead_s = self._store.clock.ahead_s()
-        if trouble.status not in (401, 403) or abs(ahead_s) <= _CLOCK_OFF_S:
+        if trouble.status not in _RIGHTS or abs(ahead_s) <= _CLOCK_OFF_S:
             return str(trouble)
         return f"{trouble}; this machine's clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} Azure's"
 

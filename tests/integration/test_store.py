@@ -23,6 +23,17 @@ def store(ground: Ground) -> Store:
     return ground.store
 
 
+@pytest.mark.parametrize("there", ["nothing", "blocks", "a blob"])
+async def test_whether_a_blob_may_be_written_is_asked_without_writing_one(ground: Ground, store: Store, there: str) -> None:
+    if there != "nothing":
+        await stage(store, CONTENT, blocks_of(CONTENT))
+    if there == "a blob":
+        ground.elsewhere.put_elsewhere(BLOB, b"there")
+    before = ground.content(BLOB), await store.blocks(BLOB)
+    await store.may_write(BLOB)
+    assert (ground.content(BLOB), await store.blocks(BLOB)) == before
+
+
 async def test_a_container_that_is_there_is_as_good_as_a_new_one(store: Store) -> None:
     await store.ensure_container()
     await store.probe()

@@ -15,7 +15,7 @@ from email.utils import formatdate
 from uuid import uuid4
 
 from nfsw.actors.azure_clock import AzureClock
-from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks, StoreTrouble
+from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks, Refused, StoreTrouble
 from nfsw.actors.azure_store import Store, StoredBlob, source_note
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.proof import Block
@@ -31,7 +31,8 @@ def no_answer() -> StoreTrouble:
 
 
 def answered(status: int, code: str = "", retry_after: float | None = None) -> StoreTrouble:
-    return StoreTrouble(f"HTTP {status} {code}", status=status, retry_after=retry_after)
+    kind = StoreTrouble if status >= 500 or status in (408, 429) else Refused
+    return kind(f"HTTP {status} {code}", status=status, retry_after=retry_after)
 
 
 @dataclass(slots=True)
@@ -120,6 +121,9 @@ class MemoryStore(Store):
 
     async def probe(self) -> None:
         await self._request("probe")
+
+    async def may_write(self, blob: str) -> None:
+        await self._request("may_write")
 
     async def look(self, blob: str) -> StoredBlob | None:
         await self._request("look")

@@ -1,9 +1,19 @@
 """The text of an error names its cause, on one line, and holds no secret."""
 
-import pytest
-from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
+from types import SimpleNamespace
 
-from nfsw.actors.azure_errors import StoreTrouble, printable, translated
+import pytest
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+
+from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks, Refused, StoreTrouble, printable, translated
 
 #: As azure-identity words it.
 NO_TOKEN = """DefaultAzureCredential failed to retrieve a token from the included credentials.
@@ -84,6 +94,38 @@ def test_a_secret_in_the_text_of_an_error_is_not_told(text: str, kept: str) -> N
     assert "SECRET" not in told
     assert kept in told
     assert "SECRET" not in said(ServiceRequestError(text))
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (409, "BlockCountExceedsLimit", ForeignBlocks),
+        (400, "InvalidBlobOrBlock", ForeignBlocks),
+        (400, "Md5Mismatch", BytesRefused),
+        (412, "ConditionNotMet", BlobThere),
+        (409, "BlobAlreadyExists", BlobThere),
+        (404, "ContainerNotFound", ContainerMissing),
+        (409, "ContainerBeingDeleted", ContainerMissing),
+        (409, "BlobImmutableDueToPolicy", Refused),
+        (412, "LeaseIdMissing", Refused),
+        (409, "InvalidBlobType", Refused),
+        (403, "AuthorizationFailure", Refused),
+        (401, "NoAuthenticationInformation", Refused),
+        (400, "SomethingNew", Refused),
+        (408, "OperationTimedOut", StoreTrouble),
+        (429, "TooManyRequests", StoreTrouble),
+        (500, "InternalError", StoreTrouble),
+        (503, "ServerBusy", StoreTrouble),
+    ],
+)
+def test_an_answer_says_what_can_be_done_about_it(status: int, code: str, kind: type[StoreTrouble]) -> None:
+    answer = SimpleNamespace(status_code=status, reason="as it is", headers={"x-ms-error-code": code, "x-ms-request-id": "4711"})
+    errors = {404: ResourceNotFoundError, 409: ResourceExistsError, 412: ResourceModifiedError}
+    with pytest.raises(StoreTrouble) as trouble, translated():
+        raise errors.get(status, HttpResponseError)("what it says", response=answer)
+    assert type(trouble.value) is kind
+    assert trouble.value.passing == (kind is StoreTrouble)
+    assert str(trouble.value) == f"HTTP {status} {code}: what it says (request id 4711)"
 
 
 def test_a_text_without_end_is_cut() -> None:

@@ -214,6 +214,34 @@ async def test_a_pause_is_kept(sending: Sending, store: MemoryStore) -> None:
     assert now() - begun == pytest.approx(pauses, abs=1)
 
 
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+async def test_after_a_refusal_the_service_is_asked_without_a_body_until_it_allows_it(
+    sending: Sending, store: MemoryStore, size: int
+) -> None:
+    request = "put" if size == BLOCK else "stage"
+    store.fail(request, answered(403, "AuthorizationPermissionMismatch"))
+    store.fail("may_write", *[answered(403, "AuthorizationPermissionMismatch")] * 12)
+    upload = sending.upload(sending.staged(size=size).whole())
+    await sending.until(lambda: sending.told.of(UploadFailed))
+    bodies = store.calls.count(request)
+    await sending.until(lambda: store.calls.count("may_write") == 12)
+    assert store.calls.count(request) == bodies
+    await upload
+    assert store.calls.count("may_write") == 13
+    assert max(failed.retry_in_s for failed in sending.told.of(UploadFailed)) <= CAP_S, "it costs nothing to ask for a right"
+
+
+async def test_a_refusal_that_only_people_can_lift_is_followed_by_pauses_of_up_to_an_hour(sending: Sending, store: MemoryStore) -> None:
+    """Each try takes the body along, since no other request is known to be refused for the same reason."""
+    store.fail("put", *[answered(409, "BlobImmutableDueToPolicy")] * 10)
+    await sending.sent(sending.staged(size=BLOCK).whole())
+    failed = sending.told.of(UploadFailed)
+    assert {message.error for message in failed} == {"HTTP 409 BlobImmutableDueToPolicy"}
+    pauses = [message.retry_in_s for message in failed]
+    assert 30 <= pauses[0] <= 60
+    assert 1800 <= pauses[-1] <= 3600
+
+
 async def test_the_service_may_ask_for_a_longer_pause(sending: Sending, store: MemoryStore) -> None:
     store.fail("look", answered(429, retry_after=77.0))
     begun = now()
