@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from nfsw import settings
@@ -21,6 +22,7 @@ from nfsw.actors.proof import proof_bytes
 from nfsw.settings import Settings
 from nfsw.supervisor.admission import Admission
 from nfsw.supervisor.child import ProcessChild
+from nfsw.supervisor.environment import without_secrets
 from nfsw.supervisor.exporters import SCOPE, Providers, providers
 from nfsw.supervisor.ledger import Ledger
 from nfsw.supervisor.mailbox import Mailbox
@@ -38,6 +40,8 @@ log = logging.getLogger("nfsw.serve")
 NO_AZURE = 1
 #: The environment does not make a configuration.
 BAD_SETTINGS = 2
+#: The pod has asked for its restart (`/healthz` says why) and was told to end; sysexits.h's EX_UNAVAILABLE.
+ASKED_FOR_RESTART = 69
 #: An error that nobody expected; sysexits.h's EX_SOFTWARE.
 CRASHED = 70
 #: Another pod holds what this one held; sysexits.h's EX_TEMPFAIL.
@@ -54,7 +58,7 @@ def main() -> int:
         return BAD_SETTINGS
     logs.configure(chosen.log_level)
     for name in settings.unknown(os.environ):
-        log.warning("%s is no setting of this service", name)
+        log.warning("unknown setting %s", name)
     asyncio.run(_serve(chosen, listening))
     return CRASHED
 
@@ -66,12 +70,16 @@ async def _serve(chosen: Settings, listening: socket.socket) -> None:
         supervisor.end()
         os._exit(code)
 
+    def leave_as_told() -> NoReturn:
+        """Whoever asked for a restart shows it in the exit code, so that `kubectl describe pod` tells it from an ordinary end."""
+        leave(ASKED_FOR_RESTART if supervisor.sick() else 0)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: leave(0))
+        signal.signal(number, lambda *_: leave_as_told())
     moving = asyncio.create_task(service.run(), name="service")
     await supervisor.begun.wait()
     sampling = [asyncio.create_task(readings.keep_sampling(), name="readings")] if exporting.exports else []
-    serving = asyncio.create_task(_serve_http(service, chosen.hosts, exporting, readings, listening, leave), name="http")
+    serving = asyncio.create_task(_serve_http(service, chosen.hosts, exporting, readings, listening, leave_as_told), name="http")
     checking = asyncio.create_task(service.container_checked(), name="container")
     done, _ = await asyncio.wait([moving, serving, checking, *sampling], return_when=asyncio.FIRST_COMPLETED)
     if checking in done and (reason := checking.result()):
@@ -104,7 +112,9 @@ def _assemble(chosen: Settings) -> tuple[Moving, Supervisor, Providers, Readings
     )
     refs = {ref.name: ref for ref in _refs(chosen, desk, exporting.logs.fd if exporting.logs else None)}
     pipeline = Pipeline(refs, ledger, desk, telemetry, chosen.workers, chosen.azure_max_block_size)
-    supervisor = Supervisor(list(refs.values()), pipeline, chosen.hang_timeout_s, chosen.hang_escalate_s)
+    supervisor = Supervisor(
+        list(refs.values()), pipeline, chosen.hang_timeout_s, chosen.hang_escalate_s, latest_progress=lambda: telemetry.progressed_at
+    )
     service = Moving(supervisor, pipeline, desk, telemetry.totals, chosen.upload_limit, chosen.hang_timeout_s)
     readings = Readings(meter, refs, ledger, telemetry.totals, claimed=telemetry.census, refused=pipeline.refused)
     return service, supervisor, exporting, readings
@@ -117,7 +127,9 @@ def _refs(chosen: Settings, desk: Desk, log_export: int | None) -> list[ActorRef
 
     def spec(name: str, config: ActorConfig, capacity: int | None, expendable: Callable[[], bool] = lambda: True) -> ChildSpec:
         slots = (capacity or 0) + 2
-        return ChildSpec(name, lambda: ProcessChild.start(name, config, chosen.log_level, slots, log_export), capacity, expendable)
+        environment = None if isinstance(config, UploaderConfig) else without_secrets(os.environ)
+        start = partial(ProcessChild.start, name, config, chosen.log_level, slots, log_export, environment)
+        return ChildSpec(name, start, capacity, expendable)
 
     uploader = UploaderConfig(
         staging,
@@ -146,7 +158,7 @@ async def _serve_http(
     exporting: Providers,
     readings: Readings,
     listening: socket.socket,
-    leave: Callable[[int], NoReturn],
+    leave: Callable[[], NoReturn],
 ) -> None:
     import uvicorn  # noqa: PLC0415 - the children boot while this is imported
 
@@ -156,7 +168,7 @@ async def _serve_http(
         """uvicorn takes the signals over while it runs; they mean the same as before."""
 
         def handle_exit(self, *_: object) -> None:
-            leave(0)
+            leave()
 
     app = create_app(service, hosts)
     if exporting.exports:

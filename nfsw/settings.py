@@ -73,7 +73,11 @@ class Settings(BaseSettings):
         30.0, gt=0, le=86_400, allow_inf_nan=False, description="an NFS call older than this many seconds is a hang"
     )
     hang_escalate_s: float = Field(
-        120.0, gt=0, le=604_800, allow_inf_nan=False, description="a hang that lasts this many seconds turns /healthz to 503"
+        120.0,
+        gt=0,
+        le=604_800,
+        allow_inf_nan=False,
+        description="a hang that lasts this many seconds, while no staged file makes progress, turns /healthz to 503",
     )
 
     upload_limit: Annotated[Timetable, NoDecode] = Field(

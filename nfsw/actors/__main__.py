@@ -1,75 +1,21 @@
-"""A child process: `python -m nfsw.actors NAME CHANNEL BOARD`, started by the supervisor alone, with two descriptors.
+"""A child process: `nfsw.actors NAME CHANNEL BOARD`, started by the supervisor alone, with two descriptors.
 
-What it needs to know comes as the first packet, so that no secret is in its arguments.
+What it needs to know comes as the first packet, so that no secret is in its arguments. It shows heartbeats from its first
+moment on, before anything that takes long is imported: a slow machine is told from a dead process.
 """
 
-import ctypes
-import os
-import signal
-import socket
 import sys
 
-from nfsw.actors import logs
-from nfsw.actors.actor import Actor
-from nfsw.actors.board import Board
-from nfsw.actors.channel import PACKET, ChildEnd, unpack
-from nfsw.actors.config import Boot, ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
-from nfsw.actors.host import Host
-
-_PR_SET_PDEATHSIG = 1
-#: Those that hash and send take all that the processors give; with this they do not keep a probe of the main process waiting.
-_NICE = {"claimer": 5, "uploader": 5}
+from nfsw.actors.start import heartbeats
 
 
 def main(name: str, channel: int, board: int) -> None:
-    _end_with_the_parent()
-    os.nice(_NICE.get(name, 0))
-    sock = socket.socket(fileno=channel)
-    packet = sock.recv(PACKET)
-    if not packet:
-        return
-    boot = unpack(packet)[0].message
-    assert isinstance(boot, Boot)
-    logs.configure(boot.log_level, name, boot.log_export)
-    shown = Board(board, boot.board_slots)
-    if isinstance(boot.actor, UploaderConfig):
-        from nfsw.actors.async_host import run  # noqa: PLC0415 - event loop, TLS and SDK are for this one alone
+    """Never returns."""
+    with heartbeats(board):
+        from nfsw.actors.process import prepared  # noqa: PLC0415 - this is what takes long
 
-        run(boot.actor, sock, shown)
-    else:
-        Host(_actor(boot, shown), ChildEnd(sock), shown).run()
-
-
-def _actor(boot: Boot, board: Board) -> Actor:
-    """Imports one actor alone: each child is as small as it can be."""
-    match boot.actor:
-        case KeeperConfig():
-            from nfsw.actors.keeper import Keeper  # noqa: PLC0415
-
-            return Keeper(boot.actor, board)
-        case ScannerConfig():
-            from nfsw.actors.scanner import Scanner  # noqa: PLC0415
-
-            return Scanner(boot.actor, board)
-        case ClaimerConfig():
-            from nfsw.actors.claimer import Claimer  # noqa: PLC0415
-
-            return Claimer(boot.actor, board)
-        case CollectorConfig():
-            from nfsw.actors.collector import Collector  # noqa: PLC0415
-
-            return Collector(boot.actor, board)
-        case UploaderConfig():
-            raise AssertionError("the Uploader has a host of its own")
-
-
-def _end_with_the_parent() -> None:
-    """End of file tells a child that runs; this one ends a child that does not (prctl(2), PR_SET_PDEATHSIG)."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the whole group; the main process decides
+        run = prepared(name, channel, board)
+    run()
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ from nfsw.actors.board import Board
 from nfsw.actors.channel import BATCH, PACKET, pack, unpack
 from nfsw.actors.config import UploaderConfig
 from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.host import BEAT_S, CRASHED
+from nfsw.actors.host import CRASHED
 from nfsw.actors.messages import ContainerRefused, Done, Started
+from nfsw.actors.start import HEARTBEAT_S
 from nfsw.actors.uploader import Uploader
 
 log = logging.getLogger("nfsw.host")
@@ -51,9 +52,10 @@ class AsyncHost:
             os._exit(CRASHED)
 
     async def _start(self) -> None:
-        await self._actor.on_start(self._tell)
+        """It takes messages at once. What the actor begins with may last for as long as Azure does not answer, which is no slow start."""
         log.debug("takes messages", extra={"action": "start"})
         self._tell(Started())
+        await self._actor.on_start(self._tell)
         while True:
             await asyncio.sleep(self._actor.interval)
             await self._actor.on_tick()
@@ -89,7 +91,7 @@ class AsyncHost:
     async def _beat(self) -> None:
         while True:
             self._board.beat()
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(HEARTBEAT_S)
 
 
 def run(config: UploaderConfig, sock: socket.socket, board: Board) -> None:

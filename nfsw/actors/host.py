@@ -17,11 +17,10 @@ from nfsw.actors.board import Board
 from nfsw.actors.channel import ChildEnd
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.messages import Done, Started
+from nfsw.actors.start import HEARTBEAT_S
 
 log = logging.getLogger("nfsw.host")
 
-#: Seconds between two beats of an idle child.
-BEAT_S = 1.0
 #: The exit code of a child whose actor raised (EX_SOFTWARE of sysexits.h).
 CRASHED = 70
 
@@ -38,7 +37,7 @@ class Host:
         self._board.beat()
         threading.Thread(target=self._guarded, args=(self._start,), name="start", daemon=True).start()
         while True:
-            envelopes = self._channel.receive(BEAT_S)
+            envelopes = self._channel.receive(HEARTBEAT_S)
             self._board.beat()
             if envelopes is None:
                 os._exit(0)

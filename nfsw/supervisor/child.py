@@ -1,7 +1,6 @@
 """A child process as the supervisor sees it: a channel, a board, a process to be killed and reaped. Main process."""
 
 import asyncio
-import logging
 import os
 import select
 import signal
@@ -9,15 +8,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Protocol
 
+import nfsw
 from nfsw.actors.board import Board
 from nfsw.actors.channel import PACKET, pack, unpack
 from nfsw.actors.config import ActorConfig, Boot
 from nfsw.actors.envelope import Envelope
 
-log = logging.getLogger("nfsw.supervisor")
+#: What a child begins with, so that it runs the same package as this process.
+_RUN_MODULE = str(Path(nfsw.__file__).with_name("run_module.py"))
 
 
 class Child(Protocol):
@@ -59,25 +62,41 @@ class ProcessChild:
         self._loop.add_reader(self._pidfd, self._reap)
 
     @classmethod
-    def start(cls, name: str, config: ActorConfig, log_level: str, slots: int, log_export: int | None = None) -> "ProcessChild":
-        """Starts a fresh interpreter: no locks, threads or descriptors of the main process in it. Returns at once."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        board = Board.create(slots)
-        try:
+    def start(
+        cls,
+        name: str,
+        config: ActorConfig,
+        log_level: str,
+        slots: int,
+        log_export: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        module: str = "nfsw.actors",
+    ) -> "ProcessChild":
+        """Starts a fresh interpreter: no locks, threads or descriptors of the main process in it. Returns at once.
+
+        `environment`: None: this process's own. Raises OSError, and leaves nothing behind, when the system has no process, memory or
+        descriptor for it.
+        """
+        with ExitStack() as undone, ExitStack() as given:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            undone.callback(ours.close)
+            given.callback(theirs.close)
+            board = Board.create(slots)
+            given.callback(os.close, board)
+            shown = Board(board, slots)
+            undone.callback(shown.close)
             process = subprocess.Popen(
-                [sys.executable, "-m", "nfsw.actors", name, str(theirs.fileno()), str(board)],
+                [sys.executable, "-P", _RUN_MODULE, module, name, str(theirs.fileno()), str(board)],
                 pass_fds=(theirs.fileno(), board) + (() if log_export is None else (log_export,)),
                 stdin=subprocess.DEVNULL,
+                env=environment,
             )
+            undone.callback(_end, process)
             ours.setblocking(False)
             ours.send(pack([Envelope(Boot(config, log_level, slots, log_export))]))
-            return cls(process, ours, Board(board, slots))
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-            os.close(board)
+            child = cls(process, ours, shown)
+            undone.pop_all()
+            return child
 
     async def send(self, envelopes: Sequence[Envelope]) -> None:
         await self._loop.sock_sendall(self._sock, pack(envelopes))
@@ -114,3 +133,9 @@ class ProcessChild:
         os.close(self._pidfd)
         self._process.wait()
         self._ended.set()
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Of a process that has just been started: it is in no call that could keep it."""
+    process.kill()
+    process.wait()

@@ -150,7 +150,7 @@ class Pipeline:
     def on_dead_letter(self, job: Message, reason: str, again_after_s: float) -> None:
         match job:
             case Take(file) | Upload(file) | Complete(file):
-                log.error("set aside: %s", reason, extra=about(file.session, file.name, "dead-letter"))
+                log.error("postponed: %s", reason, extra=about(file.session, file.name, "dead-letter"))
                 self._hands.park(file, reason, again_after_s)
                 return
             case Hold(session):
@@ -161,7 +161,7 @@ class Pipeline:
                 self._desk.on_released(SessionReleased(session))  # the lock has gone with the Keeper
             case Unstage(file):
                 self.gate.not_given_up(file)
-        log.error("set aside: %s: %r", reason, job, extra={"action": "dead-letter"})
+        log.error("postponed: %s: %r", reason, job, extra={"action": "dead-letter"})
 
     # --- What the service asks ---
 

@@ -73,7 +73,7 @@ class Readings:
             refused=len(self._refused),
             staged=self._ledger.staging_used,
             restarts={ref.name: ref.restarts for ref in refs},
-            hangs_s={ref.name: 0.0 if ref.hung_since is None else now - ref.hung_since for ref in refs},
+            hangs_s={ref.name: now - ref.hang.since if ref.hang else 0.0 for ref in refs},
             calls={ref.name: ref.calls() for ref in refs},
         )
 

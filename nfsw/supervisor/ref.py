@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.tally import Tallies, added
 from nfsw.supervisor.child import Child
+from nfsw.supervisor.hang import Hang
 from nfsw.supervisor.intensity import Intensity
 from nfsw.supervisor.mailbox import Mailbox
 from nfsw.supervisor.status import ActorState, ActorStatus
@@ -15,7 +16,7 @@ from nfsw.supervisor.status import ActorState, ActorStatus
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
     name: str
-    #: Starts a new life.
+    #: Starts a new life. Raises OSError when there can be none now.
     start: Callable[[], Child]
     #: Jobs in hand at a time; None: any number.
     capacity: int | None
@@ -33,12 +34,8 @@ class ActorRef:
     #: Jobs that the child has and is not done with, by number.
     in_hand: dict[int, Envelope] = field(default_factory=dict)
     intensity: Intensity = field(default_factory=Intensity)
-    #: Since when it hangs, through all its lives (seconds, monotonic); None: it does not.
-    hung_since: float | None = None
-    #: The call in which it was last seen hanging.
-    hung_in: str = ""
-    #: Whether it hangs without any call: its process does not run.
-    silent: bool = False
+    #: Why it does not work, through all its lives; None: it does, as far as one can see.
+    hang: Hang | None = None
     #: Set when this life has been killed for a hang: it may be one that neither ends nor leaves its channel.
     condemned: asyncio.Event = field(default_factory=asyncio.Event)
     #: Lives that did not end on SIGKILL.
@@ -89,6 +86,12 @@ class ActorRef:
         self.in_hand.clear()
         self.look_idle()
         return jobs
+
+    def hangs(self, hang: Hang) -> None:
+        """Notes what is seen now. The hang goes on from its first beginning until the actor works again."""
+        if before := self.hang:
+            hang = Hang(hang.what, before.since, in_call=hang.in_call or before.in_call)
+        self.hang, self.state, self.well_checks = hang, ActorState.HUNG, 0
 
     def calls(self) -> Tallies:
         """What its NFS calls took, through all its lives."""

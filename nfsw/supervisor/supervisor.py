@@ -3,40 +3,39 @@
 Main process. It holds no logic of files: what a message means is the pipeline's. One for one: a dead actor is replaced and
 nobody else notices, since its mailbox is here. What it had in hand is delivered again, so handlers can be repeated.
 A hang is treated with the smaller remedy first: the hung life is killed and replaced. When that does not help for long
-enough, or an actor dies too often, the pod has to go, and the kubelet learns it from /healthz.
+enough, and nothing useful gets done either, or when an actor dies too often, the pod has to go, and the kubelet learns it
+from /healthz.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain, repeat
 from typing import Protocol
 
 from nfsw.actors import logs
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.messages import Complete, Done, Drain, Hold, PutBack, Release, Started, Take, Unstage, Upload
 from nfsw.supervisor.child import Child
+from nfsw.supervisor.hang import Hang
 from nfsw.supervisor.ref import ActorRef
 from nfsw.supervisor.status import ActorState
+from nfsw.supervisor.watchdog import Watchdog
 
 log = logging.getLogger("nfsw.supervisor")
 
 #: Seconds between SIGKILL and the moment at which a life counts as lost.
 REAP_S = 5.0
-#: Seconds in which a child has to take its first message: the imports of the Uploader take long on a busy machine.
-BOOT_S = 30.0
+#: Pauses between attempts to start a child while the system has no process, memory or descriptor for it, in seconds; the last one repeats.
+_START_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0)
 #: Seconds for all children to end in when the service does; SIGTERM promises a second.
 _END_S = 0.4
-#: Seconds without a beat that mean nothing yet: a child beats about once a second.
-SILENCE_S = 3.0
 #: Lost lives of one actor at a time: each one keeps its memory, and maybe a lock, so there is no replacing for ever.
 MOST_LOST = 3
 #: Deliveries of one job before it is set aside: it may be what kills its actor.
 MOST_DELIVERIES = 3
-#: Longest time between two looks at the boards, in seconds.
-_WATCH_S = 1.0
-
 _JOBS = (Take, PutBack, Upload, Complete, Unstage, Hold, Drain, Release)
 
 
@@ -59,11 +58,13 @@ class Plot(Protocol):
 
 
 class Supervisor:
-    def __init__(self, refs: Sequence[ActorRef], plot: Plot, hang_timeout_s: float, hang_escalate_s: float) -> None:
+    def __init__(
+        self, refs: Sequence[ActorRef], plot: Plot, hang_timeout_s: float, hang_escalate_s: float, latest_progress: Callable[[], float]
+    ) -> None:
+        """`latest_progress`: when the service last got something done (seconds, monotonic): a pod that still works is not restarted."""
         self.refs = {ref.name: ref for ref in refs}
         self._plot = plot
-        self._hang_timeout_s = hang_timeout_s
-        self._hang_escalate_s = hang_escalate_s
+        self._watchdog = Watchdog(refs, hang_timeout_s, hang_escalate_s, latest_progress, self._escalate)
         self._sick: str | None = None
         #: Set once every actor has been started for the first time.
         self.begun = asyncio.Event()
@@ -75,7 +76,7 @@ class Supervisor:
                 group.create_task(self._keep(ref), name=f"keep {ref.name}")
             await asyncio.sleep(0)  # the turn in which each of them starts its child
             self.begun.set()
-            group.create_task(self._watch(), name="watch")
+            group.create_task(self._watchdog.run(), name="watchdog")
 
     def sick(self) -> str | None:
         return self._sick
@@ -84,8 +85,8 @@ class Supervisor:
         """Which actor does not do its work, and why."""
         now = time.monotonic()
         for ref in self.refs.values():
-            if ref.hung_since is not None:
-                return f"{ref.name} has waited {now - ref.hung_since:.0f} s in {ref.hung_in}"
+            if ref.hang is not None:
+                return f"{ref.name}: {ref.hang.described(now)}"
             if ref.state is not ActorState.RUNNING:
                 return f"{ref.name} is {ref.state}"
         return None
@@ -98,27 +99,39 @@ class Supervisor:
         until = time.monotonic() + _END_S
         left = [f"{name}, pid {child.pid}" for name, child in children if not child.ends(max(0.0, until - time.monotonic()))]
         if left:
-            log.error("left behind, in calls that hang in the kernel until NFS is back: %s", "; ".join(left), extra={"action": "end"})
+            log.error("cannot be killed while blocked in the kernel until NFS answers: %s", "; ".join(left), extra={"action": "end"})
 
     async def _keep(self, ref: ActorRef) -> None:
         """One life after the other."""
         while True:
             await self._live(ref)
             self._give_back(ref)
-            now = time.monotonic()
-            if ref.hung_since is None and not ref.intensity.allows(now):
+            if _counts(ref) and not ref.intensity.allows(time.monotonic()):
                 ref.state = ActorState.GAVE_UP
                 self._escalate(f"{ref.name} died more than {ref.intensity.restarts} times within {ref.intensity.period_s:.0f} s")
                 return
             ref.restarts += 1
-            ref.state = ActorState.HUNG if ref.hung_since is not None else ActorState.RESTARTING
+            ref.state = ActorState.HUNG if ref.hang else ActorState.RESTARTING
             while len(ref.lost) >= MOST_LOST:
                 await self._one_returns(ref)
 
+    async def _start(self, ref: ActorRef) -> Child:
+        """The next life. One that cannot be started is waited for like one that hangs: the system may be short of something for a while."""
+        for pause in chain(_START_PAUSES_S, repeat(_START_PAUSES_S[-1])):
+            try:
+                return ref.spec.start()
+            except OSError as error:
+                reason = error.strerror or str(error)
+                extra = {"actor": ref.name, "action": "start"}
+                log.error("%s cannot be started: %s; next attempt in %.0f s", ref.name, reason, pause, extra=extra)
+                ref.hangs(Hang(f"cannot be started ({reason})", time.monotonic(), in_call=False))
+            await asyncio.sleep(pause)
+        raise AssertionError("there is always another attempt")
+
     async def _live(self, ref: ActorRef) -> None:
         """One life, from its start until it is reaped or lost."""
-        child = ref.child = ref.spec.start()
-        if ref.hung_since is None:
+        child = ref.child = await self._start(ref)
+        if ref.hang is None:
             ref.state = ActorState.STARTING
         log.info("started %s, pid %d", ref.name, child.pid, extra={"actor": ref.name, "action": "start"})
         ref.condemned.clear()
@@ -146,14 +159,13 @@ class Supervisor:
         done, _ = await asyncio.wait([death], timeout=REAP_S)
         ref.child = None
         if done:
-            log.warning("%s, pid %d, ended: %s", ref.name, child.pid, _how(death.result()), extra={"actor": ref.name, "action": "reap"})
+            log.warning("%s, pid %d, has ended: %s", ref.name, child.pid, _how(death.result()), extra={"actor": ref.name, "action": "reap"})
             ref.close(child)
             return
         log.error(
-            "%s, pid %d, does not end %.0f s after SIGKILL: lost, its call hangs in the kernel",
+            "%s, pid %d, cannot be killed while blocked in the kernel; it is left to itself",
             ref.name,
             child.pid,
-            REAP_S,
             extra={"actor": ref.name, "action": "lose"},
         )
         ref.lost.append(child)
@@ -192,7 +204,7 @@ class Supervisor:
                     case Started():
                         log.debug("%s takes messages", ref.name)
                         ref.started = True
-                        if ref.hung_since is None:
+                        if ref.hang is None:
                             ref.state = ActorState.RUNNING
                     case Done(number):
                         if job := ref.done(number):
@@ -209,60 +221,11 @@ class Supervisor:
             if message is None:
                 continue
             if envelope.attempt >= MOST_DELIVERIES:
-                again_after_s = 0.0 if ref.hung_since is not None else ref.intensity.period_s
+                again_after_s = 0.0 if ref.hang else ref.intensity.period_s
                 self._plot.on_dead_letter(message, f"{ref.name} died {envelope.attempt} times with this file in hand", again_after_s)
                 continue
             again.append(replace(envelope, message=message, number=None, attempt=envelope.attempt + 1))
         ref.mailbox.give_back(again)
-
-    async def _watch(self) -> None:
-        interval = min(_WATCH_S, self._hang_timeout_s / 4)
-        while True:
-            await asyncio.sleep(interval)
-            for ref in self.refs.values():
-                self._check(ref, time.monotonic())
-
-    def _check(self, ref: ActorRef, now: float) -> None:
-        if ref.hung_since is not None and now - ref.hung_since >= self._hang_escalate_s:
-            self._escalate(f"{ref.name} has waited {now - ref.hung_since:.0f} s in {ref.hung_in}")
-        child = ref.child
-        if child is None:
-            return
-        call = child.board.oldest()
-        silent = child.board.silent_s()
-        silent = now - child.started if silent is None else silent
-        if call and call.seconds >= self._hang_timeout_s:
-            ref.silent = False
-            self._hang(ref, child, call.what, now - call.seconds, kill=ref.spec.expendable())
-        elif silent >= max(self._hang_timeout_s, SILENCE_S if ref.started else BOOT_S):
-            ref.silent = True
-            self._hang(ref, child, "silence: its process does not run", now - silent, kill=True)
-        elif ref.hung_since is not None:
-            self._convalesce(ref, child, now, idle=call is None)
-
-    def _convalesce(self, ref: ActorRef, child: Child, now: float, *, idle: bool) -> None:
-        """The hang is over once two checks saw calls come back, however slowly, or none left: one may be the cache's answer."""
-        assert ref.hung_since is not None
-        back = child.board.finished()
-        idle = idle and (ref.silent or (ref.started and (back > 0 or not ref.in_hand)))
-        if back > ref.calls_back or idle:
-            ref.well_checks += 1
-        ref.calls_back = back
-        if ref.well_checks >= 2:
-            log.warning("%s goes on after %.0f s", ref.name, now - ref.hung_since, extra={"actor": ref.name, "action": "recover"})
-            ref.hung_since = None
-            ref.state = ActorState.RUNNING if ref.started else ActorState.STARTING
-
-    def _hang(self, ref: ActorRef, child: Child, what: str, since: float, *, kill: bool) -> None:
-        ref.well_checks, ref.calls_back = 0, child.board.finished()
-        ref.hung_in = what
-        ref.state = ActorState.HUNG
-        if ref.hung_since is None:
-            ref.hung_since = since
-            log.error("%s, pid %d, hangs in %s", ref.name, child.pid, what, extra={"actor": ref.name, "action": "hang"})
-        if kill:
-            child.kill()
-            ref.condemned.set()
 
     def _escalate(self, reason: str) -> None:
         if self._sick is None:
@@ -270,11 +233,20 @@ class Supervisor:
             log.critical("this pod has to be restarted: %s", reason, extra={"action": "escalate"})
 
 
+def _counts(ref: ActorRef) -> bool:
+    """Whether the life that is over counts for the restart intensity.
+
+    That of an actor that hangs does not, since the remedy for a server that is away is to wait for it, and the limit is the
+    hang's own. But one that never got to work does, unless it was killed in an NFS call.
+    """
+    return ref.hang is None or not (ref.started or (ref.condemned.is_set() and ref.hang.in_call))
+
+
 def _how(code: int) -> str:
     """An exit code in words."""
     match code:
         case -9:
-            return "killed (SIGKILL; by the supervisor, a user, or for want of memory)"
+            return "killed (SIGKILL: by the supervisor, by a user, or because memory ran out)"
         case _ if code < 0:
             return f"signal {-code}"
         case _:

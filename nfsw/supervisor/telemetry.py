@@ -5,6 +5,7 @@ the file's messages, so that log lines of every process carry it. Attributes of 
 among them, and no session, since every session may have a name of its own.
 """
 
+import math
 import time
 
 from opentelemetry.metrics import Meter
@@ -27,6 +28,8 @@ class Telemetry:
     def __init__(self, tracer: Tracer, meter: Meter) -> None:
         self.totals = Totals()
         self.census = Census()
+        #: When bytes of a staged file last left for Azure, or a file was uploaded (seconds, monotonic).
+        self.progressed_at = -math.inf
         self._stories = Stories(tracer)
         self._duration = meter.create_histogram(
             "upload.duration",
@@ -69,6 +72,8 @@ class Telemetry:
     def sent(self, entry: Entry | None, grew: UploadGrew, at: float) -> None:
         self.totals.bytes_sent += grew.sent
         self.totals.bytes_resent += grew.resent
+        if grew.sent:
+            self.progressed_at = time.monotonic()
         if entry:
             self._stories.sent(entry, grew, at)
 
@@ -87,6 +92,7 @@ class Telemetry:
         self._stories.end_all(entry, time.monotonic(), error)
 
     def uploaded(self, entry: Entry, uploaded: FileUploaded, at: float) -> None:
+        self.progressed_at = time.monotonic()
         self._duration.record(uploaded.seconds)
         self._size.record(entry.fingerprint.size)
         committed_at = uploaded.committed_at or at

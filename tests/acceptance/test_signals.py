@@ -36,13 +36,13 @@ def clients(service: Service, folder: Path) -> Iterator[None]:
         )
     connections = [socket.create_connection(("127.0.0.1", service.port), timeout=10) for _ in range(3)]
     try:
-        connections[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: nfsw\r\n\r\n")
+        connections[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200" in connections[0].recv(4096)
-        connections[1].sendall(b"POST /v1/watch/start HTTP/1.1\r\nHost: nfsw\r\nContent-Length: 100\r\n\r\n{")
+        connections[1].sendall(b"POST /v1/watch/start HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         for path in event_streams(service):
             stream = socket.create_connection(("127.0.0.1", service.port), timeout=10)
             connections.append(stream)
-            stream.sendall(f"GET {path} HTTP/1.1\r\nHost: nfsw\r\nAccept: {EVENT_STREAM}\r\n\r\n".encode())
+            stream.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {EVENT_STREAM}\r\n\r\n".encode())
             assert b"200" in stream.recv(4096)
         until(lambda: said.stat().st_size > 0, within=20, what="`status --watch` shows something")
         yield

@@ -1,6 +1,7 @@
 """The supervisor over real processes: it replaces what dies, hangs, is stopped or cannot be killed, and loses no job."""
 
 import asyncio
+import math
 import os
 import signal
 import time
@@ -40,7 +41,7 @@ class Stage:
     def __init__(self) -> None:
         self.play = Play()
         self.ref = ActorRef(ChildSpec(trial_child.NAME, trial_child.start, capacity=2), Mailbox())
-        self.supervisor = Supervisor([self.ref], self.play, hang_timeout_s=HANG_S, hang_escalate_s=60.0)
+        self.supervisor = Supervisor([self.ref], self.play, hang_timeout_s=HANG_S, hang_escalate_s=60.0, latest_progress=lambda: -math.inf)
         self.pids: list[int] = []
 
     def post(self, *messages: Message) -> None:
@@ -108,7 +109,7 @@ async def test_what_a_killed_actor_had_in_hand_is_done_by_the_next_one(tmp_path:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     async with stage() as on_stage:
-        on_stage.supervisor._hang_timeout_s = 60.0
+        on_stage.supervisor._watchdog._hang_timeout_s = 60.0
         on_stage.post(Read(str(fifo)))
         await until(lambda: on_stage.child.board.oldest() is not None, what="it hangs")
         pid = on_stage.child.pid

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.host import BEAT_S, CRASHED
+from nfsw.actors.host import CRASHED
 from nfsw.actors.messages import Done, LetGo, Started
+from nfsw.actors.start import HEARTBEAT_S
 from nfsw.supervisor.child import ProcessChild
 from tests.support import trial_child as trials
 from tests.support.children import state_of
@@ -62,7 +63,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 def beats(of: ProcessChild) -> bool:
     silent = of.board.silent_s()
-    return silent is not None and silent < 2 * BEAT_S
+    return silent is not None and silent < 2 * HEARTBEAT_S
 
 
 # --- What passes ---
@@ -99,7 +100,7 @@ async def test_ten_thousand_messages_pass_both_ways_in_order() -> None:
 async def test_a_child_whose_words_nobody_reads_waits_with_them_and_beats_on() -> None:
     async with child() as trial_child:
         await tells(trial_child, Count(MANY))
-        await asyncio.sleep(2 * BEAT_S)  # long enough to have told all of it, if it had not to wait
+        await asyncio.sleep(2 * HEARTBEAT_S)  # long enough to have told all of it, if it had not to wait
         await until(lambda: beats(trial_child))
         assert await hears(trial_child, MANY) == [Say(number) for number in range(MANY)]
 
@@ -214,12 +215,12 @@ async def test_a_child_that_hangs_in_a_call_shows_it_beats_answers_and_sees_the_
         assert trial_child.board.oldest() is None
         await tells(trial_child, Read(str(fifo)))
         await until(lambda: trial_child.board.oldest() is not None)
-        await asyncio.sleep(2 * BEAT_S)
+        await asyncio.sleep(2 * HEARTBEAT_S)
         await until(lambda: beats(trial_child))
         call = trial_child.board.oldest()
         assert call is not None
         assert call.what == f"read {fifo}"
-        assert call.seconds >= 2 * BEAT_S
+        assert call.seconds >= 2 * HEARTBEAT_S
         await tells(trial_child, Say("another thread"))
         assert await hears(trial_child, 1) == [Say("another thread")]
 
@@ -245,7 +246,7 @@ async def test_a_call_that_comes_back_after_all_is_counted_and_its_answer_told(t
 async def test_a_process_that_is_stopped_does_not_beat_and_goes_on_where_it_was() -> None:
     async with child() as trial_child:
         os.kill(trial_child.pid, signal.SIGSTOP)
-        await until(lambda: (trial_child.board.silent_s() or 0) > 2 * BEAT_S)
+        await until(lambda: (trial_child.board.silent_s() or 0) > 2 * HEARTBEAT_S)
         await tells(trial_child, Say("wake up"))
         os.kill(trial_child.pid, signal.SIGCONT)
         assert await hears(trial_child, 1) == [Say("wake up")]

@@ -23,7 +23,7 @@ def test_sigterm_in_an_outage_ends_what_can_be_ended_and_the_next_service_goes_o
         figure("seconds from SIGTERM until only those are left that the kernel does not let go", round(time.monotonic() - begun, 2))
         left = [process for process in processes if in_the_kernel(process.pid)]
         said = service.log()[-1]["message"]
-        assert said.startswith("left behind, ")
+        assert said.startswith("cannot be killed while blocked in the kernel")
         assert all(f"pid {process.pid}" in said for process in left)
         figure("left in the kernel until the server is back", [process.command.partition("nfsw.actors ")[2].split()[0] for process in left])
 

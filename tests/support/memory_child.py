@@ -14,8 +14,8 @@ from itertools import count
 from nfsw.actors.board import Board
 from nfsw.actors.channel import pack, unpack
 from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.host import BEAT_S
 from nfsw.actors.messages import Done, Started
+from nfsw.actors.start import HEARTBEAT_S
 
 #: Packets that wait on the way to a child before the sender has to wait. A socket has a bound in bytes.
 _ON_THE_WAY = 4
@@ -150,7 +150,7 @@ class MemoryChild:
 
     def _beat(self) -> None:
         self._own_board.beat()
-        self._beating = asyncio.get_running_loop().call_later(BEAT_S, self._beat)
+        self._beating = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
 
     def _wake(self) -> None:
         self._changed.set()
@@ -163,8 +163,14 @@ class Lives:
     def __init__(self, *, beats: bool = True) -> None:
         self.all: list[MemoryChild] = []
         self.beats = beats
+        #: Why there can be no child now.
+        self.unstartable: OSError | None = None
+        self.attempts: list[float] = []  # when one was to be started
 
     def start(self) -> MemoryChild:
+        self.attempts.append(time.monotonic())
+        if self.unstartable:
+            raise self.unstartable
         child = MemoryChild(beats=self.beats)
         self.all.append(child)
         return child

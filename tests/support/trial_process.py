@@ -1,9 +1,10 @@
-"""`python -m tests.support.trial_process NAME CHANNEL BOARD`: the real child process with a Trial for its actor."""
+"""`tests.support.trial_process NAME CHANNEL BOARD`: the real child process with a Trial for its actor."""
 
 import sys
 from unittest.mock import patch
 
 from nfsw.actors import __main__ as real
+from nfsw.actors import process
 from nfsw.actors.board import Board
 from nfsw.actors.config import Boot
 from tests.support.trial import OneHand, Trial
@@ -14,5 +15,5 @@ def _trial(_: Boot, board: Board) -> Trial:
 
 
 if __name__ == "__main__":
-    with patch.object(real, "_actor", _trial):
+    with patch.object(process, "_actor", _trial):
         real.main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -1,6 +1,7 @@
 """A supervisor whose actors are played by the test: the real mailboxes, watch and restarts around children in memory."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -55,7 +56,9 @@ class Company:
 
     def __init__(self, *refs: ActorRef, plot: Plot, lives: dict[str, Lives]) -> None:
         self.refs = {ref.name: ref for ref in refs}
-        self.supervisor = Supervisor(refs, plot, HANG_S, ESCALATE_S)
+        #: When something was last got done (seconds, monotonic).
+        self.progressed_at = -math.inf
+        self.supervisor = Supervisor(refs, plot, HANG_S, ESCALATE_S, self.latest_progress)
         self._lives = lives
         self._running: asyncio.Task[None] | None = None
 
@@ -74,6 +77,9 @@ class Company:
             for child in lives.all:
                 child.exits(-9)
         await settled()
+
+    def latest_progress(self) -> float:
+        return self.progressed_at
 
     def lives(self, name: str) -> Lives:
         return self._lives[name]

@@ -1,8 +1,10 @@
 """Hangs: read off the board, treated with the smaller remedy first, and in the end a matter for the kubelet."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -10,6 +12,7 @@ from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.messages import Complete
 from nfsw.supervisor.status import ActorState
 from nfsw.supervisor.supervisor import MOST_DELIVERIES, MOST_LOST, REAP_S
+from nfsw.supervisor.watchdog import START_S
 from tests.support.faketime import clock, settled
 from tests.support.memory_child import Lives
 from tests.unit.supervisor.company import ESCALATE_S, HANG_S, Company, Play, ref
@@ -87,8 +90,7 @@ async def test_while_it_hangs_the_service_is_unready_and_says_who_waits_in_which
         assert company.refs["a"].status().state is ActorState.HUNG
         unready = company.supervisor.unready()
         assert unready is not None
-        assert unready.startswith("a has waited 41")
-        assert unready.endswith(f" s in {CALL}")
+        assert unready.startswith(f"a: blocked in {CALL} for 41")
         assert company.supervisor.sick() is None
 
 
@@ -217,6 +219,112 @@ async def test_after_a_silence_an_actor_with_a_job_that_makes_no_call_is_well_ag
         assert company.refs["a"].status().state is ActorState.RUNNING
 
 
+# --- One that never starts ---
+
+
+async def seconds_until_sick(company: Company, at_most: float = 3600) -> float:
+    begun = clock().now()
+    while company.supervisor.sick() is None:
+        await asyncio.sleep(1)
+        assert clock().now() - begun < at_most, "it never asks for a restart"
+    return clock().now() - begun
+
+
+async def test_a_process_that_never_comes_to_run_makes_the_pod_sick_in_the_time_of_a_hang() -> None:
+    lives = Lives(beats=False)
+    async with Company(ref("a", lives), plot=Play(), lives={"a": lives}) as company:
+        assert await seconds_until_sick(company) == pytest.approx(ESCALATE_S, abs=2 * GLANCE_S)
+        assert (company.supervisor.sick() or "").startswith("a: no heartbeat for 12")
+        assert len(lives) <= ESCALATE_S // HANG_S + 1, "each one had its time"
+
+
+async def test_a_process_that_runs_and_never_takes_a_message_makes_the_pod_sick_in_five_minutes() -> None:
+    lives = Lives()
+    async with Company(ref("a", lives), plot=Play(), lives={"a": lives}) as company:
+        assert await seconds_until_sick(company) == pytest.approx(START_S, abs=2 * GLANCE_S)
+        assert (company.supervisor.sick() or "").startswith("a: starting for 30")
+
+
+async def test_a_slow_start_is_none_of_these() -> None:
+    """An emulated processor, or a disk that is busy: the imports take minutes, and heartbeats come all the while."""
+    lives = Lives()
+    async with Company(ref("a", lives), plot=Play(), lives={"a": lives}) as company:
+        await asyncio.sleep(START_S - GLANCE_S)
+        company["a"].starts()
+        await asyncio.sleep(GLANCE_S)
+        assert len(lives) == 1
+        assert company.supervisor.unready() is None
+
+
+async def test_a_life_that_has_not_started_is_no_end_of_a_silence() -> None:
+    async with actor() as company:
+        company["a"].goes_silent()
+        await asyncio.sleep(HANG_S + GLANCE_S)
+        assert len(company.lives("a")) == 2
+        await asyncio.sleep(HANG_S)
+        assert company.refs["a"].status().state is ActorState.HUNG
+        company["a"].starts()
+        await asyncio.sleep(3 * GLANCE_S)
+        assert company.refs["a"].status().state is ActorState.RUNNING
+
+
+async def test_lives_that_crash_before_they_start_count_though_the_actor_hangs() -> None:
+    """Else a program that cannot be imported would be started without end, as fast as the machine can."""
+    async with actor() as company:
+        await hangs(company)
+        for _ in range(6):
+            company["a"].exits(1)
+            await settled()
+        assert company.supervisor.sick() == "a died more than 5 times within 60 s"
+
+
+async def test_lives_that_are_killed_for_a_silence_at_their_start_count() -> None:
+    lives = Lives(beats=False)
+    async with Company(ref("a", lives), plot=Play(), lives={"a": lives}) as company:
+        company.refs["a"].intensity.restarts = 0
+        await asyncio.sleep(HANG_S + GLANCE_S)
+        assert company.supervisor.sick() == "a died more than 0 times within 60 s"
+
+
+async def test_an_actor_that_cannot_be_started_is_tried_again_after_growing_pauses_and_then_works() -> None:
+    lives = Lives()
+    lives.unstartable = OSError(errno.EMFILE, "Too many open files")
+    async with Company(ref("a", lives), plot=Play(), lives={"a": lives}) as company:
+        assert company.supervisor.begun.is_set()
+        assert company.refs["a"].status().state is ActorState.HUNG
+        await asyncio.sleep(50)
+        assert [round(later - at) for at, later in pairwise(lives.attempts)] == [1, 2, 4, 8, 15, 15]
+        assert company.supervisor.unready() == "a: cannot be started (Too many open files) for 50 s"
+        lives.unstartable = None
+        await asyncio.sleep(15)
+        company["a"].starts()
+        company.post("a", JOB)
+        await asyncio.sleep(3 * GLANCE_S)
+        assert company["a"].hears() == [JOB]
+        assert company.supervisor.unready() is None
+        assert company.supervisor.sick() is None
+
+
+async def test_an_actor_that_can_never_be_started_makes_the_pod_sick_in_the_time_of_a_hang() -> None:
+    lives = Lives()
+    lives.unstartable = OSError(errno.ENOMEM, "Cannot allocate memory")
+    async with Company(ref("a", lives), plot=Play(), lives={"a": lives}) as company:
+        assert await seconds_until_sick(company) == pytest.approx(ESCALATE_S, abs=2 * GLANCE_S)
+        assert (company.supervisor.sick() or "").startswith("a: cannot be started (Cannot allocate memory) for 12")
+
+
+async def test_an_actor_that_died_and_cannot_be_started_again_keeps_its_job() -> None:
+    async with actor() as company:
+        company.post("a", JOB)
+        await settled()
+        company.lives("a").unstartable = BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        company["a"].exits(1)
+        await asyncio.sleep(2)
+        company.lives("a").unstartable = None
+        await asyncio.sleep(5)
+        assert company["a"].hears() == [JOB]
+
+
 # --- One that cannot be killed ---
 
 
@@ -292,7 +400,7 @@ async def test_at_the_end_lost_lives_are_killed_too_and_those_that_stay_are_name
         before = len(first.kills)
         company.supervisor.end()
         assert len(first.kills) == before + 1
-        assert caplog.messages[-1] == f"left behind, in calls that hang in the kernel until NFS is back: a, pid {first.pid}"
+        assert caplog.messages[-1] == f"cannot be killed while blocked in the kernel until NFS answers: a, pid {first.pid}"
 
 
 # --- One that must not be killed ---
@@ -362,3 +470,23 @@ async def test_a_hang_of_one_actor_leaves_the_others_alone() -> None:
         company.post("b", JOB)
         await settled()
         assert company["b"].hears() == [JOB]
+
+
+async def test_a_hang_does_not_make_the_pod_sick_while_staged_files_still_go_to_azure() -> None:
+    """A restart would end the uploads and mount nothing anew."""
+    async with actor(expendable=lambda: False) as company:
+        company["a"].enters(CALL)
+        for _ in range(10):
+            await asyncio.sleep(ESCALATE_S / 2)
+            company.progressed_at = clock().now()
+            assert company.supervisor.sick() is None
+        assert company.supervisor.unready() is not None
+        assert await seconds_until_sick(company) == pytest.approx(ESCALATE_S, abs=GLANCE_S)
+
+
+async def test_progress_before_the_hang_does_not_make_it_longer() -> None:
+    async with actor(expendable=lambda: False) as company:
+        company.progressed_at = clock().now()
+        await asyncio.sleep(50)
+        company["a"].enters(CALL)
+        assert await seconds_until_sick(company) == pytest.approx(ESCALATE_S, abs=GLANCE_S)

@@ -105,6 +105,9 @@ class Works(Company):
         super().__init__(*refs.values(), plot=self.pipeline, lives=lives)
         self.service = Moving(self.supervisor, self.pipeline, self.desk, self.telemetry.totals, timetable, HANG_S)
 
+    def latest_progress(self) -> float:
+        return self.telemetry.progressed_at
+
     async def __aenter__(self) -> Self:
         await super().__aenter__()
         for name in self.refs:
