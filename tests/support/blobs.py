@@ -53,6 +53,10 @@ class Container:
         except ResourceNotFoundError:
             return set()
 
+    def bytes_of(self, name: str) -> bytes:
+        """Of a small one."""
+        return self._client.download_blob(name).readall()
+
     def read(self, name: str) -> Blob:
         download = self._client.download_blob(name)
         sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0

@@ -1,0 +1,187 @@
+"""Writers on the export that do their worst in the one instant in which it could be overlooked. In the guest.
+
+They work at the server, so that nothing between the service's calls is seen later by them than it has happened.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.seen_through import SeenThrough
+from tests.support.waiting import until
+
+#: How often a writer looks whether its instant has come. A fraction of the way to the server.
+GLANCE_S = 0.001
+
+
+@dataclass(slots=True)
+class Trials:
+    """What came of one writer's attempts."""
+
+    names: list[str]
+    wanted: dict[str, bytes] = field(default_factory=dict)  # what each file holds in the end
+    hits: set[str] = field(default_factory=set)  # whose instant was met
+    waited_s: dict[str, float] = field(default_factory=dict)  # how long a writer's open took
+
+    def lost(self, site: SeenThrough) -> list[str]:
+        """Files whose last bytes are neither in Azure nor on the share."""
+        return [name for name in self.names if _in_azure(site, name) != self.wanted[name] and not _on_the_share(site, name)]
+
+
+def all_gone(site: SeenThrough, names: Sequence[str], *, within: float) -> None:
+    """Waits until no file of these names is on the share in any state."""
+    until(
+        lambda: not any(_on_the_share(site, name) for name in names),
+        within=within,
+        what=lambda: f"these have left the share: {[name for name in names if _on_the_share(site, name)]}\n{site.report()}",
+    )
+
+
+def rename_over(site: SeenThrough, prefix: str, count: int, *, pause_s: float) -> Trials:
+    """Each file gets its next version by a rename over its name once it has its claimed name and while it still has its own.
+
+    Returns when all have been renamed over.
+    """
+    trials = Trials(_names(prefix, count))
+    made = site.nfs / "made"
+    made.mkdir(exist_ok=True)
+    for name in trials.names:
+        trials.wanted[name] = f"the next version of {name}, longer than the one before".encode()
+        (made / name).write_bytes(trials.wanted[name])
+    firsts: dict[str, int] = {}
+
+    def write() -> None:
+        """One by one: claims at the same time refresh each other's view of their folders."""
+        for name in trials.names:
+            path = site.incoming("s") / name
+            path.write_bytes(b"the first version")
+            firsts[name] = path.stat().st_ino
+            time.sleep(pause_s)
+
+    with ThreadPoolExecutor(1) as writer:
+        written = writer.submit(write)
+        for name, _ in _as_they_are_claimed(site, trials.names):
+            arrival = site.incoming("s") / name
+            if arrival.exists() and arrival.stat().st_ino == firsts[name]:
+                trials.hits.add(name)
+            (made / name).rename(arrival)
+        written.result()
+    return trials
+
+
+def append_before_the_delete(site: SeenThrough, prefix: str, count: int, *, step_s: float, patience_s: float) -> Trials:
+    """Each file is opened by its claimed name, and appended to some `step_s` after it has been marked `.completed`.
+
+    One that is not marked within `patience_s` while it is open is appended to then: a hit is one that was marked.
+    """
+    trials = _trials(site, prefix, count)
+
+    def writer(name: str, path: Path) -> None:
+        with path.open("ab", buffering=0) as file:
+            marked = path.with_name(f"{name}.completed")
+            if _happens(marked.exists, patience_s):
+                trials.hits.add(name)
+                time.sleep(trials.names.index(name) * step_s)
+            more = b" and more, at the last moment"
+            file.write(more)
+            trials.wanted[name] += more
+
+    with ThreadPoolExecutor(count) as writers:
+        for appended in [writers.submit(writer, name, path) for name, path in _as_they_are_claimed(site, trials.names)]:
+            appended.result()
+    return trials
+
+
+def open_while_leased(site: SeenThrough, prefix: str, count: int) -> Trials:
+    """Each file is opened for writing, and closed, in the moment in which a client holds a lease on it. Notes how long that takes."""
+    trials = _trials(site, prefix, count)
+    inodes = {(site.incoming("s") / name).stat().st_ino: name for name in trials.names}
+
+    def writer(name: str, file: int) -> None:
+        begun = time.monotonic()
+        os.close(os.open(f"/proc/self/fd/{file}", os.O_WRONLY))  # whatever its name is by now
+        trials.waited_s[name] = time.monotonic() - begun
+
+    with ExitStack() as files, ThreadPoolExecutor(count) as writers:
+        opened = {name: files.enter_context((site.incoming("s") / name).open("rb")).fileno() for name in trials.names}
+        waiting = []
+        for _ in _moments(within=30):
+            for inode in _leased() & inodes.keys():
+                trials.hits.add(name := inodes.pop(inode))
+                waiting.append(writers.submit(writer, name, opened[name]))
+            if not inodes:
+                break
+        for one in waiting:
+            one.result()
+    return trials
+
+
+def _trials(site: SeenThrough, prefix: str, count: int) -> Trials:
+    trials = Trials(_names(prefix, count))
+    for name in trials.names:
+        trials.wanted[name] = f"the first version of {name}".encode()
+        (site.incoming("s") / name).write_bytes(trials.wanted[name])
+    return trials
+
+
+def _names(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}{number:02}" for number in range(count)]
+
+
+def _leased() -> set[int]:
+    """Inodes on which a client of this kernel holds a lease: `1: LEASE ACTIVE READ 795 00:19:2 0 EOF`."""
+    lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    return {int(line[5].rpartition(":")[2]) for line in lines if line[1:4] == ["LEASE", "ACTIVE", "READ"]}
+
+
+def _as_they_are_claimed(site: SeenThrough, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
+    """Each name with its path in `.processing`, as soon as it is there."""
+    missing, processing = set(names), site.nfs / ".processing"
+    for _ in _moments(within=60):
+        for folder in [processing / date / "s" for date in _names_in(processing)]:
+            for name in missing & _names_in(folder):
+                missing.remove(name)
+                yield name, folder / name
+        if not missing:
+            return
+
+
+def _names_in(folder: Path) -> set[str]:
+    try:
+        return set(os.listdir(folder))
+    except FileNotFoundError:
+        return set()
+
+
+def _moments(within: float) -> Iterator[None]:
+    """Again and again, a glance apart."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(GLANCE_S)
+    raise AssertionError("the writer's moment has not come")
+
+
+def _happens(condition: Callable[[], bool], within: float) -> bool:
+    deadline = time.monotonic() + within
+    while not (met := condition()) and time.monotonic() < deadline:
+        time.sleep(GLANCE_S)
+    return met
+
+
+def _on_the_share(site: SeenThrough, name: str) -> bool:
+    return any(name in {path.name, path.name.removesuffix(".completed")} for path in _held(site))
+
+
+def _held(site: SeenThrough) -> Iterator[Path]:
+    for folder in ("incoming/s", ".processing", ".nfsw/aside"):
+        yield from (site.nfs / folder).rglob("*")
+
+
+def _in_azure(site: SeenThrough, name: str) -> bytes | None:
+    blobs = [blob for blob in site.container.names() if blob.endswith(f"/s/{name}")]
+    return site.container.bytes_of(max(blobs)) if blobs else None
