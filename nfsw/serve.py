@@ -7,6 +7,7 @@ about: children are killed, and the process leaves without waiting for their wor
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -57,6 +58,7 @@ def main() -> int:
         print(f"nfsw: {wrong}", file=sys.stderr)  # noqa: T201 - the contract's one line
         return BAD_SETTINGS
     logs.configure(chosen.log_level)
+    _allow_descriptors()
     for name in settings.unknown(os.environ):
         log.warning("unknown setting %s", name)
     asyncio.run(_serve(chosen, listening))
@@ -160,15 +162,8 @@ async def _serve_http(
     listening: socket.socket,
     leave: Callable[[], NoReturn],
 ) -> None:
-    import uvicorn  # noqa: PLC0415 - the children boot while this is imported
-
-    from nfsw.api.app import create_app  # noqa: PLC0415
-
-    class Server(uvicorn.Server):
-        """uvicorn takes the signals over while it runs; they mean the same as before."""
-
-        def handle_exit(self, *_: object) -> None:
-            leave()
+    from nfsw.api.app import create_app  # noqa: PLC0415 - the children boot while this is imported
+    from nfsw.api.server import Server  # noqa: PLC0415
 
     app = create_app(service, hosts)
     if exporting.exports:
@@ -176,10 +171,15 @@ async def _serve_http(
 
         instrument(app, exporting)
         exporting.connect(readings)
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, lifespan="on")
     host, port = listening.getsockname()[:2]
     log.info("listening on %s port %d", host, port, extra={"action": "listen"})
-    await Server(config).serve(sockets=[listening])
+    await Server(app, listening, on_signal=leave).serve()
+
+
+def _allow_descriptors() -> None:
+    """As many as the system lets this process have. The lower limit that a shell sets is a default for any program."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _listen(chosen: Settings) -> socket.socket:
@@ -189,7 +189,7 @@ def _listen(chosen: Settings) -> socket.socket:
         listening = socket.socket(family, kind)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
-        listening.listen(128)
+        listening.listen(1024)
     except (OSError, UnicodeError) as error:  # the latter: a host name with an empty or an overlong label
         reason = error.strerror if isinstance(error, OSError) else error
         raise settings.BadSettings(f"APP_HOST, APP_PORT: cannot listen on {chosen.host} port {chosen.port}: {reason}") from error

@@ -1,12 +1,12 @@
 """The HTTP application over a `MemoryService`, on a real socket, in a thread."""
 
+import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 
-import uvicorn
-
 from nfsw.api.app import create_app
+from nfsw.api.server import Server
 from tests.support.memory_service import MemoryService
 from tests.support.waiting import until
 
@@ -14,14 +14,13 @@ from tests.support.waiting import until
 @contextmanager
 def served(service: MemoryService, port: int = 0, hosts: Iterable[str] = ()) -> Iterator[str]:
     """The URL. Leaving it drops every connection, as the end of a service does."""
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(service, hosts), host="127.0.0.1", port=port, log_level="critical", timeout_graceful_shutdown=0)
-    )
-    thread = Thread(target=server.run, name="server")
-    thread.start()
-    try:
-        until(lambda: server.started, within=30, what="the server listens")
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        server = Server(create_app(service, hosts), listening, on_signal=lambda: None)
+        thread = Thread(target=server.run, name="server")
+        thread.start()
+        try:
+            until(lambda: server.started, within=30, what="the server listens")
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
