@@ -12,8 +12,7 @@ import pytest
 from tests.support import uml
 from tests.support.azurite import Endpoint
 from tests.support.blobs import Container
-from tests.support.figures import Figure, figures_of
-from tests.support.link import Link, link_to
+from tests.support.link import Link
 from tests.support.seen_through import SeenThrough, site_seen_through
 from tests.support.uml_items import RemoteItems
 from tests.support.uml_reporter import inside
@@ -41,12 +40,6 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 
 @pytest.fixture
-def link(azurite: Endpoint) -> Iterator[Link]:
-    with link_to(azurite) as own:
-        yield own
-
-
-@pytest.fixture
 def site(place: Place, tmp_path: Path, azurite: Endpoint, container: Container) -> Iterator[SeenThrough]:
     """The service works on the mount, the test at the server: what it does there never hangs."""
     with site_seen_through(tmp_path / "site", azurite, container, behind=place.export, seen_at=place.mount) as own:
@@ -60,12 +53,6 @@ def linked(place: Place, tmp_path: Path, link: Link, container: Container) -> It
         yield own
 
 
-@pytest.fixture
-def figure(record_property: Figure) -> Figure:
-    """Notes a figure that the run prints at its end."""
-    return record_property
-
-
 def _ours(item: pytest.Item) -> bool:
     return not inside() and item.path.is_relative_to(HERE)
 
@@ -76,11 +63,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[_undo].close()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if not inside():
-        figures_of(terminalreporter, HERE)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -55,4 +55,6 @@ def test_a_stop_holds_from_the_moment_at_which_it_is_answered(company: Company) 
     stopping.join(60)
     assert [answer.status for answer in answers] == [200]
     pod.crash()
-    assert held(company.serve("pod-a")) is None
+    again = company.serve("pod-a")
+    assert (again.status()["session"] or {}).get("state") != "active"
+    awaits(again, None)

@@ -9,7 +9,7 @@ type Figure = Callable[[str, object], None]
 
 
 def figures_of(terminal: pytest.TerminalReporter, folder: Path) -> None:
-    """Prints what the tests in `folder` noted with `record_property`."""
+    """Prints what the tests below `folder` noted with `record_property`."""
     prefix = folder.relative_to(terminal.config.rootpath).as_posix() + "/"
     noted = [
         (report.nodeid.removeprefix(prefix), name, value)

@@ -1,5 +1,6 @@
 """The run itself: no test of it depends on the machine's speed, or on how it was started."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,3 +28,13 @@ def test_what_a_test_starts_can_be_interrupted_where_the_run_was_started_with_si
     run = subprocess.run(["/bin/sh", "-c", script, sys.executable, one], cwd=CHECKOUT, capture_output=True, text=True, check=False)
 
     assert run.returncode == 0, run.stdout
+
+
+def test_the_page_about_tests_support_names_every_module_and_no_other() -> None:
+    folder = CHECKOUT / "tests/support"
+    first_column = [line.split("|")[1] for line in (folder / "README.md").read_text().splitlines() if line.startswith("| `")]
+    named = sorted(name.removesuffix(".py") for cell in first_column for name in re.findall(r"`([\w.]+)`", cell))
+
+    assert named == sorted(
+        path.name.removesuffix(".py") for path in folder.iterdir() if path.suffix in {".py", ".sh"} and path.stem != "__init__"
+    )

@@ -9,7 +9,6 @@ import pytest
 from tests.deploy.image.container import Container
 from tests.support import blobs
 from tests.support.azurite import Endpoint
-from tests.support.figures import figures_of
 from tests.support.site import Site
 
 collect_ignore_glob = [] if "NFSW_IMAGE" in os.environ else ["test_*.py"]
@@ -31,7 +30,3 @@ def running(image: str, site: Site) -> Iterator[Container]:
     with Container(image, site) as own:
         own.ready()
         yield own
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    figures_of(terminalreporter, Path(__file__).parent)
