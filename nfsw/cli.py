@@ -66,7 +66,7 @@ def _parser() -> ArgumentParser:
     doctor = commands.add_parser(
         "doctor",
         help="check everything that the service needs",
-        description="Check NFS, staging, Azure and telemetry from here, with the settings of the service. Says what mends what is wrong.",
+        description="Check NFS, staging, Azure and telemetry from here with the settings of the service. Prints a remedy for each problem.",
         epilog="Exit code 0: the service can work; 1: it cannot; 2: the settings are wrong.",
     )
     doctor.add_argument("--json", action="store_true", help="for programs")

@@ -52,9 +52,9 @@ def _run(check: Check) -> Finding:
     try:
         return Finding(check.name, Verdict.OK, check.run())
     except Wrong as wrong:
-        return Finding(check.name, wrong.verdict, wrong.said, wrong.mend)
+        return Finding(check.name, wrong.verdict, wrong.said, wrong.remedy)
     except Exception as error:  # noqa: BLE001 - one check that nobody thought through must not end the others
-        return Finding(check.name, Verdict.FAIL, f"{type(error).__name__}: {error}", "report it")
+        return Finding(check.name, Verdict.FAIL, f"{type(error).__name__}: {error}", "please report this")
 
 
 def _say(message: dict[str, object]) -> None:

@@ -21,8 +21,8 @@ from nfsw.doctor.plan import Plan
 #: A managed identity may take its time, and several kinds of credentials are tried in turn, in seconds.
 _TOKEN_S = 60.0
 _ROLE = "give the identity the role Storage Blob Data Contributor on the account or the container"
-_KEY = "set APP_AZURE_CONNECTION_STRING anew; a SAS needs rcwdl and must not have expired; the node's clock must be right"
-_LET_IN = "let the node's address in at the account's firewall"
+_KEY = "replace APP_AZURE_CONNECTION_STRING; a SAS needs the permissions rcwdl and must not have expired; the node's clock must be right"
+_LET_IN = "allow the node's address in the account's firewall"
 
 
 def checks(plan: Plan) -> Generator[Check]:
@@ -61,7 +61,9 @@ class Account:
         try:
             self._connected = self._runner.run(connect())
         except ValueError as error:
-            raise Wrong(f"APP_AZURE_CONNECTION_STRING is none: {error}", "copy it anew from the account's access keys") from error
+            raise Wrong(
+                f"APP_AZURE_CONNECTION_STRING is not a valid connection string: {error}", "copy it again from the account's access keys"
+            ) from error
         return f"{self._store.url}, container {self._plan.container}"
 
     def name(self) -> str:
@@ -69,8 +71,8 @@ class Account:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise Wrong(f"{host}: {error.strerror}", "look at the name, and at the DNS of the pod (dnsPolicy, CoreDNS)") from error
-        return f"{host} is {found[0][4][0]}"
+            raise Wrong(f"{host}: {error.strerror}", "check the name, and the pod's DNS (dnsPolicy, CoreDNS)") from error
+        return f"{host} resolves to {found[0][4][0]}"
 
     def connection(self) -> str:
         host, port = self._peer()
@@ -78,27 +80,29 @@ class Account:
             socket.create_connection((host, port)).close()
         except OSError as error:
             said = f"{host} port {port}: {error.strerror or error}"
-            raise Wrong(said, "let the pod out: firewall, NetworkPolicy, private endpoint, HTTPS_PROXY") from error
-        return f"{host} port {port} answers"
+            raise Wrong(
+                said, "allow the pod's outgoing connections: check firewall, NetworkPolicy, private endpoint, HTTPS_PROXY"
+            ) from error
+        return f"connected to {host} port {port}"
 
     def credentials(self) -> str:
-        with self._told("no token"):
+        with self._told("cannot get a token"):
             has_token = self._run(self._store.authenticate())
-        return "a token was given" if has_token else "those of the connection string, which go with each request"
+        return "got a token" if has_token else "from the connection string, sent with each request"
 
     def container(self) -> str:
-        with self._told("the container does not answer"):
+        with self._told("cannot reach the container"):
             try:
                 self._run(self._store.probe())
             except StoreTrouble as trouble:
                 if trouble.status != 404:
                     raise
                 self._run(self._store.ensure_container())
-                return f"{self._plan.container} was not there, and is made"
-        return f"{self._plan.container} is there"
+                return f"{self._plan.container} did not exist and was created"
+        return f"{self._plan.container} exists"
 
     def write(self) -> str:
-        with self._told("a blob cannot be written"):
+        with self._told("cannot write a blob"):
             self._run(self._store.put(self._blob, self._data, self._md5, self._fingerprint, replace=None))
         return f"{self._blob}, {len(self._data)} bytes"
 
@@ -115,24 +119,24 @@ class Account:
                 raise StoreTrouble("the block that was sent is not among the blocks")
             await self._store.commit(self._blob, [block], self._md5, self._fingerprint, replace=await self._store.look(self._blob))
 
-        with self._told("a blob cannot be written block by block"):
+        with self._told("cannot write a blob in blocks"):
             self._run(send())
-        return "the same in blocks, their hashes checked by Azure"
+        return "sent in blocks, whose hashes Azure checked"
 
     def read_back(self) -> str:
-        with self._told("the blob cannot be read back"):
+        with self._told("cannot read the blob back"):
             there, data = self._run(self._store.look(self._blob)), self._run(self._store.read(self._blob))
         if there is None or there.md5 != self._md5 or data != self._data:
-            raise Wrong("the blob is not what was written", "look for a proxy on the way that changes what it passes on")
-        return "size, hash and bytes are those that were written"
+            raise Wrong("the blob differs from what was written", "look for a proxy that changes what it passes on")
+        return "size, hash and content match"
 
     def delete(self) -> str:
         try:
             self._run(self._store.delete(self._blob))
         except StoreTrouble as trouble:
             needed = "nfsw needs that right only to clear what others have left under a name"
-            raise Wrong(f"the blob cannot be deleted: {trouble}", f"delete {self._blob} by hand; {needed}", Verdict.WARN) from trouble
-        return "nothing is left"
+            raise Wrong(f"cannot delete the blob: {trouble}", f"delete {self._blob} by hand; {needed}", Verdict.WARN) from trouble
+        return "the test blob is deleted"
 
     def close(self) -> None:
         if self._connected:
@@ -156,7 +160,7 @@ class Account:
         try:
             yield
         except StoreTrouble as trouble:
-            raise Wrong(f"{what}: {trouble}", _mend(trouble, signed=self._plan.connection_string is not None)) from trouble
+            raise Wrong(f"{what}: {trouble}", _remedy(trouble, signed=self._plan.connection_string is not None)) from trouble
 
     def _run[T](self, request: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(request)
@@ -166,7 +170,7 @@ def _port_of(url: SplitResult) -> int:
     return 443 if url.scheme == "https" else 80
 
 
-def _mend(trouble: StoreTrouble, *, signed: bool) -> str:
+def _remedy(trouble: StoreTrouble, *, signed: bool) -> str:
     """`signed`: by a connection string."""
     match trouble.status:
         case 401 | 403 if signed:
@@ -174,10 +178,10 @@ def _mend(trouble: StoreTrouble, *, signed: bool) -> str:
         case 401 | 403:
             return f"{_ROLE}; {_LET_IN}"
         case 404:
-            return "look at the account's name"
+            return "check the account's name"
         case None if signed:
-            return "look at the network: firewall, proxy, route"
+            return "check the network: firewall, proxy, route"
         case None:
-            return "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or give the node an identity; look at the network"
+            return "set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or give the node an identity; check the network"
         case _:
-            return "look at the account in the portal, and at Azure's status page"
+            return "check the account in the portal, and Azure's status page"

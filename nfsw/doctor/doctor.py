@@ -51,8 +51,8 @@ def _findings(limit_s: float) -> Iterator[Finding]:
 
 def _settings() -> Finding:
     if unknown := settings.unknown(os.environ):
-        return Finding("settings", Verdict.WARN, f"unknown: {', '.join(unknown)}", "correct them: most likely they are misspelt")
-    return Finding("settings", Verdict.OK, "complete, and in range")
+        return Finding("settings", Verdict.WARN, f"unknown: {', '.join(unknown)}", "correct the names: most likely they are misspelt")
+    return Finding("settings", Verdict.OK, "complete and valid")
 
 
 def _plan(chosen: Settings, limit_s: float) -> Plan:
@@ -75,6 +75,6 @@ def _worst(found: list[Finding]) -> Verdict:
 
 def _print(finding: Finding) -> None:
     print(f"{finding.verdict:<5} {finding.check:<20} {shown(finding.said)}")
-    if finding.mend:
-        print(f"{'':5} {'':20} mend: {shown(finding.mend)}")
+    if finding.remedy:
+        print(f"{'':5} {'':20} remedy: {shown(finding.remedy)}")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What the file system answers that is not well, and what mends it. Any child of the doctor."""
+"""Errors of file system calls, and what to do about them. Any child of the doctor."""
 
 import errno
 import os
@@ -16,23 +16,23 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Wrong(f"{what}: {said(error)}", mend(error)) from error
+        raise Wrong(f"{what}: {said(error)}", remedy(error)) from error
 
 
-def mend(error: OSError) -> str:
+def remedy(error: OSError) -> str:
     match error.errno:
         case errno.EACCES | errno.EPERM:
-            return f"let user {os.geteuid()} read and write there: chown or chmod; for NFS also export it with no_root_squash"
+            return f"give user {os.geteuid()} read and write permission there (chown, chmod); on NFS also export it with no_root_squash"
         case errno.EROFS:
-            return "mount it with rw, and export it with rw"
+            return "mount and export it with rw"
         case errno.ENOSPC | errno.EDQUOT:
             return "free space there, or raise the quota"
         case errno.ESTALE:
-            return "mount it anew: the server no longer knows this mount"
+            return "mount it again: the server no longer knows this mount"
         case errno.EOPNOTSUPP | errno.ENOSYS | errno.ENOLCK | errno.EXDEV:
             return "use an export of a Linux file system such as ext4 or XFS over NFSv4.1"
         case _:
-            return "look at the server, and at the kernel's messages of this node (dmesg)"
+            return "check the server, and the kernel's messages on this node (dmesg)"
 
 
 def known_mount(folder: str) -> Mount:

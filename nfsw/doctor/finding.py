@@ -18,26 +18,26 @@ class Finding:
     check: str
     verdict: Verdict
     said: str
-    mend: str | None = None  # what to do about it
+    remedy: str | None = None  # what to do about it
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`run` returns what is well in words, or raises `Wrong`."""
+    """`run` returns what it found in words, or raises `Wrong`."""
 
     name: str
     run: Callable[[], str]
-    #: Whether the checks after it make no sense without it.
+    #: Whether the checks after it are skipped when it fails.
     needed: bool = False
-    #: Seconds that it may take; None: as all.
+    #: Seconds that it may take; None: the limit for all checks.
     limit_s: float | None = None
 
 
 class Wrong(Exception):
-    """Something is not as it should be."""
+    """A check found a problem. `remedy`: what to do about it."""
 
-    def __init__(self, said: str, mend: str, verdict: Verdict = Verdict.FAIL) -> None:
+    def __init__(self, said: str, remedy: str, verdict: Verdict = Verdict.FAIL) -> None:
         super().__init__(said)
         self.said = said
-        self.mend = mend
+        self.remedy = remedy
         self.verdict = verdict

@@ -16,7 +16,7 @@ from nfsw.actors.mount import Mount
 from nfsw.actors.nfs import Nfs, said
 from nfsw.actors.statx import Seen
 from nfsw.actors.tree import NfsTree
-from nfsw.doctor.errors import known_mount, mend, translated
+from nfsw.doctor.errors import known_mount, remedy, translated
 from nfsw.doctor.finding import Check, Verdict, Wrong
 from nfsw.doctor.plan import Plan
 
@@ -66,33 +66,33 @@ class Share:
         try:
             names = os.listdir(root)
         except NotADirectoryError as error:
-            raise Wrong(f"{root} is no folder", "set APP_NFS_ROOT to the folder at which the export is mounted") from error
+            raise Wrong(f"{root} is not a folder", "set APP_NFS_ROOT to the folder at which the export is mounted") from error
         except FileNotFoundError as error:
-            raise Wrong(f"{root} is not there", "mount the export there, or set APP_NFS_ROOT to where it is mounted") from error
+            raise Wrong(f"{root} does not exist", "mount the export there, or set APP_NFS_ROOT to where it is mounted") from error
         except OSError as error:
-            raise Wrong(f"{root} cannot be read: {said(error)}", mend(error)) from error
-        return f"{root} is a folder with {len(names)} names"
+            raise Wrong(f"{root} cannot be read: {said(error)}", remedy(error)) from error
+        return f"{root} is a folder with {len(names)} entries"
 
     def mount(self) -> str:
         mount = self._mount()
         told = f"{mount.source} on {mount.point}, {mount.kind}"
         if not mount.is_nfs:
-            raise Wrong(f"{told}: no NFS", "nothing, if the export's own disk is meant; else mount the export", Verdict.WARN)
+            raise Wrong(f"{told}: not NFS", "nothing to do if this is the export's own disk; otherwise mount the export", Verdict.WARN)
         version = mount.options.get("vers", mount.kind.removeprefix("nfs") or "3")
         if "ro" in mount.options:
-            raise Wrong(f"{told}: mounted read-only", "mount it with rw, and export it with rw")
+            raise Wrong(f"{told}: mounted read-only", "mount and export it with rw")
         if version.startswith(("2", "3")) and ("nolock" in mount.options or mount.options.get("local_lock", "none") in {"all", "flock"}):
-            raise Wrong(f"{told} {version}, locks are this node's alone: two pods could hold one session", _MOUNT_AS)
+            raise Wrong(f"{told} {version}, locks are local to this node: two pods could hold one session", _MOUNT_AS)
         if version not in {"4.1", "4.2"}:
             raise Wrong(f"{told} {version}, not 4.1", _MOUNT_AS, Verdict.WARN)
         if "hard" not in mount.options:
-            raise Wrong(f"{told} {version}, not hard: a server that is slow is an error of every file", _MOUNT_AS, Verdict.WARN)
+            raise Wrong(f"{told} {version}, not hard: a slow server would fail every file", _MOUNT_AS, Verdict.WARN)
         return f"{told} {version}, hard"
 
     def cache(self) -> str:
         mount = self._mount()
         if not mount.is_nfs:
-            return "no NFS, no cache"
+            return "not NFS: no attribute cache"
         if "noac" in mount.options or mount.options.get("acregmax") == "0":
             raise Wrong("attributes are not cached: every look at a file is a request", _MOUNT_AS, Verdict.WARN)
         late = int(mount.options.get("acdirmax", _LATE_BY_DEFAULT_S))
@@ -111,25 +111,25 @@ class Share:
             if seen is None:
                 missing.append(name)
             elif os.path.islink(path) or not os.path.isdir(path):
-                raise Wrong(f"{name} is no folder", f"make {path} a folder of the export, no link and no file")
+                raise Wrong(f"{name} is not a folder", f"make {path} a folder of the export, not a link or a file")
             elif os.stat(path).st_dev != device:
                 raise Wrong(
-                    f"{name} is a mount of its own: a claim cannot take a file there", f"unmount {path}: one export for all of them"
+                    f"{name} is a mount of its own: files cannot be linked across it", f"unmount {path}: one export for all of them"
                 )
             elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-                raise Wrong(f"user {os.geteuid()} may not read and write {name}", f"on the server: chown or chmod {name} for that user")
-        return "on one device" + (f"; {', '.join(missing)} will be made" if missing else "")
+                raise Wrong(f"user {os.geteuid()} cannot read and write {name}", f"on the server: chown or chmod {name} for that user")
+        return "on one device" + (f"; {', '.join(missing)} will be created" if missing else "")
 
     def make_folders(self) -> str:
-        with translated(f"user {os.geteuid()} cannot make a folder in {self._nfs.tree.root}"):
+        with translated(f"user {os.geteuid()} cannot create a folder in {self._nfs.tree.root}"):
             self._nfs.make_folder(self._scratch)
             for file in (self._ARRIVAL, self._CLAIMED):
                 self._probe.make_folder(os.path.dirname(self._probe.tree.source(file)))
-        return f"a folder of its own: {self._nfs.tree.shown(self._scratch)}"
+        return f"created {self._nfs.tree.shown(self._scratch)}"
 
     def write(self) -> str:
         path = self._probe.tree.source(self._ARRIVAL)
-        with translated("a file cannot be written"), self._probe.call("write", path):
+        with translated("cannot write a file"), self._probe.call("write", path):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 before = time.time()
@@ -143,24 +143,24 @@ class Share:
         self._ahead_s = written - min(max(written, before), after)
         if status.st_uid != os.geteuid():
             raise Wrong(
-                f"the server takes user {os.geteuid()} for user {status.st_uid}: files of others may stay where they are",
-                "export it with no_root_squash, or let user " + str(status.st_uid) + " own what is under incoming",
+                f"the server maps user {os.geteuid()} to user {status.st_uid}: it may be unable to move files of other users",
+                f"export it with no_root_squash, or make user {status.st_uid} the owner of everything under incoming",
                 Verdict.WARN,
             )
-        return f"{self._BYTES} bytes as user {status.st_uid}"
+        return f"wrote {self._BYTES} bytes as user {status.st_uid}"
 
     def clock(self) -> str:
         ahead = self._ahead_s
-        told = f"the server's is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} ours"
+        told = f"the server's clock is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this node's"
         if abs(ahead) > _CLOCK_S:
-            raise Wrong(told, "let NTP or chrony set the clocks of the node and of the server", Verdict.WARN)
-        return told if abs(ahead) >= 0.1 else "the server's and ours agree"
+            raise Wrong(told, "synchronise the clocks of node and server with NTP or chrony", Verdict.WARN)
+        return told if abs(ahead) >= 0.1 else "the clocks of server and node agree"
 
     def look(self) -> str:
         seen = self._seen(self._ARRIVAL)
         if seen.fingerprint.size != self._BYTES:
-            raise Wrong(f"a file of {self._BYTES} bytes is seen with {seen.fingerprint.size}", _MOUNT_AS)
-        return "sees what was written, past the cache"
+            raise Wrong(f"wrote {self._BYTES} bytes, but statx reports {seen.fingerprint.size}", _MOUNT_AS)
+        return "reports the new size, bypassing the attribute cache"
 
     def link(self) -> str:
         path, name = self._probe.tree.source(self._ARRIVAL), self._probe.tree.source(self._CLAIMED)
@@ -171,15 +171,15 @@ class Share:
             except FileExistsError:
                 pass
             else:
-                raise Wrong("link replaces what is there: files could be lost", "use an export that keeps to POSIX")
+                raise Wrong("link replaces an existing file: files could be lost", "use an export with POSIX semantics")
         if (links := self._seen(self._CLAIMED).links) != 2:
-            raise Wrong(f"a file of two names says that it has {links}", "use an export that keeps to POSIX")
-        return "a second name; a name that is taken is refused"
+            raise Wrong(f"a file with two names reports {links} links", "use an export with POSIX semantics")
+        return "works, and refuses a name that exists"
 
     def rename(self) -> str:
         with translated("rename does not work"):
             self._probe.rename(self._probe.tree.source(self._CLAIMED), self._probe.tree.completed(self._CLAIMED))
-        return "from one name to another"
+        return "works"
 
     def lock(self) -> str:
         with translated("flock does not work"):
@@ -187,17 +187,17 @@ class Share:
             try:
                 SessionLock.take(self._probe, "doctor").release(forget=False)
             except LockTaken:
-                return "whoever comes second is refused"
+                return "works: a second holder is refused"
             finally:
                 held.release(forget=True)
-        raise Wrong("whoever comes second gets the lock too: two pods could hold one session", _MOUNT_AS)
+        raise Wrong("a second holder gets the lock too: two pods could hold one session", _MOUNT_AS)
 
     def unlink(self) -> str:
-        with translated("what was made cannot be removed"):
+        with translated("cannot remove the test files"):
             for path in (self._probe.tree.source(self._ARRIVAL), self._probe.tree.completed(self._CLAIMED)):
                 self._probe.unlink(path)
             self._remove_folders()
-        return "nothing is left"
+        return "all test files are removed"
 
     def leave(self) -> None:
         """After a check that failed: removes what can be removed. What cannot be is below `.nfsw`, where it is in nobody's way."""
@@ -217,5 +217,5 @@ class Share:
         with translated("statx does not work"):
             seen = self._probe.observe(self._probe.tree.source(file))
         if seen is None:
-            raise Wrong("a file that was just made is not seen", _MOUNT_AS)
+            raise Wrong("a file that was just created is not visible", _MOUNT_AS)
         return seen

@@ -30,9 +30,11 @@ def _sent(signal: str, limit_s: float) -> str:
     protocol = os.environ.get(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL") or os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")
     endpoint = exporters.endpoint(signal)
     if protocol not in _PROTOCOLS:
-        raise Wrong(f"{endpoint} speaks {protocol}", "nfsw speaks http/protobuf: set the collector's port for it, 4318", Verdict.WARN)
+        raise Wrong(
+            f"{endpoint}: protocol {protocol} is not supported", "set http/protobuf and the collector's port for it, 4318", Verdict.WARN
+        )
     if reason := otlp.tried(signal, limit_s / 2):
         raise Wrong(
             f"{endpoint}: {reason}", "start the collector, or empty OTEL_EXPORTER_OTLP_ENDPOINT; files do not wait for it", Verdict.WARN
         )
-    return f"{endpoint} takes it"
+    return f"{endpoint} accepts exports"

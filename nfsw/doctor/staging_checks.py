@@ -28,7 +28,7 @@ class Disk:
 
     def folder(self) -> str:
         """Made if it is not there, as the service would."""
-        with translated(f"{self._root} cannot be made or read"):
+        with translated(f"{self._root} cannot be created or read"):
             os.makedirs(self._root, exist_ok=True)
             os.listdir(self._root)
         return f"{self._root} is a folder"
@@ -37,7 +37,7 @@ class Disk:
         path = f"{self._root}/doctor-{uuid4().hex}"
         data = os.urandom(_PIECE)
         try:
-            with translated("a file cannot be written and read"), open(path, "xb", buffering=0) as file:
+            with translated("cannot write and read a file"), open(path, "xb", buffering=0) as file:
                 file.write(data)
                 os.fsync(file.fileno())
                 with open(path, "rb") as written:
@@ -46,8 +46,8 @@ class Disk:
             if os.path.lexists(path):
                 os.unlink(path)
         if not same:
-            raise Wrong("a file reads other than it was written", "replace the disk, or look at the memory of the node")
-        return f"{_PIECE} bytes, and read again"
+            raise Wrong("a file reads back differently from what was written", "check the disk and the memory of this node")
+        return f"wrote {_amount(_PIECE)} and read it back"
 
     def room(self) -> str:
         disk = os.statvfs(self._root)
@@ -56,7 +56,7 @@ class Disk:
         least = self._plan.workers * self._plan.block_size
         told = f"{_amount(free)} free, {_amount(staged)} staged, limit {_amount(self._plan.staging_limit)}"
         if free + staged < least:
-            raise Wrong(f"{told}: not even a block for each worker ({_amount(least)})", "free space there, or give it a larger disk")
+            raise Wrong(f"{told}: not enough for one block per worker ({_amount(least)})", "free space there, or use a larger disk")
         if free + staged < self._plan.staging_limit:
             lower = f"set APP_STAGING_LIMIT_BYTES={(free + staged) // 10 * 9}, or free space"
             raise Wrong(f"{told}: the disk fills before the limit is reached", lower, Verdict.WARN)
@@ -68,7 +68,7 @@ class Disk:
         if mount.is_nfs:
             raise Wrong(f"{told}: staging on NFS hangs when NFS does", "set APP_STAGING_DIR to a local disk: an emptyDir", Verdict.WARN)
         if mount.kind in {"tmpfs", "ramfs"}:
-            raise Wrong(f"{told}: what is staged takes memory", "use an emptyDir without `medium: Memory`", Verdict.WARN)
+            raise Wrong(f"{told}: staged copies take memory", "use an emptyDir without `medium: Memory`", Verdict.WARN)
         return told
 
 

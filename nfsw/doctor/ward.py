@@ -20,10 +20,10 @@ _START_S = 60.0
 _END_S = 2.0
 
 _SILENT = {
-    "nfs": "look at the NFS server and the network; a hard mount waits for ever, and goes on when the server answers",
-    "staging": "look at the disk, and at the kernel's messages of this node (dmesg)",
-    "azure": "look at the network: firewall, proxy, route",
-    "otlp": "look at the collector; files do not wait for it",
+    "nfs": "check the NFS server and the network; a hard mount waits for ever, and continues when the server answers",
+    "staging": "check the disk, and the kernel's messages on this node (dmesg)",
+    "azure": "check the network: firewall, proxy, route",
+    "otlp": "check the collector; files do not wait for it",
 }
 
 
@@ -46,11 +46,13 @@ def findings(group: str, plan: Plan) -> Iterator[Finding]:
                 match json.loads(line):
                     case {"begins": str(check), "limit_s": float() | int() as limit_s}:
                         continue
-                    case {"found": [name, verdict, said, mend]}:
-                        yield Finding(name, Verdict(verdict), said, mend)
+                    case {"found": [name, verdict, said, remedy]}:
+                        yield Finding(name, Verdict(verdict), said, remedy)
                         check, limit_s = f"{group} clean-up", plan.limit_s
             if child.wait(_END_S):
-                yield Finding(check, Verdict.FAIL, f"its process ended with {child.returncode}", "report it")
+                yield Finding(
+                    check, Verdict.FAIL, f"the process of the checks ended with exit code {child.returncode}", "please report this"
+                )
         except (TimeoutError, subprocess.TimeoutExpired):
             child.kill()
             yield Finding(check, Verdict.FAIL, f"no answer within {limit_s:g} s{_fate(child)}", _SILENT[group])
@@ -81,5 +83,5 @@ def _fate(child: "subprocess.Popen[Any]") -> str:
     try:
         child.wait(_END_S)
     except subprocess.TimeoutExpired:
-        return f"; process {child.pid} cannot be killed, it hangs in the kernel"
+        return f"; process {child.pid} cannot be killed: it is blocked in the kernel"
     return ""

@@ -36,7 +36,7 @@ def test_an_nfs_root_that_is_not_there(site: Site, tmp_path: Path) -> None:
     opinion = ask_doctor(tmp_path, site.settings(**SMALL, APP_NFS_ROOT="/nowhere"))
 
     assert (opinion.failed, opinion.exit_code) == ({"NFS root"}, 1)
-    assert "/nowhere is not there" in opinion.said("NFS root")
+    assert "/nowhere does not exist" in opinion.said("NFS root")
     assert not [check for check in opinion.checks if check.startswith("NFS") and check != "NFS root"]
     assert opinion.checks.keys() >= LAST - {"NFS unlink"}
 
@@ -49,7 +49,7 @@ def test_an_nfs_root_that_is_a_file(site: Site, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "call", "check", "mend"),
+    ("error", "call", "check", "remedy"),
     [
         (errno.EROFS, "mkdir", "NFS mkdir", "rw"),
         (errno.EACCES, "mkdir", "NFS mkdir", "no_root_squash"),
@@ -60,14 +60,14 @@ def test_an_nfs_root_that_is_a_file(site: Site, tmp_path: Path) -> None:
     ],
 )
 def test_a_share_that_refuses_a_call_is_named_with_the_call(
-    site: Site, disk: FaultyFileSystem, tmp_path: Path, error: int, call: str, check: str, mend: str
+    site: Site, disk: FaultyFileSystem, tmp_path: Path, error: int, call: str, check: str, remedy: str
 ) -> None:
     with disk.failing(error, call):
         opinion = ask_doctor(tmp_path, site.settings(**SMALL, APP_NFS_ROOT=str(disk.mount)))
 
     assert (opinion.failed, opinion.exit_code) == ({check}, 1)
     assert errno.errorcode[error] in opinion.said(check)
-    assert mend in opinion.checks[check]["mend"]
+    assert remedy in opinion.checks[check]["remedy"]
 
 
 def test_what_a_failed_check_has_left_is_removed(site: Site, disk: FaultyFileSystem, tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_limit_above_the_free_space_is_a_warning(site: Site, tmp_path: Path) -
 
     assert (opinion.failed, opinion.exit_code) == (set(), 0)
     assert "staging room" in opinion.warned
-    assert "APP_STAGING_LIMIT_BYTES=" in opinion.checks["staging room"]["mend"]
+    assert "APP_STAGING_LIMIT_BYTES=" in opinion.checks["staging room"]["remedy"]
 
 
 def test_staging_that_cannot_be_written(site: Site, disk: FaultyFileSystem, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_key_that_azure_refuses(site: Site, tmp_path: Path) -> None:
 
     assert (opinion.failed, opinion.exit_code) == ({"Azure container"}, 1)
     assert "403" in opinion.said("Azure container")
-    assert "APP_AZURE_CONNECTION_STRING" in opinion.checks["Azure container"]["mend"]
+    assert "APP_AZURE_CONNECTION_STRING" in opinion.checks["Azure container"]["remedy"]
     assert "Azure write" not in opinion.checks
 
 
@@ -190,7 +190,7 @@ def test_a_collector_that_is_away_or_silent_is_a_warning(site: Site, tmp_path: P
 def test_a_collector_for_grpc_is_a_warning(site: Site, tmp_path: Path) -> None:
     settings = site.settings(**SMALL, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4317", OTEL_EXPORTER_OTLP_PROTOCOL="grpc")
 
-    assert "http/protobuf" in ask_doctor(tmp_path, settings).checks["OTLP traces"]["mend"]
+    assert "http/protobuf" in ask_doctor(tmp_path, settings).checks["OTLP traces"]["remedy"]
 
 
 def test_settings_that_are_wrong_are_exit_2_and_all_that_is_said(site: Site, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_it_says_a_line_for_each_check_and_one_for_each_that_needs_a_hand(site: 
     assert done.returncode == 0, done
     lines = done.stdout.splitlines()
     assert lines[0] == "warn  settings             unknown: APP_WORKER"
-    assert lines[1].strip().startswith("mend: ")
+    assert lines[1].strip().startswith("remedy: ")
     assert [line[6:26].strip() for line in lines if not line.startswith(" ")] == CHECKS
     assert {line[:5].strip() for line in lines} <= {"ok", "warn", ""}
 
@@ -101,7 +101,7 @@ def with_identity(site: Site, endpoint: Endpoint, identity: Identity) -> dict[st
 def test_a_token_of_the_managed_identity_opens_the_account(site: Site, secured: Endpoint, identity: Identity, tmp_path: Path) -> None:
     opinion = ask_doctor(tmp_path, with_identity(site, secured, identity))
 
-    assert opinion.said("Azure credentials") == "a token was given"
+    assert opinion.said("Azure credentials") == "got a token"
     assert opinion.of("Azure delete") == "ok"
     assert opinion.exit_code == 0
     assert identity.given

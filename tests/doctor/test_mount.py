@@ -65,4 +65,4 @@ def test_an_unknown_mount_is_a_warning_with_a_remedy(tmp_path: Path, monkeypatch
             check()
         assert wrong.value.verdict is Verdict.WARN
         assert str(tmp_path) in wrong.value.said
-        assert "findmnt" in wrong.value.mend
+        assert "findmnt" in wrong.value.remedy

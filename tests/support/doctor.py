@@ -44,5 +44,5 @@ def ask_doctor(home: Path, settings: Mapping[str, str], *arguments: str) -> Opin
     said = json.loads(done.stdout)
     checks = {check["check"]: check for check in said["checks"]}
     assert len(checks) == len(said["checks"])
-    assert all(check["mend"] for check in checks.values() if check["verdict"] != "ok"), checks
+    assert all(check["remedy"] for check in checks.values() if check["verdict"] != "ok"), checks
     return Opinion(done.returncode, said["verdict"], checks, seconds)
