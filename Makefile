@@ -14,7 +14,7 @@ TEST_PACKAGES = chromium fonts-dejavu-core rsync fuse3 iproute2 kmod nfs-common 
 # More for pytest, as in `make unit ARGS="-k claim -x"`; for the other targets it goes to the program they run.
 ARGS =
 
-.PHONY: help setup setup-dev setup-node setup-debian lock test lint format types imports unit integration acceptance nfs nfs-soak demo soak bench image-test clean
+.PHONY: help setup setup-dev setup-node setup-debian lock test lint format types imports unit integration acceptance nfs nfs-soak nfs-figures demo soak bench image-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ soak: setup-dev setup-node ## random kills for as long as you like, with a check
 
 nfs-soak: setup-dev setup-node setup-debian ## twenty outages of a real NFS server, 5 to 90 s each; SEED= repeats one
 	NFSW_NFS_SOAK=$(or $(SEED),$(shell date +%s)) $(PYTHON) -m pytest -s tests/nfs/test_service_soak.py $(ARGS)
+
+nfs-figures: setup-dev setup-node setup-debian ## what writers on another NFS client can lose, and how long they wait for us
+	NFSW_NFS_FIGURES=1 $(PYTHON) -m pytest tests/nfs/test_second_client_figures.py $(ARGS)
 
 bench: setup-node ## measured beside rclone and plain upload_blob
 	@scripts/setup bench

@@ -96,8 +96,11 @@ def append_before_the_delete(site: SeenThrough, prefix: str, count: int, *, step
     return trials
 
 
-def open_while_leased(site: SeenThrough, prefix: str, count: int) -> Trials:
-    """Each file is opened for writing, and closed, in the moment in which a client holds a lease on it. Notes how long that takes."""
+def open_while_leased(site: SeenThrough, folder: Path, prefix: str, count: int) -> Trials:
+    """Each file is opened for writing, and closed, in the moment in which a client holds a lease on it. Notes how long that takes.
+
+    `folder`: incoming/s, as the writers have it.
+    """
     trials = _trials(site, prefix, count)
     inodes = {(site.incoming("s") / name).stat().st_ino: name for name in trials.names}
 
@@ -107,7 +110,7 @@ def open_while_leased(site: SeenThrough, prefix: str, count: int) -> Trials:
         trials.waited_s[name] = time.monotonic() - begun
 
     with ExitStack() as files, ThreadPoolExecutor(count) as writers:
-        opened = {name: files.enter_context((site.incoming("s") / name).open("rb")).fileno() for name in trials.names}
+        opened = {name: files.enter_context((folder / name).open("rb")).fileno() for name in trials.names}
         waiting = []
         for _ in _moments(within=30):
             for inode in _leased() & inodes.keys():
@@ -138,10 +141,15 @@ def _leased() -> set[int]:
     return {int(line[5].rpartition(":")[2]) for line in lines if line[1:4] == ["LEASE", "ACTIVE", "READ"]}
 
 
-def _as_they_are_claimed(site: SeenThrough, names: Sequence[str]) -> Iterator[tuple[str, Path]]:
+def claim_times(site: SeenThrough, names: Sequence[str], *, within: float) -> dict[str, float]:
+    """When each of them was claimed, by time.monotonic(). Returns when all are."""
+    return {name: time.monotonic() for name, _ in _as_they_are_claimed(site, names, within)}
+
+
+def _as_they_are_claimed(site: SeenThrough, names: Sequence[str], within: float = 60) -> Iterator[tuple[str, Path]]:
     """Each name with its path in `.processing`, as soon as it is there."""
     missing, processing = set(names), site.nfs / ".processing"
-    for _ in _moments(within=60):
+    for _ in _moments(within):
         for folder in [processing / date / "s" for date in _names_in(processing)]:
             for name in missing & _names_in(folder):
                 missing.remove(name)
