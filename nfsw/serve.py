@@ -19,7 +19,7 @@ from nfsw import settings
 from nfsw.actors import logs
 from nfsw.actors.config import ActorConfig, ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
 from nfsw.actors.envelope import Envelope
-from nfsw.actors.proof import proof_bytes
+from nfsw.actors.manifest import manifest_bytes
 from nfsw.settings import Settings
 from nfsw.supervisor.admission import Admission
 from nfsw.supervisor.child import ProcessChild
@@ -142,14 +142,15 @@ def _refs(chosen: Settings, desk: Desk, log_export: int | None) -> list[ActorRef
         chosen.azure_max_concurrency,
         workers,
     )
+    claimer = ClaimerConfig(root, staging, block_size, workers, chosen.content_md5)
     scanner = ScannerConfig(
-        root, chosen.poll_interval_s, chosen.min_file_age_s, chosen.file_extensions, max(0, limit - proof_bytes(limit, block_size))
+        root, chosen.poll_interval_s, chosen.min_file_age_s, chosen.file_extensions, max(0, limit - manifest_bytes(limit, block_size))
     )
     return [
         ActorRef(spec("uploader", uploader, None)),
         ActorRef(spec("keeper", KeeperConfig(root, chosen.pod_name), 1, lambda: not desk.holds_any)),
         ActorRef(spec("scanner", scanner, None)),
-        ActorRef(spec("claimer", ClaimerConfig(root, staging, block_size, workers), workers), Mailbox(chosen.queue_size)),
+        ActorRef(spec("claimer", claimer, workers), Mailbox(chosen.queue_size)),
         ActorRef(spec("collector", CollectorConfig(root, staging, chosen.gc_interval_s, workers), workers)),
     ]
 

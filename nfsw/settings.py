@@ -80,6 +80,9 @@ class Settings(BaseSettings):
         description="a hang that lasts this many seconds, while no staged file makes progress, turns /healthz to 503",
     )
 
+    content_md5: bool = Field(
+        False, description="also compute the MD5 of each file and store it as Content-MD5, which rclone check and azcopy read; costs CPU"
+    )
     upload_limit: Annotated[Timetable, NoDecode] = Field(
         Timetable.OFF, description="upload limit, such as 2MiB/s, or by local time: 08:00-18:00=2MiB/s, else off"
     )

@@ -21,6 +21,9 @@ _LONGEST = 600
 #: Characters that are kept of what one kind of credential says.
 _LONGEST_CREDENTIAL = 400
 
+#: What the service calls it when a body is not what its checksum says.
+_OTHER_BYTES = ("Crc64Mismatch", "Md5Mismatch", "InvalidMd5")
+
 #: What is before a secret is kept, the secret itself is not: of a SAS, a connection string, a header, a form, an answer with a
 #: token, the address of a proxy, and Azure's word on a wrong signature.
 _SECRETS = (
@@ -116,7 +119,7 @@ def _answered(error: HttpResponseError) -> StoreTrouble:
         kind = ContainerMissing
     elif isinstance(error, (ResourceExistsError, ResourceModifiedError)) and code in ("BlobAlreadyExists", "ConditionNotMet"):
         kind = BlobThere
-    elif code in ("Md5Mismatch", "InvalidMd5") or (code == "InvalidOperation" and "MD5" in (error.message or "")):  # the latter: Azurite
+    elif code in _OTHER_BYTES or (code == "InvalidOperation" and "MD5" in (error.message or "")):  # the latter is Azurite's
         kind = BytesRefused
     elif code in ("InvalidBlobOrBlock", "InvalidBlockId", "InvalidBlockList", "BlockCountExceedsLimit"):
         kind = ForeignBlocks

@@ -4,6 +4,8 @@ The SDK's own retries are off: they sleep 15 seconds and more, do not retry 429 
 wrong leaves here as one of a few errors that say what can be done about it.
 """
 
+import base64
+import logging
 import mimetypes
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -12,20 +14,22 @@ from functools import partial
 from typing import Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
 from nfsw.actors.azure_clock import AzureClock
 from nfsw.actors.azure_errors import REQUEST_ID, NotAzure, StoreTrouble, code_of, translated
 from nfsw.actors.azure_transport import transport_to
+from nfsw.actors.crc64 import wire
 from nfsw.actors.files import Fingerprint
-from nfsw.actors.proof import Block
+from nfsw.actors.manifest import Block, Checksums
 
 #: A blob of at most this many bytes is written again where that is the only way to drop blocks beside it.
 _LARGEST_REWRITTEN = 64 * 1024 * 1024
-#: The blob's metadata in which its source is noted.
+#: The blob's metadata in which its source is noted, and the CRC64 of the whole file (base64, as `x-ms-content-crc64` has it).
 _SOURCE = "nfsw_source"
+_CRC64 = "nfsw_crc64"
 
 #: An ETag that no blob has.
 _NO_ETAG = '"0x0"'
@@ -33,19 +37,26 @@ _NO_ETAG = '"0x0"'
 #: What a token is asked for: the blob service, of whatever account.
 _SCOPE = "https://storage.azure.com/.default"
 
+log = logging.getLogger("nfsw.uploader")
+
 _TYPES = mimetypes.MimeTypes(filenames=())
 
 
 @dataclass(frozen=True, slots=True)
 class StoredBlob:
     size: int
+    crc64: str | None  # as `crc64_note` of the file that it was made from; None: not made by nfsw, or by a release that had none
     md5: bytes | None
-    source: str | None  # as `source_note` of the file that it was made from; None: not made by nfsw
+    source: str | None  # as `source_note` of that file
     etag: str = field(compare=False)  # of this very state of it
 
 
 def source_note(fingerprint: Fingerprint) -> str:
     return f"{fingerprint.size}-{fingerprint.mtime_ns}-{fingerprint.inode}"
+
+
+def crc64_note(checksums: Checksums) -> str:
+    return base64.b64encode(wire(checksums.crc64)).decode()
 
 
 class Store:
@@ -55,6 +66,7 @@ class Store:
         self._credential = credential
         self._container: ContainerClient = service.get_container_client(container)
         self.clock = clock
+        self._takes_crc64: bool | None = None  # not asked yet
 
     @classmethod
     def connect(cls, account_url: str | None, connection_string: str | None, container: str) -> "Store":
@@ -139,8 +151,8 @@ class Store:
                 if code_of(error) == "ContainerNotFound":
                     raise
                 return None
-            md5 = found.content_settings.content_md5
-            return StoredBlob(found.size, bytes(md5) if md5 else None, (found.metadata or {}).get(_SOURCE), str(found.etag))
+            md5, notes = found.content_settings.content_md5, found.metadata or {}
+            return StoredBlob(found.size, notes.get(_CRC64), bytes(md5) if md5 else None, notes.get(_SOURCE), str(found.etag))
 
     async def blocks(self, blob: str) -> dict[str, int] | None:
         """Sizes in bytes of the uncommitted blocks, by id; None when the service knows nothing of that name."""
@@ -153,31 +165,57 @@ class Store:
                 return None
             return {block.id: block.size for block in uncommitted}
 
-    async def put(self, blob: str, data: bytes, md5: bytes, fingerprint: Fingerprint, *, replace: StoredBlob | None) -> None:
-        """The whole blob in one request. `replace`: the one that may be there; any other raises BlobThere."""
+    async def takes_crc64(self) -> bool:
+        """Whether the service checks what it receives by a CRC64. Azure does; Azurite up to 3.36 refuses the header, unless it is started
+        with `--loose`. Asked once, by a request that carries nothing. Raises StoreTrouble.
+        """
+        if self._takes_crc64 is None:
+            with translated():
+                try:
+                    await self._container.get_container_properties(headers={"x-ms-content-crc64": base64.b64encode(wire(0)).decode()})
+                except HttpResponseError as error:
+                    if code_of(error) == "FeatureNotSupported":
+                        self._takes_crc64 = False
+                        log.warning("the blob service does not take CRC64 (an older Azurite?): bodies go up with an MD5 instead")
+                        return False
+                    if (error.status_code or 500) >= 500:
+                        raise
+                self._takes_crc64 = True
+        return self._takes_crc64
+
+    async def put(
+        self, blob: str, data: bytes, whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None, md5: bytes | None = None
+    ) -> None:
+        """The whole blob in one request. `replace`: the one that may be there; any other raises BlobThere. `md5`: as for `stage`.
+
+        One that is to have an MD5 is checked by that: here the service refuses a CRC64 beside it.
+        """
         with translated():
             await self._blob(blob).upload_blob(
                 data,
                 length=len(data),
                 overwrite=replace is not None,
-                content_settings=_settings(blob, md5),
-                metadata={_SOURCE: source_note(fingerprint)},
-                transactional_content_md5=md5,
+                content_settings=_settings(blob, whole),
+                metadata=_notes(whole, fingerprint),
+                **_check(whole.crc64, md5 or whole.md5),
                 **(_if_it_is(replace) if replace else {}),
             )
 
-    async def stage(self, blob: str, block: Block, body: AsyncIterator[bytes]) -> None:
+    async def stage(self, blob: str, block: Block, body: AsyncIterator[bytes], md5: bytes | None = None) -> None:
+        """One block. `md5`: of the block, by which the service is to check it; None: it is to check the block's CRC64."""
         with translated():
-            await self._blob(blob).stage_block(block.id, body, length=block.length, transactional_content_md5=block.md5)  # type: ignore[arg-type]
+            await self._blob(blob).stage_block(block.id, body, length=block.length, **_check(block.crc64, md5))  # type: ignore[arg-type]
 
-    async def commit(self, blob: str, blocks: Sequence[Block], md5: bytes, fingerprint: Fingerprint, *, replace: StoredBlob | None) -> None:
+    async def commit(
+        self, blob: str, blocks: Sequence[Block], whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None
+    ) -> None:
         """`replace`: the blob that may be there; any other raises BlobThere."""
         conditions = _if_it_is(replace) if replace else {"match_condition": MatchConditions.IfMissing}
         with translated():
             await self._blob(blob).commit_block_list(
                 [BlobBlock(block_id=block.id) for block in blocks],
-                content_settings=_settings(blob, md5),
-                metadata={_SOURCE: source_note(fingerprint)},
+                content_settings=_settings(blob, whole),
+                metadata=_notes(whole, fingerprint),
                 **conditions,
             )
 
@@ -236,7 +274,17 @@ def _if_it_is(there: StoredBlob) -> dict[str, Any]:
     return {"etag": there.etag, "match_condition": MatchConditions.IfNotModified}
 
 
-def _settings(blob: str, md5: bytes) -> ContentSettings:
+def _check(crc64: int, md5: bytes | None) -> dict[str, Any]:
+    """Never both: that is refused."""
+    return {"transactional_content_crc64": wire(crc64)} if md5 is None else {"transactional_content_md5": md5}
+
+
+def _notes(whole: Checksums, fingerprint: Fingerprint) -> dict[str, str]:
+    return {_SOURCE: source_note(fingerprint), _CRC64: crc64_note(whole)}
+
+
+def _settings(blob: str, whole: Checksums) -> ContentSettings:
     # By the extension alone: a name that looks like a URL, such as one that begins with `data:`, would name a type of its own.
     guessed, encoding = _TYPES.guess_type("_" + os.path.splitext(blob)[1])
-    return ContentSettings(content_type=guessed if guessed and not encoding else "application/octet-stream", content_md5=bytearray(md5))
+    content_type = guessed if guessed and not encoding else "application/octet-stream"
+    return ContentSettings(content_type=content_type, content_md5=bytearray(whole.md5) if whole.md5 else None)

@@ -27,7 +27,8 @@ from nfsw.actors.messages import (
     Unstaged,
 )
 from nfsw.actors.nfs import Nfs, is_gone, said
-from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled, staged_files
+from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled
+from nfsw.actors.staging_folder import forget_older_releases, staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
 
 log = logging.getLogger("nfsw.claimer")
@@ -38,13 +39,14 @@ class Claimer(Actor):
         self.capacity = config.workers
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
         self._staging = StagingTree(config.staging_dir)
-        self._stager = Stager(self._nfs, self._staging, config.block_size)
+        self._stager = Stager(self._nfs, self._staging, config.block_size, content_md5=config.content_md5)
         self._incarnation = uuid.uuid4().hex
         self._tidied: set[str] = set()  # sessions
         self._kept_aside: dict[NameAside, str] = {}  # names that could not be returned, and why
 
     def on_start(self, tell: Tell) -> None:
         """What lies in staging counts against its limit, whoever left it there."""
+        forget_older_releases(self._staging)
         for date, session, name, size in staged_files(self._staging):
             tell(StagingFound(FileRef(date, session, name), size))
 

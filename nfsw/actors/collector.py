@@ -15,11 +15,11 @@ from nfsw.actors.config import CollectorConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.logs import about
+from nfsw.actors.manifest import BadManifest, BlockManifest
 from nfsw.actors.messages import Complete, FileChanged, FileCompleted, FileTroubled, Unstage, Unstaged, Watch
 from nfsw.actors.names import COMPLETED
 from nfsw.actors.nfs import Nfs, is_gone, said
-from nfsw.actors.proof import BadProof, Proof
-from nfsw.actors.staging import discard, staged_files
+from nfsw.actors.staging_folder import discard, staged_files
 from nfsw.actors.tree import NfsTree, StagingTree, is_date
 
 log = logging.getLogger("nfsw.collector")
@@ -156,7 +156,7 @@ class Collector(Actor):
 
     def _sent(self, file: FileRef) -> Fingerprint | None:
         try:
-            with open(self._staging.proof(file), encoding="ascii", errors="replace") as proof:
-                return Proof.parse_header(proof.readline()).fingerprint
-        except (OSError, BadProof):
+            with open(self._staging.manifest(file), encoding="ascii", errors="replace") as lines:
+                return BlockManifest.parse_header(lines.readline().removesuffix("\n")).fingerprint
+        except (OSError, BadManifest):
             return None

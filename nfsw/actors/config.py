@@ -24,6 +24,7 @@ class ClaimerConfig:
     staging_dir: str
     block_size: int  # bytes
     workers: int
+    content_md5: bool  # the blobs are to have an MD5 of the whole file
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,7 +201,7 @@ class StagingBegun:
 
 @dataclass(frozen=True, slots=True)
 class StagingGrew:
-    """Also to Uploader: there is more in the proof file to be sent."""
+    """Also to Uploader: there is more in the manifest to be sent."""
 
     file: FileRef
     staged: int  # bytes
@@ -263,6 +263,7 @@ class Upload:
 
     file: FileRef
     fingerprint: Fingerprint
+    staged: bool = False  # all of it is already
     #: An earlier life or attempt may have sent it already, so the blob is looked at before anything is sent.
     look_first: bool = field(default=False, compare=False)
 
@@ -314,7 +315,7 @@ class StagedCopyBad:
 
 @dataclass(frozen=True, slots=True)
 class FileUploaded:
-    """The blob is committed, and its size and MD5 as read back are those that were read from NFS."""
+    """The blob is committed, and its size and CRC64 as read back are those of the file as it was read from NFS."""
 
     file: FileRef
     fingerprint: Fingerprint

@@ -3,7 +3,8 @@
 import hashlib
 import os
 
-from nfsw.actors.proof import Block
+from nfsw.actors.crc64 import crc64
+from nfsw.actors.manifest import Block
 
 
 class StagedCopyBroken(Exception):
@@ -43,10 +44,16 @@ class StagedCopy:
             read += len(parts[-1])
         return b"".join(parts)
 
-    def check(self, block: Block) -> None:
-        """After the service has refused the bytes: is the copy to blame, or was it the way?"""
-        if hashlib.md5(self.read(block), usedforsecurity=False).digest() != block.md5:
+    def check(self, block: Block) -> bytes:
+        """The block, if it still is what was read from NFS. After the service has refused it: is the copy to blame, or was it the way?"""
+        data = self.read(block)
+        if crc64(data) != block.crc64:
             raise self._trouble(f"has changed between byte {block.offset} and {block.offset + block.length}")
+        return data
+
+    def md5(self, block: Block) -> bytes:
+        """Of the block as it was read from NFS, for a service that does not take its CRC64."""
+        return hashlib.md5(self.check(block), usedforsecurity=False).digest()
 
     def _trouble(self, what: str) -> StagedCopyBroken:
         self.broken = StagedCopyBroken(f"the staged copy {what}")

@@ -1,8 +1,8 @@
-"""Staging: one read of each NFS byte, hashed on the way, into a copy on local disk. Claimer process, one thread a file.
+"""Staging: one read of each NFS byte, checksummed on the way, into a copy on local disk. Claimer process, one thread a file.
 
-The copy grows block by block, and each block's hash goes to the proof file behind it, so the Uploader can follow while the
-copy grows, and another life of the Claimer can go on from the last proven block. Page cache that nobody will read again is
-given back, because it counts against the pod's memory.
+The copy grows block by block, and each block's CRC64 goes to the manifest behind it, so the Uploader can follow while the
+copy grows, and another life of the Claimer can go on from the last block in the manifest. Page cache that nobody will read again
+is given back, because it counts against the pod's memory.
 """
 
 import contextlib
@@ -13,13 +13,16 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+from nfsw.actors.crc64 import combined, crc64
 from nfsw.actors.files import FileRef, Fingerprint
+from nfsw.actors.manifest import BadManifest, Block, BlockManifest, Checksums, ManifestReader, fitting_block_size
 from nfsw.actors.nfs import Nfs, said
-from nfsw.actors.proof import BadProof, Proof, ProofReader, fitting_block_size
+from nfsw.actors.staging_folder import discard
 from nfsw.actors.tree import StagingTree
 
-#: Bytes read, hashed and written at a time. The hash finds them in the processor's cache, and a reader waits for few of them.
+#: Bytes read, checksummed and written at a time. The checksum finds them in the processor's cache, and a reader waits for few of them.
 PIECE = 1024 * 1024
 
 
@@ -35,30 +38,48 @@ class StagingDiskTroubled(Exception):
         self.full = full  # for want of room
 
 
-class Stager:
-    """Copies files into `staging`. Threads share it."""
+@dataclass(slots=True)
+class _Staged:
+    """What is staged of one file so far, and where the rest goes."""
 
-    def __init__(self, nfs: Nfs, staging: StagingTree, block_size: int) -> None:
+    manifest: BlockManifest
+    md5: "hashlib._Hash | None"  # of what is staged; None: the blob is to have none
+    copy: int = -1  # descriptor
+    lines: int = -1  # descriptor of the manifest
+
+    def whole(self) -> Checksums:
+        crc = 0
+        for block in self.manifest.blocks:
+            crc = combined(crc, block.crc64, block.length)
+        return Checksums(crc, self.md5.digest() if self.md5 else None)
+
+
+class Stager:
+    """Copies files into `staging`. Threads share it. `content_md5`: the blobs are to have an MD5 of the whole file too."""
+
+    def __init__(self, nfs: Nfs, staging: StagingTree, block_size: int, *, content_md5: bool) -> None:
         self._nfs = nfs
         self._staging = staging
         self._block_size = block_size
+        self._content_md5 = content_md5
         self._own = threading.local()
 
     def stage(self, file: FileRef, expected: Fingerprint, grew: Callable[[int], None]) -> None:
         """Returns once the copy is whole and the source was the same before and after.
 
-        `grew` is called with the bytes that are proven so far, first as soon as there is a proof to follow. Raises
+        `grew` is called with the bytes that are in copy and manifest so far, first as soon as there is a manifest to follow. Raises
         SourceChanged, StagingDiskTroubled, and OSError for NFS.
         """
-        with self._source(file, expected) as source, self._opened(file, expected) as (proof, whole, copy, proofs):
-            grew(proof.staged)
-            while proof.staged < expected.size:
-                self._copy_block(source, file, copy, proofs, proof, whole)
-                grew(proof.staged)
-            if proof.md5 is None:
+        with self._source(file, expected) as source, self._opened(file, expected) as staged:
+            manifest = staged.manifest
+            grew(manifest.staged)
+            while manifest.staged < expected.size:
+                self._copy_block(source, file, staged)
+                grew(manifest.staged)
+            if manifest.whole is None:
                 self._compare(source, file, expected)
                 with _local():
-                    _append(proofs, proof.finish(whole.digest()))
+                    _append(staged.lines, manifest.finish(staged.whole()))
 
     def discard(self, file: FileRef) -> None:
         """Removes what is staged of `file`. Raises StagingDiskTroubled."""
@@ -87,53 +108,71 @@ class Stager:
             raise SourceChanged
 
     @contextmanager
-    def _opened(self, file: FileRef, expected: Fingerprint) -> "Iterator[tuple[Proof, hashlib._Hash, int, int]]":
-        """What is proven so far, the hash of it, and the copy and the proof open for the rest."""
+    def _opened(self, file: FileRef, expected: Fingerprint) -> Iterator[_Staged]:
+        """What is staged so far, with the copy and the manifest open for the rest."""
         with contextlib.ExitStack() as opened:
             with _local():
-                found = self._found(file, expected)
-                if found is None:
+                staged = self._found(file, expected)
+                if staged is None:
                     discard(self._staging, file)
-                    found = Proof(expected, fitting_block_size(expected.size, self._block_size)), hashlib.md5(usedforsecurity=False)
-                proof, whole = found
-                copy, proofs = (_create(path, opened) for path in (self._staging.copy(file), self._staging.proof(file)))
-                if proof.md5 is None:
-                    text = proof.header() + "".join(f"{block.length} {block.md5.hex()}\n" for block in proof.blocks)
-                    _append(proofs, text)
-                    os.ftruncate(proofs, len(text))
-                    os.ftruncate(copy, proof.staged)
-            yield proof, whole, copy, proofs
+                    staged = self._nothing(expected, fitting_block_size(expected.size, self._block_size))
+                staged.copy = _create(self._staging.copy(file), opened)
+                staged.lines = _create(self._staging.manifest(file), opened)
+                if staged.manifest.whole is None:
+                    text = staged.manifest.text()
+                    _append(staged.lines, text)
+                    os.ftruncate(staged.lines, len(text))
+                    os.ftruncate(staged.copy, staged.manifest.staged)
+            yield staged
 
-    def _found(self, file: FileRef, expected: Fingerprint) -> "tuple[Proof, hashlib._Hash] | None":
+    def _nothing(self, expected: Fingerprint, block_size: int) -> _Staged:
+        return _Staged(BlockManifest(expected, block_size), hashlib.md5(usedforsecurity=False) if self._content_md5 else None)
+
+    def _found(self, file: FileRef, expected: Fingerprint) -> _Staged | None:
         """What an earlier life has staged of this very version, as far as the copy still is what was read; None: nothing."""
-        whole = hashlib.md5(usedforsecurity=False)
         try:
-            proof = ProofReader(self._staging.proof(file)).read_on(expected)
+            manifest = ManifestReader(self._staging.manifest(file)).read_on(expected)
             with open(self._staging.copy(file), "rb", buffering=0) as copy:
-                if proof is None:
+                if manifest is None:
                     return None
-                if proof.md5 is not None and os.fstat(copy.fileno()).st_size == expected.size:
-                    return proof, whole  # each block is checked against its hash when it is sent
-                kept = Proof(expected, proof.block_size)
-                for block in proof.blocks:
-                    data = copy.read(block.length)
-                    if hashlib.md5(data, usedforsecurity=False).digest() != block.md5:
+                if self._is_enough(manifest.whole) and os.fstat(copy.fileno()).st_size == expected.size:
+                    return _Staged(manifest, None)  # each block is checked against its CRC64 when it is sent
+                kept = self._nothing(expected, manifest.block_size)
+                for block in manifest.blocks:
+                    md5 = kept.md5.copy() if kept.md5 else None
+                    if self._checksum(copy.fileno(), block, md5) != block.crc64:
                         break
-                    whole.update(data)
-                    kept.add(block.length, block.md5)
-                return kept, whole
-        except (FileNotFoundError, BadProof):
+                    kept.md5 = md5
+                    kept.manifest.add(block.length, block.crc64)
+                return kept
+        except (FileNotFoundError, BadManifest):
             return None
 
-    def _copy_block(self, source: int, file: FileRef, copy: int, proofs: int, proof: Proof, whole: "hashlib._Hash") -> None:
-        offset = proof.staged
-        length = min(proof.block_size, proof.fingerprint.size - offset)
+    def _is_enough(self, whole: Checksums | None) -> bool:
+        return whole is not None and (whole.md5 is not None or not self._content_md5)
+
+    def _checksum(self, copy: int, block: Block, md5: "hashlib._Hash | None") -> int | None:
+        """CRC64 of the block as it is in the copy; None: the copy is too short."""
+        crc, done = 0, 0
+        while done < block.length:
+            piece = self._buffer()[: min(PIECE, block.length - done)]
+            read = os.preadv(copy, [piece], block.offset + done)
+            if read == 0:
+                return None
+            crc = crc64(piece[:read], crc)
+            if md5:
+                md5.update(piece[:read])
+            done += read
+        return crc
+
+    def _copy_block(self, source: int, file: FileRef, staged: _Staged) -> None:
+        manifest = staged.manifest
+        offset = manifest.staged
+        length = min(manifest.block_size, manifest.fingerprint.size - offset)
         path = self._nfs.tree.source(file)
-        alone = length == proof.fingerprint.size  # one block is the whole file: one hash does for both
-        digest = whole if alone else hashlib.md5(usedforsecurity=False)
         with self._nfs.call("fadvise", path):
-            os.posix_fadvise(source, offset + length, proof.block_size, os.POSIX_FADV_WILLNEED)
-        done = 0
+            os.posix_fadvise(source, offset + length, manifest.block_size, os.POSIX_FADV_WILLNEED)
+        crc, done = 0, 0
         while done < length:
             piece = self._buffer()[: min(PIECE, length - done)]
             with self._nfs.call("read", path):
@@ -141,53 +180,22 @@ class Stager:
             if read == 0:
                 raise SourceChanged  # it was cut short
             piece = piece[:read]
-            digest.update(piece)
-            if not alone:
-                whole.update(piece)
+            crc = crc64(piece, crc)
+            if staged.md5:
+                staged.md5.update(piece)
             with _local():
-                _write(copy, piece, offset + done)
+                _write(staged.copy, piece, offset + done)
             done += read
         with self._nfs.call("fadvise", path):
             os.posix_fadvise(source, offset, length, os.POSIX_FADV_DONTNEED)
         with _local():
-            _append(proofs, proof.add(length, digest.digest()))
+            _append(staged.lines, manifest.add(length, crc))
 
     def _buffer(self) -> memoryview:
         buffer: memoryview | None = getattr(self._own, "buffer", None)
         if buffer is None:
             buffer = self._own.buffer = memoryview(bytearray(PIECE))
         return buffer
-
-
-def staged_files(staging: StagingTree) -> list[tuple[str, str, str, int]]:
-    """Date, session, name and size in bytes of each copy and each proof in staging, added up by file."""
-    sizes: dict[tuple[str, str, str], int] = {}
-    for top in (staging.copies, staging.proofs):
-        for folder, _, names in os.walk(top):
-            date, _, session = os.path.relpath(folder, top).partition("/")
-            for name in names:
-                key = (date, session, name)
-                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-                    sizes[key] = sizes.get(key, 0) + os.lstat(f"{folder}/{name}").st_size
-    return [(*key, size) for key, size in sizes.items()]
-
-
-def discard(staging: StagingTree, file: FileRef) -> None:
-    """Removes copy and proof, and the folders that this empties. Raises OSError. Any process; local disk."""
-    for path in (staging.proof(file), staging.copy(file)):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        prune(os.path.dirname(path), staging.root)
-
-
-def prune(folder: str, root: str) -> None:
-    """Removes `folder` and those above it, as far as they are empty, up to `root`, which stays."""
-    while folder != root:
-        try:
-            os.rmdir(folder)
-        except OSError:
-            return  # not empty, or gone: somebody else's now
-        folder = os.path.dirname(folder)
 
 
 def _create(path: str, opened: contextlib.ExitStack) -> int:

@@ -66,7 +66,7 @@ class NfsTree:
 
 @dataclass(frozen=True, slots=True)
 class StagingTree:
-    """Paths below APP_STAGING_DIR. Copies and proofs lie apart, so that no name of a file can be taken for a proof's."""
+    """Paths below APP_STAGING_DIR. Copies and manifests lie apart, so that no name of a file can be taken for a manifest's."""
 
     root: str
 
@@ -75,11 +75,11 @@ class StagingTree:
         return f"{self.root}/copies"
 
     @property
-    def proofs(self) -> str:
-        return f"{self.root}/proofs"
+    def manifests(self) -> str:
+        return f"{self.root}/manifests"
 
     def copy(self, file: FileRef) -> str:
         return f"{self.copies}/{file.blob}"
 
-    def proof(self, file: FileRef) -> str:
-        return f"{self.proofs}/{file.blob}"
+    def manifest(self, file: FileRef) -> str:
+        return f"{self.manifests}/{file.blob}"

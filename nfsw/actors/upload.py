@@ -1,6 +1,6 @@
 """One attempt to get one file into one blob: block by block, resumed, verified. Uploader process, one event loop.
 
-The proof file says what to send, and grows while the file is staged; the service says what it holds already. So an attempt
+The manifest says what to send, and grows while the file is staged; the service says what it holds already. So an attempt
 sends the difference and nothing else, whatever ended the attempt before it.
 """
 
@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from nfsw.actors.azure_errors import BytesRefused, ContainerMissing, ForeignBlocks, StoreTrouble
-from nfsw.actors.azure_store import Store, StoredBlob, source_note
+from nfsw.actors.azure_store import Store, StoredBlob, crc64_note, source_note
 from nfsw.actors.azure_transport import STALL_S
 from nfsw.actors.backoff import pauses
 from nfsw.actors.logs import about
+from nfsw.actors.manifest import BadManifest, Block, BlockManifest, Checksums, ManifestReader
 from nfsw.actors.messages import Upload
-from nfsw.actors.proof import BadProof, Block, Proof, ProofReader
 from nfsw.actors.replacing import Write, write_in_place_of
 from nfsw.actors.staged_copy import StagedCopy, StagedCopyBroken
 from nfsw.actors.throttle import Throttle
@@ -65,10 +65,10 @@ class Attempt:
         upload: Upload,
         account: Account,
         acknowledged: Callable[[int, int], None],
-        more_staged: Callable[[], Awaitable[None]],
+        more_staged: Callable[[], Awaitable[bool]],
     ) -> None:
         """`acknowledged`: called with the bytes that the service has taken, and how many of these had been on their way before.
-        `more_staged`: returns when more may be staged.
+        `more_staged`: returns when more may be staged; False when all of the file is.
         """
         self._uplink = uplink
         self._store = uplink.store
@@ -79,72 +79,67 @@ class Attempt:
         self._account = account
         self._acknowledged = acknowledged
         self._more_staged = more_staged
-        self._proofs = ProofReader(uplink.staging.proof(upload.file))
+        self._lines = ManifestReader(uplink.staging.manifest(upload.file))
+        self._with_md5 = False  # the service takes no CRC64
 
     async def run(self) -> None:
         """Returns once the blob is committed and read back. Raises StoreTrouble, StagedCopyBroken."""
         self._account.held = 0
         self._copy = StagedCopy(self._uplink.staging.copy(self._file))
         try:
-            if self._fingerprint.size <= min(self._uplink.single_put_size, self._throttle.at_once()):
-                proof = await self._put() or await self._send_blocks()
-            else:
-                proof = await self._send_blocks()
+            self._with_md5 = not await self._store.takes_crc64()
+            if self._fingerprint.size > min(self._uplink.single_put_size, self._throttle.at_once()) or not await self._put():
+                await self._send_blocks()
             self._account.committed_at = time.monotonic()
-            await self._verify(proof)
+            await self._verify()
         finally:
             self._copy.close()
 
-    async def _put(self) -> Proof | None:
-        """The whole file in one request. None: it was begun in blocks, when the limit of a request was another."""
+    async def _put(self) -> bool:
+        """The whole file in one request. False: it was begun in blocks, when the limit of a request was another."""
         async for _ in self._blocks():
             pass  # all of them are in one request
-        proof = self._proven()
-        assert proof.md5 is not None
-        whole = Block(0, 0, self._fingerprint.size, proof.md5)
+        checksums = self._whole()
+        whole = Block(0, 0, self._fingerprint.size, checksums.crc64)
         there = await self._store.look(self._file.blob) if self._look_first else None
-        if self._is_ours(proof, there):
+        if self._is_ours(there):
             self._account.held = whole.length
-            return proof
+            return True
+        md5 = self._copy.md5(whole) if self._with_md5 else None
         data = self._copy.read(whole)
         await self._throttle.take(len(data))
         resent = self._begin(whole)
         async with self._in_time(whole.length / _SLOW_PIECE):
             try:
-                await self._write(partial(self._store.put, self._file.blob, data, proof.md5, self._fingerprint), there)
+                await self._write(partial(self._store.put, self._file.blob, data, checksums, self._fingerprint, md5=md5), there)
             except BytesRefused:
                 self._copy.check(whole)
                 raise
             except ForeignBlocks:
-                return None
+                return False
         self._acknowledge(whole, resent=resent)
-        return proof
+        return True
 
-    async def _send_blocks(self) -> Proof:
+    async def _send_blocks(self) -> None:
         blob = self._file.blob
         there = await self._store.look(blob)
         if there and there.source == source_note(self._fingerprint):
-            # Most likely ours, committed just before a crash. Its hash will tell, as soon as ours is known.
+            # Most likely ours, committed just before a crash. Its CRC64 will tell, as soon as ours is known.
             async for _ in self._blocks():
                 pass
-            if self._is_ours(self._proven(), there):
-                return self._proven()
+            if self._is_ours(there):
+                return
         try:
             await self._send_missing()
         except ForeignBlocks as foreign:
             log.warning("clearing blocks that somebody else left under this name: %s", foreign, extra=self._about())
             await self._store.clear_blocks(blob)
             await self._send_missing()
-        proof = self._proven()
-        assert proof.md5 is not None
         async with self._in_time(0):
-            await self._write(partial(self._store.commit, blob, proof.blocks, proof.md5, self._fingerprint), there)
-        return proof
+            await self._write(partial(self._store.commit, blob, self._manifest().blocks, self._whole(), self._fingerprint), there)
 
     async def _write(self, write: Write, there: StoredBlob | None) -> None:
-        await write_in_place_of(
-            there, write, self._store, self._file.blob, is_ours=partial(self._is_ours, self._proven()), overwrites=self._say_overwrite
-        )
+        await write_in_place_of(there, write, self._store, self._file.blob, is_ours=self._is_ours, overwrites=self._say_overwrite)
 
     async def _send_missing(self) -> None:
         """Sends each block as soon as it is staged, but for those that the service holds already."""
@@ -168,8 +163,9 @@ class Attempt:
         for number, pause in enumerate(pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._uplink.chance), start=1):
             resent = self._begin(block)
             try:
+                md5 = self._copy.md5(block) if self._with_md5 else None
                 async with self._in_time(None) as deadline:
-                    await self._store.stage(self._file.blob, block, self._pieces(block, deadline))
+                    await self._store.stage(self._file.blob, block, self._pieces(block, deadline), md5)
             except BytesRefused:
                 self._copy.check(block)
                 if number == _TRIES:
@@ -204,38 +200,47 @@ class Attempt:
 
     async def _blocks(self) -> AsyncIterator[Block]:
         """The file's blocks from the first on, each as soon as it is staged; ends when the whole file is."""
-        passed = 0
+        passed, more = 0, True
         while True:
             try:
-                proof = self._proofs.read_on(self._fingerprint)
-            except (BadProof, OSError) as error:
-                raise StagedCopyBroken(f"no proof of the staged copy: {error}") from error
-            if proof:
-                for block in proof.blocks[passed:]:
+                manifest = self._lines.read_on(self._fingerprint)
+            except (BadManifest, OSError) as error:
+                raise StagedCopyBroken(f"no manifest of the staged copy: {error}") from error
+            if manifest:
+                for block in manifest.blocks[passed:]:
                     yield block
-                passed = len(proof.blocks)
-                if proof.md5 is not None:
+                passed = len(manifest.blocks)
+                if manifest.whole:
                     return
-            await self._more_staged()
+            if not more:
+                raise StagedCopyBroken("the manifest of the staged copy has lost its end")
+            more = await self._more_staged()
 
-    async def _verify(self, proof: Proof) -> None:
+    async def _verify(self) -> None:
         """Only what is read back from the service counts."""
         async with self._in_time(0):
             there = await self._store.look(self._file.blob)
-        if not self._is_ours(proof, there):
+        if there is None or not self._is_ours(there):
             raise StoreTrouble(f"the blob as read back is not the file as read from NFS: {there}")
+        if there.md5 != self._whole().md5 and self._whole().md5:
+            log.warning("the blob as read back has another Content-MD5 than was sent, or none", extra=self._about())
 
-    def _is_ours(self, proof: Proof, there: StoredBlob | None) -> bool:
-        return there is not None and (there.size, there.md5, there.source) == (
+    def _is_ours(self, there: StoredBlob | None) -> bool:
+        return there is not None and (there.size, there.crc64, there.source) == (
             self._fingerprint.size,
-            proof.md5,
+            crc64_note(self._whole()),
             source_note(self._fingerprint),
         )
 
-    def _proven(self) -> Proof:
-        proof = self._proofs.proof
-        assert proof is not None
-        return proof
+    def _manifest(self) -> BlockManifest:
+        assert self._lines.manifest is not None
+        return self._lines.manifest
+
+    def _whole(self) -> Checksums:
+        """Once all is staged."""
+        whole = self._manifest().whole
+        assert whole is not None
+        return whole
 
     def _begin(self, block: Block) -> bool:
         """Whether the block has been on its way before."""

@@ -61,6 +61,7 @@ class Job:
     """One file, from `Upload` until it is in Azure or abandoned."""
 
     upload: Upload
+    staged: bool  # all of the file is
     more: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
     moot: bool = False  # abandoned, or another has taken its place
@@ -111,7 +112,7 @@ class Uploader:
         match message:
             case Upload(file):
                 before = self._jobs.get(file)
-                job = self._jobs[file] = Job(message)  # at once: what is told next of the file is about this one
+                job = self._jobs[file] = Job(message, message.staged)  # at once: what is told next of the file is about this one
                 try:
                     await self._end(before)
                     if not job.moot:
@@ -122,6 +123,7 @@ class Uploader:
                         del self._jobs[file]
             case StagingGrew(file) | FileStaged(file):
                 if waiting := self._jobs.get(file):
+                    waiting.staged = waiting.staged or isinstance(message, FileStaged)
                     waiting.more.set()
             case Abandon(file):
                 await self._end(self._jobs.get(file))
@@ -190,9 +192,11 @@ class Uploader:
         await self._throttle.opened()
         async with self._slots.turn(again=again) as turn:
 
-            async def more_staged() -> None:
-                await turn.step_aside(job.more.wait)
-                job.more.clear()
+            async def more_staged() -> bool:
+                if not job.staged:
+                    await turn.step_aside(job.more.wait)
+                    job.more.clear()
+                return not job.staged
 
             if refused:
                 await self._store.may_write(job.upload.file.blob)

@@ -12,9 +12,10 @@ from urllib.parse import SplitResult, urlsplit
 from uuid import uuid4
 
 from nfsw.actors.azure_errors import StoreTrouble
-from nfsw.actors.azure_store import Store
+from nfsw.actors.azure_store import Store, crc64_note
+from nfsw.actors.crc64 import crc64
 from nfsw.actors.files import Fingerprint
-from nfsw.actors.proof import Block
+from nfsw.actors.manifest import Block, Checksums
 from nfsw.doctor.finding import Check, Verdict, Wrong
 from nfsw.doctor.plan import Plan
 
@@ -51,7 +52,7 @@ class Account:
         self._connected: Store | None = None
         self._blob = f"nfsw-doctor/{uuid4().hex}"
         self._data = os.urandom(4096)
-        self._md5 = hashlib.md5(self._data, usedforsecurity=False).digest()
+        self._whole = Checksums(crc64(self._data))
         self._fingerprint = Fingerprint(len(self._data), 0, 0, 0)
 
     def settings(self) -> str:
@@ -103,32 +104,39 @@ class Account:
 
     def write(self) -> str:
         with self._told("cannot write a blob"):
-            self._run(self._store.put(self._blob, self._data, self._md5, self._fingerprint, replace=None))
+            self._run(self._put())
         return f"{self._blob}, {len(self._data)} bytes"
 
     def blocks(self) -> str:
         """As for files that are larger than one request."""
-        block = Block(0, 0, len(self._data), self._md5)
+        block = Block(0, 0, len(self._data), self._whole.crc64)
 
         async def body() -> AsyncIterator[bytes]:
             yield self._data
 
         async def send() -> None:
-            await self._store.stage(self._blob, block, body())
+            await self._store.stage(self._blob, block, body(), await self._md5())
             if await self._store.blocks(self._blob) != {block.id: block.length}:
                 raise StoreTrouble("the block that was sent is not among the blocks")
-            await self._store.commit(self._blob, [block], self._md5, self._fingerprint, replace=await self._store.look(self._blob))
+            await self._store.commit(self._blob, [block], self._whole, self._fingerprint, replace=await self._store.look(self._blob))
 
         with self._told("cannot write a blob in blocks"):
             self._run(send())
-        return "sent in blocks, whose hashes Azure checked"
+        return f"sent in blocks, whose {'CRC64' if self._run(self._store.takes_crc64()) else 'MD5'} Azure checked"
+
+    async def _put(self) -> None:
+        await self._store.put(self._blob, self._data, self._whole, self._fingerprint, replace=None, md5=await self._md5())
+
+    async def _md5(self) -> bytes | None:
+        """For a service that does not take a CRC64."""
+        return None if await self._store.takes_crc64() else hashlib.md5(self._data, usedforsecurity=False).digest()
 
     def read_back(self) -> str:
         with self._told("cannot read the blob back"):
             there, data = self._run(self._store.look(self._blob)), self._run(self._store.read(self._blob))
-        if there is None or there.md5 != self._md5 or data != self._data:
+        if there is None or there.crc64 != crc64_note(self._whole) or data != self._data:
             raise Wrong("the blob differs from what was written", "look for a proxy that changes what it passes on")
-        return "size, hash and content match"
+        return "size, CRC64 and content match"
 
     def delete(self) -> str:
         try:

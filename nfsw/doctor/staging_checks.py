@@ -4,7 +4,7 @@ import os
 from collections.abc import Generator
 from uuid import uuid4
 
-from nfsw.actors.staging import staged_files
+from nfsw.actors.staging_folder import staged_files
 from nfsw.actors.tree import StagingTree
 from nfsw.doctor.errors import known_mount, translated
 from nfsw.doctor.finding import Check, Verdict, Wrong

@@ -7,7 +7,6 @@ parks it for a growing while; after that it is in nobody's hands, and the Scanne
 
 import logging
 import time
-from dataclasses import replace
 
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
@@ -118,7 +117,9 @@ class Course:
                 return None
             case Upload(file, fingerprint):
                 entry = self._hands.sending(file)
-                return replace(job, look_first=True) if entry and not entry.afresh and entry.fingerprint == fingerprint else None
+                if entry is None or entry.afresh or entry.fingerprint != fingerprint:
+                    return None
+                return Upload(file, fingerprint, staged=entry.stage is Stage.UPLOADING, look_first=True)
             case Complete(file, fingerprint):
                 entry = self._ledger.get(file)
                 return job if entry and entry.stage is Stage.COMPLETING and entry.fingerprint == fingerprint else None

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from nfsw.actors.envelope import Message
 from nfsw.actors.files import Arrival, File, FileRef
+from nfsw.actors.manifest import manifest_bytes
 from nfsw.actors.messages import Take
-from nfsw.actors.proof import proof_bytes
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
 from nfsw.supervisor.mailbox import Mailbox
 
@@ -78,7 +78,7 @@ class Gate:
             self._ledger.still_staged(file)
 
     def _need(self, entry: Entry) -> int:
-        return entry.fingerprint.size + proof_bytes(entry.fingerprint.size, self._block_size)
+        return entry.fingerprint.size + manifest_bytes(entry.fingerprint.size, self._block_size)
 
     def _is_staged(self, message: Message) -> bool:
         """Whether it is a file that has room in staging already, as after a restart. It goes before others, or they wait for each other."""

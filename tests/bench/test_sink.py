@@ -16,16 +16,19 @@ import trustme
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import BlobBlock, BlobServiceClient, ContainerClient, ContentSettings
 
+from nfsw.actors.crc64 import crc64
 from tests.support.stopwatch import Stopwatch
 from tools.bench.sink.process import ACCOUNT, Sink
 
 CONTAINER = "bench"
 MIB = 1024 * 1024
+#: CRC-64/NVME of the digits 1 to 9, as the catalogue of parametrised CRC algorithms has it.
+PUBLISHED = 0xAE8B14860A799888
 
 
 @pytest.fixture(scope="module")
 def sink() -> Iterator[Sink]:
-    with Sink(check_md5=True) as running:
+    with Sink(check=True) as running:
         yield running
 
 
@@ -121,6 +124,32 @@ def test_a_block_that_differs_from_its_md5_is_refused(container: ContainerClient
         blob.stage_block(block_id(1), b"wrong", transactional_content_md5=hashlib.md5(b"right").digest())
     assert code_of(refused) == "Md5Mismatch"
     assert [block.id for block in blob.get_block_list("uncommitted")[1]] == [block_id(0)]
+
+
+@pytest.mark.parametrize("content", [b"123456789", b"x" * 3 * MIB, b""], ids=["published value", "large", "empty"])
+def test_a_body_that_differs_from_its_crc64_is_refused(container: ContainerClient, content: bytes) -> None:
+    blob, right = container.get_blob_client("b"), PUBLISHED if content == b"123456789" else crc64(content)
+    blob.stage_block(block_id(0), content, transactional_content_crc64=right.to_bytes(8, "little"))
+    blob.upload_blob(content, transactional_content_crc64=right.to_bytes(8, "little"))
+    for wrong in (right.to_bytes(8, "big"), (right ^ 1 << 63).to_bytes(8, "little")):
+        if wrong == right.to_bytes(8, "little"):
+            continue
+        with pytest.raises(HttpResponseError) as refused:
+            blob.stage_block(block_id(1), content, transactional_content_crc64=wrong)
+        assert code_of(refused) == "Crc64Mismatch"
+        with pytest.raises(HttpResponseError) as refused:
+            blob.upload_blob(content, overwrite=True, transactional_content_crc64=wrong)
+        assert code_of(refused) == "Crc64Mismatch"
+
+
+def test_two_checksums_of_one_body_are_refused(container: ContainerClient) -> None:
+    blob, md5, crc = container.get_blob_client("b"), hashlib.md5(b"right").digest(), crc64(b"right").to_bytes(8, "little")
+    with pytest.raises(HttpResponseError) as refused:
+        blob.stage_block(block_id(0), b"right", transactional_content_md5=md5, transactional_content_crc64=crc)
+    assert code_of(refused) == "BothCrc64AndMd5HeaderPresent"
+    with pytest.raises(HttpResponseError) as refused:
+        blob.upload_blob(b"right", content_settings=ContentSettings(content_md5=bytearray(md5)), transactional_content_crc64=crc)
+    assert code_of(refused) == "BothCrc64AndMd5HeaderPresent"
 
 
 def test_blobs_are_listed_by_prefix_and_by_folder_and_are_gone_when_deleted(container: ContainerClient) -> None:

@@ -1,12 +1,28 @@
 """The blob container: the real one, in Azurite, and the one in memory that unit tests use answer alike."""
 
+import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks
-from nfsw.actors.azure_store import Store, StoredBlob, source_note
-from tests.support.store_ground import BLOB, BLOCK, CONTENT, FINGERPRINT, Ground, blocks_of, body, in_azurite, in_memory, md5, stage
+from nfsw.actors.azure_store import Store
+from nfsw.actors.crc64 import crc64
+from nfsw.actors.manifest import Checksums
+from tests.support.store_ground import (
+    BLOB,
+    BLOCK,
+    CONTENT,
+    FINGERPRINT,
+    Ground,
+    blocks_of,
+    body,
+    checksums,
+    in_azurite,
+    in_memory,
+    is_made_of,
+    stage,
+)
 
 
 @pytest.fixture(params=["azurite", "memory"])
@@ -48,9 +64,9 @@ async def test_a_container_that_was_deleted_is_missed_by_every_request_until_it_
     requests: dict[str, Callable[[], Awaitable[object]]] = {
         "look": lambda: store.look(BLOB),
         "blocks": lambda: store.blocks(BLOB),
-        "put": lambda: store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=None),
+        "put": lambda: store.put(BLOB, CONTENT, checksums(CONTENT), FINGERPRINT, replace=None),
         "stage": lambda: stage(store, CONTENT, blocks),
-        "commit": lambda: store.commit(BLOB, [], md5(b""), FINGERPRINT, replace=None),
+        "commit": lambda: store.commit(BLOB, [], checksums(b""), FINGERPRINT, replace=None),
         "probe": store.probe,
     }
     ground.elsewhere.delete_container()
@@ -66,19 +82,56 @@ async def test_nothing_is_known_of_a_name_that_nobody_used(store: Store) -> None
     assert await store.blocks(BLOB) is None
 
 
+@pytest.mark.parametrize("in_blocks", [False, True], ids=["put", "in blocks"])
+async def test_the_files_md5_is_stored_where_it_is_asked_for(store: Store, *, in_blocks: bool) -> None:
+    whole = Checksums(crc64(CONTENT), hashlib.md5(CONTENT).digest())
+    if in_blocks:
+        await stage(store, CONTENT, blocks_of(CONTENT))
+        await store.commit(BLOB, blocks_of(CONTENT), whole, FINGERPRINT, replace=None)
+    else:
+        await store.put(BLOB, CONTENT, whole, FINGERPRINT, replace=None)
+    there = await store.look(BLOB)
+    assert there is not None
+    assert there.md5 == whole.md5
+
+
+async def test_a_blob_in_blocks_has_no_md5_otherwise(store: Store) -> None:
+    await stage(store, CONTENT, blocks_of(CONTENT))
+    await store.commit(BLOB, blocks_of(CONTENT), checksums(CONTENT), FINGERPRINT, replace=None)
+    there = await store.look(BLOB)
+    assert there is not None
+    assert there.md5 is None
+
+
+async def test_a_service_that_takes_no_crc64_checks_an_md5(store: Store) -> None:
+    """Azurite up to 3.36 is one; the others check whichever they are sent."""
+    (block,) = blocks_of(CONTENT[:BLOCK])
+    right, wrong = hashlib.md5(CONTENT[:BLOCK]).digest(), hashlib.md5(b"").digest()
+    for refused in (
+        store.stage(BLOB, block, body(CONTENT[:BLOCK]), wrong),
+        store.put(BLOB, CONTENT[:BLOCK], checksums(CONTENT[:BLOCK]), FINGERPRINT, replace=None, md5=wrong),
+    ):
+        with pytest.raises(BytesRefused):
+            await refused
+    await store.put(BLOB, CONTENT[:BLOCK], checksums(CONTENT[:BLOCK]), FINGERPRINT, replace=None, md5=right)
+    await store.stage(BLOB, block, body(CONTENT[:BLOCK]), right)
+    await store.commit(BLOB, [block], checksums(CONTENT[:BLOCK]), FINGERPRINT, replace=await store.look(BLOB))
+    assert is_made_of(CONTENT[:BLOCK], await store.look(BLOB))
+
+
 @pytest.mark.parametrize("content", [b"", b"x", CONTENT], ids=["empty", "one byte", "some"])
 async def test_what_is_put_is_there_with_its_hash_and_its_source(ground: Ground, store: Store, content: bytes) -> None:
-    await store.put(BLOB, content, md5(content), FINGERPRINT, replace=None)
-    assert await store.look(BLOB) == StoredBlob(len(content), md5(content), source_note(FINGERPRINT), "")
+    await store.put(BLOB, content, checksums(content), FINGERPRINT, replace=None)
+    assert is_made_of(content, await store.look(BLOB))
     assert ground.content(BLOB) == content
 
 
 async def test_a_put_never_replaces_unasked(ground: Ground, store: Store) -> None:
     ground.elsewhere.put_elsewhere(BLOB, b"there before")
     with pytest.raises(BlobThere):
-        await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=None)
+        await store.put(BLOB, CONTENT, checksums(CONTENT), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == b"there before"
-    await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=await store.look(BLOB))
+    await store.put(BLOB, CONTENT, checksums(CONTENT), FINGERPRINT, replace=await store.look(BLOB))
     assert ground.content(BLOB) == CONTENT
 
 
@@ -86,7 +139,7 @@ async def test_a_put_where_blocks_lie_is_refused_though_nobody_sees_a_blob(groun
     """As Azurite has it. So nothing may wait for a blob to show."""
     await stage(store, CONTENT, blocks_of(CONTENT))
     with pytest.raises(BlobThere):
-        await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=None)
+        await store.put(BLOB, CONTENT, checksums(CONTENT), FINGERPRINT, replace=None)
     assert await store.look(BLOB) is None
     assert ground.content(BLOB) is None
 
@@ -98,9 +151,9 @@ async def test_a_write_replaces_the_blob_that_it_was_told_of_and_no_other(ground
     await stage(store, CONTENT, blocks_of(CONTENT))
     ground.elsewhere.put_elsewhere(BLOB, b"newer")
     with pytest.raises(BlobThere):
-        await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=looked_at)
+        await store.put(BLOB, CONTENT, checksums(CONTENT), FINGERPRINT, replace=looked_at)
     with pytest.raises(BlobThere):
-        await store.commit(BLOB, [], md5(b""), FINGERPRINT, replace=looked_at)
+        await store.commit(BLOB, [], checksums(b""), FINGERPRINT, replace=looked_at)
     assert ground.content(BLOB) == b"newer"
 
 
@@ -109,13 +162,13 @@ async def test_a_blob_that_has_gone_since_it_was_looked_at_is_not_replaced(groun
     looked_at = await store.look(BLOB)
     ground.delete(BLOB)
     with pytest.raises(BlobThere):
-        await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=looked_at)
+        await store.put(BLOB, CONTENT, checksums(CONTENT), FINGERPRINT, replace=looked_at)
     assert ground.content(BLOB) is None
 
 
 async def test_bytes_that_are_not_those_of_the_hash_are_refused(ground: Ground, store: Store) -> None:
     with pytest.raises(BytesRefused):
-        await store.put(BLOB, CONTENT, md5(b"other"), FINGERPRINT, replace=None)
+        await store.put(BLOB, CONTENT, checksums(b"other"), FINGERPRINT, replace=None)
     (first, *_) = blocks_of(CONTENT)
     with pytest.raises(BytesRefused):
         await store.stage(BLOB, first, body(b"0123456789"))
@@ -128,8 +181,8 @@ async def test_blocks_become_a_blob_when_they_are_committed_and_not_before(groun
     await stage(store, CONTENT, reversed(blocks))
     assert await store.blocks(BLOB) == {block.id: BLOCK for block in blocks}
     assert await store.look(BLOB) is None
-    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=None)
-    assert await store.look(BLOB) == StoredBlob(30, md5(CONTENT), source_note(FINGERPRINT), "")
+    await store.commit(BLOB, blocks, checksums(CONTENT), FINGERPRINT, replace=None)
+    assert is_made_of(CONTENT, await store.look(BLOB))
     assert ground.content(BLOB) == CONTENT
     assert await store.blocks(BLOB) == {}
 
@@ -137,7 +190,7 @@ async def test_blocks_become_a_blob_when_they_are_committed_and_not_before(groun
 async def test_blocks_of_equal_content_are_all_there(ground: Ground, store: Store) -> None:
     content = b"the same10" * 3
     await stage(store, content, blocks_of(content))
-    await store.commit(BLOB, blocks_of(content), md5(content), FINGERPRINT, replace=None)
+    await store.commit(BLOB, blocks_of(content), checksums(content), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == content
 
 
@@ -147,7 +200,7 @@ async def test_a_partial_upload_is_gone_on_with(ground: Ground, store: Store) ->
     held = await store.blocks(BLOB)
     assert held == {blocks[0].id: BLOCK, blocks[1].id: BLOCK}
     await stage(store, CONTENT, [block for block in blocks if block.id not in held])
-    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=None)
+    await store.commit(BLOB, blocks, checksums(CONTENT), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == CONTENT
 
 
@@ -164,14 +217,14 @@ async def test_a_commit_never_replaces_unasked(ground: Ground, store: Store) -> 
     ground.elsewhere.commit_elsewhere(BLOB, ["0" * 37])
     await stage(store, CONTENT, blocks)
     with pytest.raises(BlobThere):
-        await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=None)
+        await store.commit(BLOB, blocks, checksums(CONTENT), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == b"another program's"
-    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=await store.look(BLOB))
+    await store.commit(BLOB, blocks, checksums(CONTENT), FINGERPRINT, replace=await store.look(BLOB))
     assert ground.content(BLOB) == CONTENT
 
 
 async def test_an_empty_block_list_is_an_empty_blob(ground: Ground, store: Store) -> None:
-    await store.commit(BLOB, [], md5(b""), FINGERPRINT, replace=None)
+    await store.commit(BLOB, [], checksums(b""), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == b""
 
 
@@ -179,7 +232,7 @@ async def test_a_block_that_the_service_does_not_hold_cannot_be_committed(store:
     blocks = blocks_of(CONTENT)
     await stage(store, CONTENT, blocks[:2])
     with pytest.raises(ForeignBlocks):
-        await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=None)
+        await store.commit(BLOB, blocks, checksums(CONTENT), FINGERPRINT, replace=None)
 
 
 async def test_a_block_beside_ids_of_another_length_is_refused(ground: Ground, store: Store) -> None:
@@ -200,7 +253,7 @@ async def test_cleared_of_foreign_blocks_a_name_takes_ours(ground: Ground, store
 async def test_to_clear_blocks_leaves_a_blob_of_blocks_as_it_is(ground: Ground, store: Store) -> None:
     blocks = blocks_of(CONTENT)
     await stage(store, CONTENT, blocks)
-    await store.commit(BLOB, blocks, md5(CONTENT), FINGERPRINT, replace=None)
+    await store.commit(BLOB, blocks, checksums(CONTENT), FINGERPRINT, replace=None)
     before = await store.look(BLOB)
     ground.elsewhere.stage_elsewhere(BLOB, "x" * 37, b"foreign")
     await store.clear_blocks(BLOB)
@@ -210,11 +263,12 @@ async def test_to_clear_blocks_leaves_a_blob_of_blocks_as_it_is(ground: Ground, 
 
 async def test_to_clear_blocks_leaves_a_blob_that_was_put_whole_as_it_is(ground: Ground, store: Store) -> None:
     """It has no block list; to commit an empty one would empty it."""
-    await store.put(BLOB, CONTENT, md5(CONTENT), FINGERPRINT, replace=None)
+    await store.put(BLOB, CONTENT, checksums(CONTENT), FINGERPRINT, replace=None)
     ground.elsewhere.stage_elsewhere(BLOB, "short", b"foreign")
     await store.clear_blocks(BLOB)
     assert await store.blocks(BLOB) == {}
-    assert (await store.look(BLOB), ground.content(BLOB)) == (StoredBlob(30, md5(CONTENT), source_note(FINGERPRINT), ""), CONTENT)
+    assert is_made_of(CONTENT, await store.look(BLOB))
+    assert ground.content(BLOB) == CONTENT
 
 
 async def test_to_clear_blocks_does_not_take_a_newer_block_for_a_committed_one_of_its_id(ground: Ground, store: Store) -> None:

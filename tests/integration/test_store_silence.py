@@ -1,7 +1,6 @@
 """Nothing waits for ever for a service, or a way to it, that keeps its connections open and does nothing."""
 
 import asyncio
-import hashlib
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -12,12 +11,12 @@ from nfsw.actors.azure_errors import StoreTrouble
 from nfsw.actors.azure_store import Store
 from tests.support.azurite import Endpoint
 from tests.support.content import MIB
-from tests.support.store_ground import BLOB, FINGERPRINT
+from tests.support.store_ground import BLOB, FINGERPRINT, checksums
 
 
 def put(size: int) -> Callable[[Store], Awaitable[object]]:
     body = bytes(size)
-    return lambda store: store.put(BLOB, body, hashlib.md5(body, usedforsecurity=False).digest(), FINGERPRINT, replace=None)
+    return lambda store: store.put(BLOB, body, checksums(body), FINGERPRINT, replace=None)
 
 
 @pytest.mark.parametrize(

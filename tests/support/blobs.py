@@ -1,6 +1,6 @@
 """What is in Azure, read with the SDK's plain client: shares no code with the service."""
 
-import hashlib
+import base64
 from dataclasses import dataclass
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -14,7 +14,17 @@ from tests.support.content import Content
 class Blob:
     content: Content
     stated_md5: bytes | None
+    stated_crc64: str | None
     content_type: str | None
+
+    @property
+    def misstated(self) -> str | None:
+        """What is said of the bytes and is not so: of the MD5 perhaps nothing is said, of the CRC64 something is by the service."""
+        if self.stated_md5 not in (None, self.content.md5):
+            return "its Content-MD5 is not that of its bytes"
+        if self.stated_crc64 != _written(self.content.crc64):
+            return "its CRC64 is not that of its bytes"
+        return None
 
 
 class Container:
@@ -37,7 +47,8 @@ class Container:
     def put(self, name: str, content: bytes, *, stated_md5: bytes) -> None:
         """By someone else than the service. The stated MD5 is stored unchecked, as it is for a blob of many blocks."""
         settings = ContentSettings(content_type="application/octet-stream", content_md5=bytearray(stated_md5))
-        self._client.upload_blob(name, content, overwrite=True).set_http_headers(settings)
+        notes = {"nfsw_crc64": _written(Content.of([content]).crc64)}
+        self._client.upload_blob(name, content, overwrite=True, metadata=notes).set_http_headers(settings)
 
     def publish(self) -> None:
         """Whoever reaches the account may read it, without a key."""
@@ -59,11 +70,11 @@ class Container:
 
     def read(self, name: str) -> Blob:
         download = self._client.download_blob(name)
-        sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-        for chunk in download.chunks():
-            sha256.update(chunk)
-            md5.update(chunk)
-            size += len(chunk)
-        settings = download.properties.content_settings
+        content = Content.of(download.chunks())
+        settings, notes = download.properties.content_settings, download.properties.metadata or {}
         stated = settings.content_md5
-        return Blob(Content(size, sha256.hexdigest(), md5.digest()), bytes(stated) if stated else None, settings.content_type)
+        return Blob(content, bytes(stated) if stated else None, notes.get("nfsw_crc64"), settings.content_type)
+
+
+def _written(crc64: bytes) -> str:
+    return base64.b64encode(crc64).decode()

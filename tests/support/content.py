@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from awscrt.checksums import crc64nvme  # type: ignore[import-untyped]
+
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
@@ -17,15 +19,17 @@ class Content:
     size: int
     sha256: str
     md5: bytes
+    crc64: bytes  # as the service writes it
 
     @staticmethod
     def of(pieces: Iterable[bytes]) -> "Content":
-        sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+        sha256, md5, crc64, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0, 0
         for piece in pieces:
             sha256.update(piece)
             md5.update(piece)
+            crc64 = crc64nvme(piece, crc64)
             size += len(piece)
-        return Content(size, sha256.hexdigest(), md5.digest())
+        return Content(size, sha256.hexdigest(), md5.digest(), crc64.to_bytes(8, "little"))
 
 
 def pieces(seed: int, size: int) -> Iterator[bytes]:

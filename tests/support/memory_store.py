@@ -1,6 +1,6 @@
 """The blob container in memory, as honest as the real one: the same tests hold both to the same answers.
 
-It keeps blocks apart from blobs, checks what is sent against its MD5, minds that all block ids of a name have one length, and
+It keeps blocks apart from blobs, checks what is sent against its CRC64 (or MD5), minds that all block ids of a name have one length, and
 does to a request what a test asks for: fails it, loses its answer, lets it wait. `sent` tells what came, and what was kept.
 """
 
@@ -16,9 +16,10 @@ from uuid import uuid4
 
 from nfsw.actors.azure_clock import AzureClock
 from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks, Refused, StoreTrouble
-from nfsw.actors.azure_store import Store, StoredBlob, source_note
+from nfsw.actors.azure_store import Store, StoredBlob, crc64_note, source_note
 from nfsw.actors.files import Fingerprint
-from nfsw.actors.proof import Block
+from nfsw.actors.manifest import Block, Checksums
+from tests.support.plain_crc64 import plain_crc64
 
 #: Seconds that a request takes.
 ROUND_TRIP_S = 0.01
@@ -40,6 +41,7 @@ class Kept:
     """A committed blob."""
 
     content: bytes
+    crc64: str | None
     md5: bytes | None
     source: str | None
     blocks: dict[str, bytes] = field(default_factory=dict)  # none when it was put whole
@@ -65,6 +67,7 @@ class MemoryStore(Store):
         self.calls: list[str] = []
         self.sent: list[str] = []  # ids of blocks, names of blobs: those whose bytes came whole
         self.down: StoreTrouble | None = None  # every request fails
+        self.knows_crc64 = True
         self.answering = True  # else a request ends without an answer, after as long as the client waits for one
         self.open = asyncio.Event()  # requests that carry bytes wait for it
         self.open.set()
@@ -94,7 +97,7 @@ class MemoryStore(Store):
     # What another program does.
 
     def put_elsewhere(self, blob: str, content: bytes) -> None:
-        self.blobs[blob] = Kept(content, hashlib.md5(content, usedforsecurity=False).digest(), None)
+        self.blobs[blob] = Kept(content, None, hashlib.md5(content, usedforsecurity=False).digest(), None)
 
     def stage_elsewhere(self, blob: str, block_id: str, content: bytes) -> None:
         self.uncommitted[blob][block_id] = content
@@ -106,7 +109,7 @@ class MemoryStore(Store):
 
     def commit_elsewhere(self, blob: str, block_ids: Sequence[str]) -> None:
         blocks = {block_id: self.uncommitted[blob][block_id] for block_id in block_ids}
-        self.blobs[blob] = Kept(b"".join(blocks.values()), None, None, blocks)
+        self.blobs[blob] = Kept(b"".join(blocks.values()), None, None, None, blocks)
         self.uncommitted.pop(blob)
 
     # What the service does.
@@ -128,7 +131,7 @@ class MemoryStore(Store):
     async def look(self, blob: str) -> StoredBlob | None:
         await self._request("look")
         kept = self.blobs.get(blob)
-        return StoredBlob(len(kept.content), kept.md5, kept.source, kept.etag) if kept else None
+        return StoredBlob(len(kept.content), kept.crc64, kept.md5, kept.source, kept.etag) if kept else None
 
     async def blocks(self, blob: str) -> dict[str, int] | None:
         await self._request("blocks")
@@ -136,18 +139,23 @@ class MemoryStore(Store):
             return None
         return {block_id: len(content) for block_id, content in self.uncommitted[blob].items()}
 
-    async def put(self, blob: str, data: bytes, md5: bytes, fingerprint: Fingerprint, *, replace: StoredBlob | None) -> None:
+    async def takes_crc64(self) -> bool:
+        return self.knows_crc64
+
+    async def put(
+        self, blob: str, data: bytes, whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None, md5: bytes | None = None
+    ) -> None:
         async with self._carried("put"):
-            self._check(data, md5)
+            self._check(data, whole.crc64, md5 or whole.md5)
         self.sent.append(blob)
         if replace is None and self.uncommitted.get(blob):
             raise BlobThere("blocks lie there", status=409)  # Azurite takes them for a blob where a whole one is to be put
         self._mind(blob, replace=replace)
-        self._keep(blob, Kept(data, md5, source_note(fingerprint)))
+        self._keep(blob, Kept(data, crc64_note(whole), whole.md5, source_note(fingerprint)))
         self.uncommitted.pop(blob, None)
         self._lose_answer("put")
 
-    async def stage(self, blob: str, block: Block, body: AsyncIterator[bytes]) -> None:
+    async def stage(self, blob: str, block: Block, body: AsyncIterator[bytes], md5: bytes | None = None) -> None:
         async with self._carried("stage"):
             try:
                 data = b"".join([piece async for piece in body])
@@ -155,21 +163,24 @@ class MemoryStore(Store):
                 raise no_answer() from error  # as the SDK has it: whatever the body raises looks like trouble of the connection
         if len(data) != block.length:
             raise no_answer()
-        self._check(data, block.md5)
+        self._check(data, block.crc64, md5)
         if any(len(other) != len(block.id) for other in self.uncommitted[blob]):
             raise ForeignBlocks("HTTP 400 InvalidBlobOrBlock", status=400)
         self.sent.append(block.id)
         self.uncommitted[blob][block.id] = data
         self._lose_answer("stage")
 
-    async def commit(self, blob: str, blocks: Sequence[Block], md5: bytes, fingerprint: Fingerprint, *, replace: StoredBlob | None) -> None:
+    async def commit(
+        self, blob: str, blocks: Sequence[Block], whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None
+    ) -> None:
         await self._request("commit")
         self._mind(blob, replace=replace)
         there = (self.blobs[blob].blocks if blob in self.blobs else {}) | self.uncommitted[blob]
         if any(block.id not in there for block in blocks):
             raise ForeignBlocks("HTTP 400 InvalidBlockList", status=400)
         chosen = {block.id: there[block.id] for block in blocks}
-        self._keep(blob, Kept(b"".join(chosen[block.id] for block in blocks), md5, source_note(fingerprint), chosen))
+        content = b"".join(chosen[block.id] for block in blocks)
+        self._keep(blob, Kept(content, crc64_note(whole), whole.md5, source_note(fingerprint), chosen))
         self.uncommitted.pop(blob)
         self._lose_answer("commit")
 
@@ -208,11 +219,16 @@ class MemoryStore(Store):
     def _keep(self, blob: str, kept: Kept) -> None:
         self.blobs[blob], self._spoilt = self._spoilt or kept, None
 
-    def _check(self, data: bytes, md5: bytes) -> None:
+    def _check(self, data: bytes, crc64: int, md5: bytes | None) -> None:
         if self._damaged:
             self._damaged -= 1
             data = bytes([data[0] ^ 1]) + data[1:]
-        if hashlib.md5(data, usedforsecurity=False).digest() != md5:
+        if md5 is None:
+            if not self.knows_crc64:
+                raise StoreTrouble("HTTP 500 FeatureNotSupported", status=500)
+            if plain_crc64(data) != crc64:
+                raise BytesRefused("HTTP 400 Crc64Mismatch", status=400)
+        elif hashlib.md5(data, usedforsecurity=False).digest() != md5:
             raise BytesRefused("HTTP 400 Md5Mismatch", status=400)
 
     def _lose_answer(self, call: str) -> None:

@@ -53,7 +53,7 @@ class Sending:
         return asyncio.create_task(self.uploader.on_message(message, self.told))
 
     def upload(self, staged: StagedCopy, *, look_first: bool = False) -> "asyncio.Task[None]":
-        return self.hear(Upload(staged.file, staged.fingerprint, look_first))
+        return self.hear(Upload(staged.file, staged.fingerprint, look_first=look_first))
 
     def grew(self, staged: StagedCopy) -> None:
         self._heard = self.hear(StagingGrew(staged.file, 0))

@@ -7,10 +7,11 @@ import pytest
 
 from nfsw.actors.board import Board
 from nfsw.actors.files import FileRef, Fingerprint
-from nfsw.actors.proof import Block, Proof, ProofReader
+from nfsw.actors.manifest import Block, BlockManifest, Checksums, ManifestReader
 from nfsw.actors.staging import Stager
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.mortal_nfs import EventfulNfs, Killed
+from tests.support.plain_crc64 import plain_crc64
 from tests.support.share import DATE, Share
 
 FILE = FileRef(DATE, "s", "a")
@@ -27,6 +28,7 @@ class StagingBench:
         self.grown: list[int] = []
         self.content = b""
         self.expected = Fingerprint(0, 0, 0, 0)
+        self.content_md5 = False
 
     def claimed(self, content: bytes) -> None:
         self.content = content
@@ -34,7 +36,7 @@ class StagingBench:
 
     def life(self) -> tuple[Stager, EventfulNfs]:
         nfs = EventfulNfs(self._tree, self._board)
-        return Stager(nfs, self.staging, BLOCK), nfs
+        return Stager(nfs, self.staging, BLOCK, content_md5=self.content_md5), nfs
 
     def stage(self) -> EventfulNfs:
         self.grown.clear()
@@ -43,7 +45,7 @@ class StagingBench:
         return nfs
 
     def killed_after(self, blocks: int) -> None:
-        """A life that ends when so many blocks are proven."""
+        """A life that ends when so many blocks are in the manifest."""
 
         def grew(staged: int) -> None:
             if staged >= min(blocks * BLOCK, len(self.content)):
@@ -57,20 +59,21 @@ class StagingBench:
         return Path(self.staging.copy(FILE))
 
     @property
-    def proof(self) -> Path:
-        return Path(self.staging.proof(FILE))
+    def lines(self) -> Path:
+        return Path(self.staging.manifest(FILE))
 
-    def read_proof(self) -> Proof:
-        proof = ProofReader(str(self.proof)).read_on(self.expected)
-        assert proof is not None
-        return proof
+    def manifest(self) -> BlockManifest:
+        manifest = ManifestReader(str(self.lines)).read_on(self.expected)
+        assert manifest is not None
+        return manifest
 
     def check(self) -> None:
-        """The copy is the source, and the proof that of both, computed without the code under test."""
+        """The copy is the source, and the manifest that of both, computed without the code under test."""
         assert self.copy.read_bytes() == self.content
-        proof = self.read_proof()
-        pieces = [self.content[at : at + proof.block_size] for at in range(0, len(self.content), proof.block_size)]
-        assert proof.blocks == [
-            Block(number, number * proof.block_size, len(piece), hashlib.md5(piece).digest()) for number, piece in enumerate(pieces)
+        manifest = self.manifest()
+        pieces = [self.content[at : at + manifest.block_size] for at in range(0, len(self.content), manifest.block_size)]
+        assert manifest.blocks == [
+            Block(number, number * manifest.block_size, len(piece), plain_crc64(piece)) for number, piece in enumerate(pieces)
         ]
-        assert proof.md5 == hashlib.md5(self.content).digest()
+        md5 = hashlib.md5(self.content).digest() if self.content_md5 else None
+        assert manifest.whole == Checksums(plain_crc64(self.content), md5)

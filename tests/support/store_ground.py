@@ -1,6 +1,5 @@
 """A container to try a store on: Azurite's or the one in memory, and another program that uses it too."""
 
-import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -8,9 +7,10 @@ from uuid import uuid4
 
 from azure.storage.blob import BlobBlock, ContainerClient
 
-from nfsw.actors.azure_store import Store
+from nfsw.actors.azure_store import Store, StoredBlob, crc64_note, source_note
+from nfsw.actors.crc64 import crc64
 from nfsw.actors.files import Fingerprint
-from nfsw.actors.proof import Block, Proof
+from nfsw.actors.manifest import Block, BlockManifest, Checksums
 from tests.support.azurite import Endpoint
 from tests.support.content import some_bytes
 from tests.support.memory_store import MemoryStore
@@ -92,15 +92,24 @@ async def in_memory() -> Ground:
     return Ground(store, store, None)
 
 
-def md5(content: bytes) -> bytes:
-    return hashlib.md5(content).digest()
-
-
 def blocks_of(content: bytes) -> list[Block]:
-    proof = Proof(Fingerprint(len(content), 0, 0, 0), BLOCK)
+    manifest = BlockManifest(Fingerprint(len(content), 0, 0, 0), BLOCK)
     for at in range(0, len(content), BLOCK):
-        proof.add(len(content[at : at + BLOCK]), md5(content[at : at + BLOCK]))
-    return proof.blocks
+        manifest.add(len(content[at : at + BLOCK]), crc64(content[at : at + BLOCK]))
+    return manifest.blocks
+
+
+def checksums(content: bytes) -> Checksums:
+    return Checksums(crc64(content))
+
+
+def is_made_of(content: bytes, there: StoredBlob | None) -> bool:
+    """Whether that is what the service tells of the blob. Azure gives a blob that was put whole an MD5 of its own."""
+    return there is not None and (there.size, there.crc64, there.source) == (
+        len(content),
+        crc64_note(checksums(content)),
+        source_note(FINGERPRINT),
+    )
 
 
 async def body(content: bytes) -> AsyncIterator[bytes]:

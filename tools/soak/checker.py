@@ -130,7 +130,7 @@ class Checker:
                 self.complain(f"LOST: not in Azure in the end: {last}")
                 continue
             there = container.read(blobs[name])
-            if there.content != last.content or there.stated_md5 != last.content.md5:
+            if there.content != last.content or there.misstated:
                 self._differs(f"{blobs[name]} is in the end not {last}")
         for name in blobs.keys() - set(self.book.names()):
             self._differs(f"{blobs[name]}: nobody wrote a file of that name")

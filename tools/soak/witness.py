@@ -89,8 +89,8 @@ class Witness:
     def _commit(self, path: str, blob: Blob) -> None:
         name = name_of(path)
         self.bytes += blob.content.size
-        if blob.stated_md5 != blob.content.md5:
-            self._complain(f"{path}: its Content-MD5 is not that of its bytes")
+        if blob.misstated:
+            self._complain(f"{path}: {blob.misstated}")
         version = self._book.with_bytes(name, blob.content)
         self._book.note(f"committed {path}: {version or blob.content}")
         if version is None:

@@ -45,7 +45,7 @@ class Life:
     def __init__(self, tree: NfsTree, staging: StagingTree, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
         self.nfs = EventfulNfs(tree, board)
         monkeypatch.setattr("nfsw.actors.claimer.Nfs", lambda *_: self.nfs)
-        self.claimer = Claimer(ClaimerConfig(tree.root, staging.root, BLOCK, 2), board)
+        self.claimer = Claimer(ClaimerConfig(tree.root, staging.root, BLOCK, 2, content_md5=False), board)
 
     def hear(self, message: Message) -> list[Message]:
         told = Told()
@@ -254,7 +254,7 @@ def test_at_its_start_it_tells_what_lies_in_staging(life: Life, share: Share, st
     life.hear(Take(LEFT, share.written(share.claimed("a"), bytes(BLOCK))))
     told = Told()
     life.claimer.on_start(told)
-    size = sum(Path(path).stat().st_size for path in (staging.copy(LEFT), staging.proof(LEFT)))
+    size = sum(Path(path).stat().st_size for path in (staging.copy(LEFT), staging.manifest(LEFT)))
     assert told == [StagingFound(LEFT, size)]
 
 

@@ -10,7 +10,7 @@ import pytest
 from nfsw.actors.board import Board
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import Complete, FileChanged, FileCompleted, FileTroubled, Unstage, Unstaged
-from nfsw.actors.staging import staged_files
+from nfsw.actors.staging_folder import staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.collecting import FILE, Collecting
 from tests.support.mortal_nfs import ERRORS, EventfulNfs, Killed, killed, refused

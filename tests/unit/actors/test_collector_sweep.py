@@ -9,7 +9,7 @@ import pytest
 from nfsw.actors.board import Board
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import FileChanged, Unstaged
-from nfsw.actors.staging import staged_files
+from nfsw.actors.staging_folder import staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.collecting import FILE, SENT, Collecting
 from tests.support.mortal_nfs import Killed, killed, refused
@@ -43,11 +43,11 @@ def test_it_is_ended_without_a_staged_copy_too(collecting: Collecting, share: Sh
 
 
 @pytest.mark.parametrize("damage", [b"", b"junk\n", b"\xff\xfe\n", bytes(100)])
-def test_a_proof_that_is_unreadable_tells_nothing_of_the_version(
+def test_a_manifest_that_is_unreadable_tells_nothing_of_the_version(
     collecting: Collecting, share: Share, staging: StagingTree, damage: bytes
 ) -> None:
     marked(collecting)
-    Path(staging.proof(FILE)).write_bytes(damage)
+    Path(staging.manifest(FILE)).write_bytes(damage)
     collecting.sweep()
     assert share.files() == {}
 

@@ -9,7 +9,7 @@ from nfsw.actors.azure_store import StoredBlob
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.replacing import write_in_place_of
 from tests.support.memory_store import MemoryStore
-from tests.support.store_ground import CONTENT, md5
+from tests.support.store_ground import CONTENT, checksums
 
 BLOB = "20260131/s/a"
 OURS = Fingerprint(len(CONTENT), 1, 2, 3)
@@ -28,7 +28,7 @@ class Writing:
         self.tried += 1
         if self._meanwhile:
             self._meanwhile()
-        await self.store.put(BLOB, CONTENT, md5(CONTENT), OURS, replace=replace)
+        await self.store.put(BLOB, CONTENT, checksums(CONTENT), OURS, replace=replace)
 
     async def write(self) -> None:
         await write_in_place_of(
@@ -36,7 +36,7 @@ class Writing:
             self,
             self.store,
             BLOB,
-            is_ours=lambda there: there is not None and there.md5 == md5(CONTENT),
+            is_ours=lambda there: there is not None and there.size == len(CONTENT),
             overwrites=self._count,
         )
 

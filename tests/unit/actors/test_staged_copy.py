@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from nfsw.actors.proof import Block
+from nfsw.actors.manifest import Block
 from nfsw.actors.staged_copy import StagedCopy, StagedCopyBroken
 
-BLOCK = Block(0, 3, 10, b"")
+BLOCK = Block(0, 3, 10, 0)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Staging: the copy and its proof are the source's bytes, wherever an earlier life stopped and whatever lies there."""
+"""Staging: the copy and its manifest are the source's bytes, wherever an earlier life stopped and whatever lies there."""
 
 import errno
 import os
@@ -8,9 +8,10 @@ import pytest
 
 from nfsw.actors.board import Board
 from nfsw.actors.files import FileRef
+from nfsw.actors.manifest import BlockManifest
 from nfsw.actors.nfs import Nfs
-from nfsw.actors.proof import Proof
-from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled, discard, staged_files
+from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled
+from nfsw.actors.staging_folder import discard, forget_older_releases, staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.content import some_bytes
 from tests.support.descriptors import open_below
@@ -27,7 +28,7 @@ def bench(share: Share, tree: NfsTree, staging: StagingTree, board: Board) -> St
 
 
 @pytest.mark.parametrize("size", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, SIZE])
-def test_the_copy_is_the_source_and_the_proof_is_of_both(bench: StagingBench, size: int) -> None:
+def test_the_copy_is_the_source_and_the_manifest_is_of_both(bench: StagingBench, size: int) -> None:
     bench.claimed(some_bytes(2, size))
     bench.stage()
     bench.check()
@@ -37,16 +38,16 @@ def test_the_copy_is_the_source_and_the_proof_is_of_both(bench: StagingBench, si
 
 def test_what_is_proven_is_in_the_copy_when_it_is_told(bench: StagingBench) -> None:
     """The Uploader follows: it may read the block at once."""
-    proofs: list[Proof] = []
+    manifests: list[BlockManifest] = []
 
     def grew(staged: int) -> None:
-        proof = bench.read_proof()
-        assert proof.staged == staged
+        manifest = bench.manifest()
+        assert manifest.staged == staged
         assert bench.copy.read_bytes()[:staged] == bench.content[:staged]
-        proofs.append(proof)
+        manifests.append(manifest)
 
     bench.life()[0].stage(FILE, bench.expected, grew)
-    assert all(proof.md5 is None for proof in proofs), "whole only after the last look at the source"
+    assert all(manifest.whole is None for manifest in manifests), "whole only after the last look at the source"
 
 
 def test_each_byte_is_read_once(bench: StagingBench) -> None:
@@ -55,9 +56,9 @@ def test_each_byte_is_read_once(bench: StagingBench) -> None:
 
 def test_a_file_of_more_than_50000_blocks_gets_larger_ones(bench: StagingBench, nfs: Nfs) -> None:
     bench.claimed(bytes(50_000 * 16 + 1))
-    Stager(nfs, bench.staging, 16).stage(FILE, bench.expected, bench.grown.append)
+    Stager(nfs, bench.staging, 16, content_md5=False).stage(FILE, bench.expected, bench.grown.append)
     bench.check()
-    assert bench.read_proof().block_size == 1024 * 1024
+    assert bench.manifest().block_size == 1024 * 1024
 
 
 @pytest.mark.parametrize("blocks", range(6))
@@ -79,7 +80,7 @@ def test_a_whole_copy_is_taken_as_it_is(bench: StagingBench) -> None:
 
 def test_one_that_was_killed_before_the_end_line_reads_nothing_again(bench: StagingBench) -> None:
     bench.killed_after(5)
-    assert bench.read_proof().md5 is None
+    assert bench.manifest().whole is None
     assert "read" not in bench.stage().calls
     bench.check()
 
@@ -113,25 +114,25 @@ def test_a_copy_that_is_longer_than_its_source_is_cut_to_it(bench: StagingBench)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 20, 60, 100])
-def test_a_proof_that_was_cut_off_costs_the_blocks_that_it_lost(bench: StagingBench, cut: int) -> None:
+def test_a_manifest_that_was_cut_off_costs_the_blocks_that_it_lost(bench: StagingBench, cut: int) -> None:
     bench.stage()
-    os.truncate(bench.proof, cut)
-    bench.stage()
-    bench.check()
-
-
-@pytest.mark.parametrize("junk", [b"junk\n", bytes(200), b"\xff\n", b"nfsw-proof 2 0 0 0 0 1\n"])
-def test_junk_in_the_proofs_place_is_replaced(bench: StagingBench, junk: bytes) -> None:
-    bench.stage()
-    bench.proof.write_bytes(junk)
+    os.truncate(bench.lines, cut)
     bench.stage()
     bench.check()
 
 
-@pytest.mark.parametrize("lost", ["copy", "proof"])
-def test_a_copy_without_a_proof_or_the_reverse_is_made_anew(bench: StagingBench, lost: str) -> None:
+@pytest.mark.parametrize("junk", [b"junk\n", bytes(200), b"\xff\n", b"nfsw-proof 2 0 0 0 0 1\n", b"nfsw-manifest 1 0 0 0 0 1 00000000\n"])
+def test_junk_in_the_manifests_place_is_replaced(bench: StagingBench, junk: bytes) -> None:
     bench.stage()
-    (bench.copy if lost == "copy" else bench.proof).unlink()
+    bench.lines.write_bytes(junk)
+    bench.stage()
+    bench.check()
+
+
+@pytest.mark.parametrize("lost", ["copy", "manifest"])
+def test_a_copy_without_a_manifest_or_the_reverse_is_made_anew(bench: StagingBench, lost: str) -> None:
+    bench.stage()
+    (bench.copy if lost == "copy" else bench.lines).unlink()
     bench.stage()
     bench.check()
 
@@ -145,7 +146,35 @@ def test_another_version_is_staged_from_its_beginning(bench: StagingBench) -> No
 
 def test_a_block_size_that_was_changed_in_between_does_no_harm(bench: StagingBench, nfs: Nfs) -> None:
     bench.killed_after(2)
-    Stager(nfs, bench.staging, 333).stage(FILE, bench.expected, bench.grown.append)
+    Stager(nfs, bench.staging, 333, content_md5=False).stage(FILE, bench.expected, bench.grown.append)
+    bench.check()
+
+
+@pytest.mark.parametrize("blocks", range(6))
+def test_the_files_md5_is_taken_too_where_it_is_asked_for_also_by_a_life_that_follows(bench: StagingBench, blocks: int) -> None:
+    bench.content_md5 = True
+    bench.killed_after(blocks)
+    bench.stage()
+    bench.check()
+
+
+def test_a_copy_that_was_staged_without_the_files_md5_gets_it_without_a_byte_from_nfs(bench: StagingBench) -> None:
+    bench.stage()
+    bench.content_md5 = True
+    assert "read" not in bench.stage().calls
+    bench.check()
+
+
+def test_what_an_older_release_staged_is_staged_anew(bench: StagingBench, staging: StagingTree) -> None:
+    """Its proof lay in a folder of its own."""
+    old = Path(staging.root, "proofs", FILE.blob)
+    for path in (old, bench.copy):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    old.write_text(f"nfsw-proof 1 {SIZE} {bench.expected.mtime_ns} {bench.expected.inode} {BLOCK}\n")
+    bench.copy.write_bytes(bytes(2 * BLOCK))
+    forget_older_releases(staging)
+    assert not old.exists()
+    assert bench.stage().calls.count("read") == 5
     bench.check()
 
 
@@ -175,7 +204,7 @@ def happens_at_each_call(bench: StagingBench, happening: Happening) -> None:
         nfs.before[number] = happening
         with pytest.raises((SourceChanged, FileNotFoundError)):
             stager.stage(FILE, bench.expected, bench.grown.append)
-        assert not bench.proof.exists() or bench.read_proof().md5 is None
+        assert not bench.lines.exists() or bench.manifest().whole is None
 
 
 @pytest.mark.parametrize("how", ["rewritten in place", "appended to", "cut short", "replaced", "removed", "emptied"])

@@ -11,7 +11,8 @@ import pytest
 from nfsw.actors.board import Board
 from nfsw.actors.files import FileRef
 from nfsw.actors.nfs import Nfs
-from nfsw.actors.staging import Stager, StagingDiskTroubled, discard, staged_files
+from nfsw.actors.staging import Stager, StagingDiskTroubled
+from nfsw.actors.staging_folder import discard, staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.content import some_bytes
 from tests.support.descriptors import open_below
@@ -51,7 +52,7 @@ def test_a_full_disk_is_said_and_what_was_proven_is_used_when_there_is_room(benc
     for _ in range(2):
         with pytest.raises(StagingDiskTroubled, match="ENOSPC"):
             bench.stage()
-    staged = bench.read_proof().staged
+    staged = bench.manifest().staged
     assert staged >= 2 * PAGE
     pages(100)
     assert bench.stage().calls.count("read") == -(-(5 * PAGE - staged // BLOCK * BLOCK) // BLOCK)
@@ -62,7 +63,7 @@ def test_a_full_disk_is_said_and_what_was_proven_is_used_when_there_is_room(benc
 def test_a_full_disk_costs_no_descriptor_however_often(
     bench: StagingBench, pages: Resize, staging: StagingTree, tmp_path: Path, room: int
 ) -> None:
-    """With no page left not even the proof's first line can be written."""
+    """With no page left not even the manifest's first line can be written."""
     bench.claimed(some_bytes(1, 5 * PAGE))
     pages(room + 1)
     Path(staging.root, "another's").write_bytes(bytes(PAGE))
@@ -72,30 +73,32 @@ def test_a_full_disk_costs_no_descriptor_however_often(
     assert open_below(tmp_path) == []
 
 
-def test_a_proof_line_that_finds_only_half_its_room_is_no_line(bench: StagingBench, pages: Resize, nfs: Nfs, staging: StagingTree) -> None:
+def test_a_manifest_line_that_finds_only_half_its_room_is_no_line(
+    bench: StagingBench, pages: Resize, nfs: Nfs, staging: StagingTree
+) -> None:
     """write(2) takes a part then, and says so by its answer alone. Room that comes later must not hide it."""
-    stager = Stager(nfs, staging, 16)
+    stager = Stager(nfs, staging, 16, content_md5=False)
     bench.claimed(some_bytes(1, PAGE * 3 // 4))  # one page; the lines of its blocks take more than one
     pages(2)
 
     def grew(staged: int) -> None:
-        if bench.proof.stat().st_size == PAGE:
+        if bench.lines.stat().st_size == PAGE:
             pages(100)
 
     with pytest.raises(StagingDiskTroubled, match="ENOSPC"):
         stager.stage(FILE, bench.expected, grew)
-    assert bench.read_proof().staged > 0
+    assert bench.manifest().staged > 0
     pages(100)
     stager.stage(FILE, bench.expected, bench.grown.append)
     bench.check()
 
 
-def test_what_lies_in_staging_is_counted_with_its_proof(bench: StagingBench, staging: StagingTree) -> None:
+def test_what_lies_in_staging_is_counted_with_its_manifest(bench: StagingBench, staging: StagingTree) -> None:
     assert staged_files(staging) == []
     bench.stage()
-    assert staged_files(staging) == [(DATE, "s", "a", bench.copy.stat().st_size + bench.proof.stat().st_size)]
+    assert staged_files(staging) == [(DATE, "s", "a", bench.copy.stat().st_size + bench.lines.stat().st_size)]
     bench.copy.unlink()
-    assert staged_files(staging) == [(DATE, "s", "a", bench.proof.stat().st_size)]
+    assert staged_files(staging) == [(DATE, "s", "a", bench.lines.stat().st_size)]
 
 
 def test_a_copy_that_is_removed_while_they_are_counted_counts_no_more(
@@ -118,7 +121,7 @@ def test_a_folder_that_the_collector_removes_because_it_is_empty_is_made_again(
     bench: StagingBench, staging: StagingTree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the making of the folder and that of the file in it."""
-    real, folders = os.makedirs, [staging.copies, staging.proofs] * 2
+    real, folders = os.makedirs, [staging.copies, staging.manifests] * 2
 
     def makedirs(path: str, mode: int = 0o777, exist_ok: bool = False) -> None:
         real(path, mode, exist_ok)

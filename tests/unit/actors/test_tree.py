@@ -30,7 +30,7 @@ def test_no_two_files_share_a_path(one: str, other: str) -> None:
 @given(file_names())
 def test_a_path_leads_back_to_its_name(name: str) -> None:
     file = FileRef("20260131", "s", name)
-    for path in (TREE.source(file), STAGING.copy(file), STAGING.proof(file)):
+    for path in (TREE.source(file), STAGING.copy(file), STAGING.manifest(file)):
         assert os.path.split(path)[1] == name
         assert os.path.normpath(path) == path
 
@@ -55,4 +55,4 @@ def _paths(file: File) -> list[str]:
         case Arrival():
             return [TREE.source(file)]
         case FileRef():
-            return [TREE.source(file), STAGING.copy(file), STAGING.proof(file)]
+            return [TREE.source(file), STAGING.copy(file), STAGING.manifest(file)]

@@ -4,11 +4,11 @@ import hashlib
 
 import pytest
 
-from nfsw.actors.azure_store import source_note
-from nfsw.actors.messages import FileUploaded, UploadBegun, UploadGrew
+from nfsw.actors.azure_store import crc64_note, source_note
+from nfsw.actors.messages import FileUploaded, StagedCopyBad, UploadBegun, UploadGrew
 from nfsw.actors.tree import StagingTree
 from tests.support.faketime import settled
-from tests.support.memory_store import MemoryStore, answered
+from tests.support.memory_store import Kept, MemoryStore, answered
 from tests.support.sending import BLOCK, CONCURRENCY, SINGLE, SIZE, Sending
 
 
@@ -71,7 +71,7 @@ async def test_a_larger_file_goes_in_blocks(sending: Sending, store: MemoryStore
     await sending.sent(staged)
     assert sorted(store.sent) == sorted(staged.ids)
     kept = store.blobs[staged.file.blob]
-    assert (kept.md5, kept.source) == (hashlib.md5(staged.content).digest(), source_note(staged.fingerprint))
+    assert (kept.crc64, kept.md5, kept.source) == (crc64_note(staged.checksums), None, source_note(staged.fingerprint))
 
 
 async def test_no_more_blocks_are_on_their_way_than_allowed(sending: Sending, store: MemoryStore) -> None:
@@ -237,3 +237,50 @@ async def test_blocks_of_another_program_are_cleared_once_and_ours_sent(
     assert store.calls.count("clear_blocks") == 1
     assert len(sending.told.of(UploadBegun)) == 1, "within one attempt"
     assert caplog.text.count("clearing blocks") == 1
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+async def test_the_files_md5_goes_with_it_where_it_was_computed(sending: Sending, store: MemoryStore, size: int) -> None:
+    staged = sending.staged(size=size)
+    staged.content_md5 = True
+    await sending.sent(staged.whole())
+    assert store.blobs[staged.file.blob].md5 == hashlib.md5(staged.content).digest()
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+async def test_a_service_that_takes_no_crc64_is_sent_an_md5(sending: Sending, store: MemoryStore, size: int) -> None:
+    store.knows_crc64 = False
+    staged = sending.staged(size=size).whole()
+    await sending.sent(staged)
+    assert len(store.sent) == len(set(store.sent)), "nothing is sent in vain first"
+    assert store.blobs[staged.file.blob].crc64 == crc64_note(staged.checksums)
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+async def test_a_flipped_byte_is_not_sent_under_an_md5_of_its_own(sending: Sending, store: MemoryStore, size: int) -> None:
+    """The MD5 is computed from the copy, which has to be what was read from NFS."""
+    store.knows_crc64 = False
+    staged = sending.staged(size=size).whole()
+    staged.flip(size // 2)
+    await sending.upload(staged)
+    assert sending.told.of(StagedCopyBad)
+    assert sending.content(staged) is None
+
+
+async def test_a_blob_of_an_older_release_that_has_no_crc64_is_sent_again(sending: Sending, store: MemoryStore) -> None:
+    """Nothing proves that it is the file: it was committed, and its Collector never came to delete the source."""
+    staged = sending.staged().whole()
+    md5 = hashlib.md5(staged.content).digest()
+    store.blobs[staged.file.blob] = Kept(staged.content, None, md5, source_note(staged.fingerprint))
+    await sending.sent(staged)
+    assert store.blobs[staged.file.blob].crc64 == crc64_note(staged.checksums)
+
+
+async def test_blocks_of_an_older_release_are_in_no_way(sending: Sending, store: MemoryStore, caplog: pytest.LogCaptureFixture) -> None:
+    """Its ids were a number of five digits and an MD5, as long as ours: they are left out, and dropped by the commit."""
+    staged = sending.staged().whole()
+    store.stage_elsewhere(staged.file.blob, f"00000{hashlib.md5(staged.content[:BLOCK]).hexdigest()}", staged.content[:BLOCK])
+    await sending.sent(staged)
+    assert "clear_blocks" not in store.calls
+    assert not caplog.messages
+    assert not store.uncommitted.get(staged.file.blob)

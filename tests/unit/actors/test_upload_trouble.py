@@ -1,15 +1,15 @@
 """One file on its way, and what goes wrong with it: of the service, of the line, of the staged copy."""
 
 import asyncio
-import hashlib
 import os
 
 import pytest
 
 from nfsw.actors.azure_errors import BlobThere
-from nfsw.actors.azure_store import source_note
-from nfsw.actors.messages import FileUploaded, StagedCopyBad, UploadBegun, UploadFailed
+from nfsw.actors.azure_store import crc64_note, source_note
+from nfsw.actors.messages import FileUploaded, StagedCopyBad, Upload, UploadBegun, UploadFailed
 from nfsw.actors.tree import StagingTree
+from tests.support.faketime import settled
 from tests.support.memory_store import Kept, MemoryStore, answered, no_answer
 from tests.support.sending import BLOCK, CONCURRENCY, SIZE, Sending
 
@@ -30,14 +30,14 @@ async def test_what_is_read_back_and_is_not_what_was_sent_is_sent_again(
     sending: Sending, store: MemoryStore, size: int, spoilt: str
 ) -> None:
     staged = sending.staged(size=size).whole()
-    md5, source = hashlib.md5(staged.content).digest(), source_note(staged.fingerprint)
+    crc64, source = crc64_note(staged.checksums), source_note(staged.fingerprint)
     match spoilt:
         case "other bytes":
-            store.spoil(Kept(b"not it", md5, source))
+            store.spoil(Kept(b"not it", crc64, None, source))
         case "no hash":
-            store.spoil(Kept(staged.content, None, source))
+            store.spoil(Kept(staged.content, None, None, source))
         case _:
-            store.spoil(Kept(staged.content, md5, None))
+            store.spoil(Kept(staged.content, crc64, None, None))
     await sending.sent(staged)
     assert "is not the file as read from NFS" in sending.told.of(UploadFailed)[0].error
     assert store.blobs[staged.file.blob].source == source
@@ -71,20 +71,20 @@ async def test_bytes_that_are_damaged_on_their_way_are_sent_again(sending: Sendi
 
 
 @pytest.mark.parametrize("size", [BLOCK, SIZE])
-@pytest.mark.parametrize("what", ["no copy", "no proof", "short copy", "another version", "junk proof", "a folder"])
+@pytest.mark.parametrize("what", ["no copy", "no manifest", "short copy", "another version", "junk manifest", "a folder"])
 async def test_a_staged_copy_that_is_not_what_it_should_be_is_told_as_such(sending: Sending, size: int, what: str) -> None:
     staged = sending.staged(size=size).whole()
     match what:
         case "no copy":
             staged.copy.unlink()
-        case "no proof":
-            staged.proof.unlink()
+        case "no manifest":
+            staged.lines.unlink()
         case "short copy":
             os.truncate(staged.copy, size - 1)
         case "another version":
             sending.staged(size=size, version=2).whole()
-        case "junk proof":
-            staged.proof.write_bytes(b"\xff\n")
+        case "junk manifest":
+            staged.lines.write_bytes(b"\xff\n")
         case _:
             staged.copy.unlink()
             staged.copy.mkdir()  # it opens, and every read of it fails
@@ -98,10 +98,39 @@ async def test_a_copy_that_is_wiped_while_it_is_sent_is_told(sending: Sending, s
     staged = sending.staged().begun().grown(2)
     upload = sending.upload(staged)
     await sending.until(lambda: len(store.sent) == 2)
-    staged.proof.unlink()
+    staged.lines.unlink()
     sending.grew(staged)
     await upload
     assert sending.told.of(StagedCopyBad)
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+@pytest.mark.parametrize("left", [0, 1])
+async def test_a_manifest_that_is_emptied_is_told_and_not_waited_for(sending: Sending, size: int, left: int) -> None:
+    """Nothing else will ever be written to it."""
+    staged = sending.staged(size=size).begun().grown(1)
+    upload = sending.upload(staged)
+    sending.grew(staged)
+    await settled()
+    os.truncate(staged.lines, left)
+    sending.finished(staged)
+    await upload
+    assert sending.told.of(StagedCopyBad)
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+@pytest.mark.parametrize("again", [False, True], ids=["told while it waits", "told when it is delivered again"])
+async def test_a_staged_file_whose_manifest_has_no_end_is_told_and_not_waited_for(sending: Sending, size: int, again: bool) -> None:
+    staged = sending.staged(size=size).begun().grown(size // BLOCK)
+    if again:
+        upload = sending.hear(Upload(staged.file, staged.fingerprint, staged=True))
+    else:
+        upload = sending.upload(staged)
+        await settled()
+        sending.finished(staged)
+    await upload
+    (bad,) = sending.told.of(StagedCopyBad)
+    assert "lost its end" in bad.reason
 
 
 @pytest.mark.parametrize("trouble", [no_answer(), answered(500), answered(503), answered(429), answered(408)], ids=str)

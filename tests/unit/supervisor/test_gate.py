@@ -19,7 +19,7 @@ from nfsw.actors.messages import (
 )
 from nfsw.supervisor.ledger import Stage
 from tests.support.faketime import settled
-from tests.unit.supervisor.works import DATE, PROOF, Works, arrival, claimed, version
+from tests.unit.supervisor.works import DATE, MANIFEST, Works, arrival, claimed, version
 
 #: What lies in staging for this long may be given up, in seconds.
 IDLE_S = 31.0
@@ -78,13 +78,13 @@ async def test_files_that_all_fail_do_not_fill_the_queue_for_ever() -> None:
 
 
 async def test_a_file_waits_until_there_is_room_for_it_and_the_status_says_so() -> None:
-    async with Works(limit=1000) as works:
+    async with Works(limit=1100) as works:
         await works.uploads("a", 700)
         await works.sees(arrival("b"), 700)
         assert taken(works) == []
         assert works.pipeline.gate.short_of_room
         assert "room in staging" in works.service.status().waiting_for
-        assert works.ledger.staging_used == 700 + PROOF
+        assert works.ledger.staging_used == 700 + MANIFEST
 
         await works.says("uploader", FileUploaded(claimed("a"), version(700), 1.0, overwrote=False))
         await works.says("collector", Unstaged(claimed("a")))
@@ -93,7 +93,7 @@ async def test_a_file_waits_until_there_is_room_for_it_and_the_status_says_so() 
 
 
 async def test_a_small_file_waits_behind_a_large_one_or_the_large_one_would_wait_for_ever() -> None:
-    async with Works(limit=1000) as works:
+    async with Works(limit=1100) as works:
         await works.uploads("a", 500)
         await works.sees(arrival("large"), 700)
         await works.sees(arrival("small"), 10)
@@ -101,7 +101,7 @@ async def test_a_small_file_waits_behind_a_large_one_or_the_large_one_would_wait
 
 
 async def test_room_is_waited_for_no_more_once_the_file_that_waited_is_left_where_it_is() -> None:
-    async with Works(limit=1000) as works:
+    async with Works(limit=1100) as works:
         await works.uploads("a", 700)
         await works.sees(arrival("b"), 700)
         assert works.pipeline.gate.short_of_room
@@ -111,7 +111,7 @@ async def test_room_is_waited_for_no_more_once_the_file_that_waited_is_left_wher
 
 
 async def test_what_lies_in_staging_for_nobodys_use_is_given_up_for_others() -> None:
-    async with Works(limit=1000) as works:
+    async with Works(limit=1100) as works:
         await works.says("claimer", StagingFound(claimed("left"), 900))
         await works.sees(arrival("b"), 500)
         assert works["collector"].hears() == [], "it may be wanted any moment"
@@ -123,7 +123,7 @@ async def test_what_lies_in_staging_for_nobodys_use_is_given_up_for_others() -> 
 
 
 async def test_a_file_that_waits_for_its_next_attempt_gives_up_its_room_and_is_taken_again_later() -> None:
-    async with Works(limit=1000) as works:
+    async with Works(limit=1100) as works:
         upload = await works.uploads("a", 700)
         await works.says("uploader", UploadFailed(claimed("a"), 1, "503", 300.0))
         await asyncio.sleep(IDLE_S)
@@ -140,7 +140,7 @@ async def test_a_file_that_waits_for_its_next_attempt_gives_up_its_room_and_is_t
 
 
 async def test_a_file_that_is_being_sent_or_completed_gives_up_nothing() -> None:
-    async with Works(limit=1000) as works:
+    async with Works(limit=1100) as works:
         await works.uploads("a", 200)
         await works.completes("b", 200)
         await asyncio.sleep(IDLE_S)
@@ -150,7 +150,7 @@ async def test_a_file_that_is_being_sent_or_completed_gives_up_nothing() -> None
 
 
 async def test_no_more_is_given_up_than_is_needed() -> None:
-    async with Works(limit=1000) as works:
+    async with Works(limit=1100) as works:
         for name in "abc":
             await works.says("claimer", StagingFound(claimed(name), 300))
         await asyncio.sleep(IDLE_S)
@@ -159,7 +159,7 @@ async def test_no_more_is_given_up_than_is_needed() -> None:
 
 
 async def test_a_staged_copy_is_asked_for_once_however_often_somebody_looks() -> None:
-    async with Works(limit=1000) as works:
+    async with Works(limit=1100) as works:
         await works.says("claimer", StagingFound(claimed("left"), 900))
         await asyncio.sleep(IDLE_S)
         await works.sees(arrival("b"), 500)
@@ -170,7 +170,7 @@ async def test_a_staged_copy_is_asked_for_once_however_often_somebody_looks() ->
 
 async def test_a_staged_copy_that_could_not_be_removed_is_asked_for_again_later() -> None:
     """The Collector says nothing then but that it is done."""
-    async with Works(limit=1000) as works:
+    async with Works(limit=1100) as works:
         await works.says("claimer", StagingFound(claimed("left"), 900))
         await asyncio.sleep(IDLE_S)
         await works.sees(arrival("b"), 500)
@@ -185,7 +185,7 @@ async def test_a_staged_copy_that_could_not_be_removed_is_asked_for_again_later(
 
 async def test_a_file_is_not_staged_while_its_old_copy_is_about_to_be_removed() -> None:
     """The Collector would remove the new one."""
-    async with Works(limit=1000) as works:
+    async with Works(limit=1100) as works:
         upload = await works.uploads("a", 700)
         await works.says("uploader", UploadFailed(claimed("a"), 1, "503", 300.0))
         await asyncio.sleep(IDLE_S)
@@ -209,7 +209,7 @@ async def finds_staged(works: Works, *names: str, size: int) -> None:
 
 async def test_after_a_restart_with_staging_full_files_that_are_staged_go_before_one_that_is_not() -> None:
     """It would wait for room that they hold, and they would wait behind it, for ever."""
-    async with Works(limit=1000, workers=1, queue=10) as works:
+    async with Works(limit=1100, workers=1, queue=10) as works:
         await finds_staged(works, "a", "b", "c", size=300)
         await works.sees(claimed("new"), 600)
         for name in "abc":
@@ -230,7 +230,7 @@ async def test_after_a_restart_with_staging_full_files_that_are_staged_go_before
 
 
 async def test_after_a_restart_with_staging_full_of_half_copies_some_are_given_up_so_that_one_can_go_on() -> None:
-    async with Works(limit=1000, workers=1, queue=10) as works:
+    async with Works(limit=1100, workers=1, queue=10) as works:
         await finds_staged(works, "a", "b", size=490)
         for name in "ab":
             await works.sees(claimed(name), 700)
@@ -245,7 +245,7 @@ async def test_after_a_restart_with_staging_full_of_half_copies_some_are_given_u
 
 async def test_whatever_was_staged_when_the_pod_went_down_everything_is_taken_up_again() -> None:
     """Half copies, whole copies and none, in any order: the queue never stands still for good."""
-    async with Works(limit=2000, workers=2, queue=4) as works:
+    async with Works(limit=2400, workers=2, queue=4) as works:
         sizes = {"a": 600, "b": 600, "c": 600, "d": 600, "e": 100, "f": 1500, "g": 600}
         for name, staged in {"a": 600, "c": 300, "d": 824, "g": 200}.items():
             await works.says("claimer", StagingFound(claimed(name), staged))
@@ -262,7 +262,7 @@ async def test_whatever_was_staged_when_the_pod_went_down_everything_is_taken_up
             for take in works["claimer"].hears():
                 assert isinstance(take, Take)
                 assert isinstance(take.file, FileRef)
-                assert works.ledger.staging_used <= 2000
+                assert works.ledger.staging_used <= 2400
                 await works.says("claimer", StagingBegun(take.file, take.fingerprint), FileStaged(take.file))
                 await works.done("claimer", take)
                 await works.says("uploader", FileUploaded(take.file, take.fingerprint, 1.0, overwrote=False))

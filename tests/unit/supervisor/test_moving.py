@@ -32,7 +32,7 @@ from nfsw.supervisor.status import ActorState, FileState, InFlight, SessionState
 from nfsw.timetable import Timetable
 from tests.support.faketime import clock, settled
 from tests.unit.supervisor.company import HANG_S
-from tests.unit.supervisor.works import CRASH, DATE, PROOF, Works, arrival, azure_is, claimed, version
+from tests.unit.supervisor.works import CRASH, DATE, MANIFEST, Works, arrival, azure_is, claimed, version
 
 A = claimed("a")
 
@@ -147,7 +147,7 @@ async def test_each_file_is_counted_where_it_is() -> None:
         status = works.service.status()
         assert (status.files.queued, status.files.staging, status.files.uploading, status.files.completed) == (5, 4, 2, 1)
         assert status.bytes.completed == 7
-        assert status.bytes.staged == 6 * (100 + PROOF)
+        assert status.bytes.staged == 6 * (100 + MANIFEST)
         assert len(status.in_flight) == 6
 
 

@@ -34,7 +34,7 @@ from nfsw.actors.messages import (
 )
 from nfsw.supervisor.ledger import Stage
 from tests.support.faketime import settled
-from tests.unit.supervisor.works import DATE, PROOF, QUEUE, WORKERS, Works, arrival, claimed, version
+from tests.unit.supervisor.works import DATE, MANIFEST, QUEUE, WORKERS, Works, arrival, claimed, version
 
 A, CLAIMED_A = arrival("a"), claimed("a")
 B, CLAIMED_B = arrival("b"), claimed("b")
@@ -49,7 +49,7 @@ async def test_a_stable_arrival_goes_to_the_claimer_which_has_its_room_in_stagin
         await works.sees(A, 100)
         assert works["claimer"].hears() == [Take(A, version(100))]
         assert works.stage(A) is Stage.STAGING
-        assert works.ledger.staging_used == 100 + PROOF
+        assert works.ledger.staging_used == 100 + MANIFEST
 
 
 async def test_a_file_that_is_reported_twice_is_taken_once() -> None:

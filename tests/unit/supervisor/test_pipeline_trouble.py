@@ -1,6 +1,7 @@
 """The story of a file when something goes wrong: errors, deaths, late news. No file is lost, and none is in two hands."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -37,7 +38,7 @@ from nfsw.supervisor.ledger import Stage
 from nfsw.supervisor.session import CONFIRM_S
 from nfsw.supervisor.supervisor import MOST_DELIVERIES
 from tests.support.faketime import clock, settled
-from tests.unit.supervisor.works import CRASH, DATE, PROOF, Works, arrival, claimed, version
+from tests.unit.supervisor.works import CRASH, DATE, MANIFEST, Works, arrival, claimed, version
 
 A, CLAIMED_A = arrival("a"), claimed("a")
 #: The pause after a file's first trouble is at most this long, in seconds.
@@ -116,7 +117,7 @@ async def test_a_parked_arrival_gives_its_room_back_and_a_parked_claimed_file_ke
         assert works.ledger.staging_used == 0
         await works.takes(claimed("b"), 100)
         await works.says("claimer", FileTroubled(claimed("b"), "EIO"))
-        assert works.ledger.staging_used == 100 + PROOF
+        assert works.ledger.staging_used == 100 + MANIFEST
 
 
 async def test_a_file_that_is_troubled_while_it_is_sent_is_withdrawn_from_the_uploader() -> None:
@@ -231,7 +232,7 @@ async def test_a_staged_copy_that_is_bad_is_staged_afresh_and_sent_again() -> No
         assert again == Take(CLAIMED_A, version(100), afresh=True)
         await works.says("claimer", StagingBegun(CLAIMED_A, version(100)))
         assert works["uploader"].hears() == [upload]
-        assert works.ledger.staging_used == 100 + PROOF, "counted once"
+        assert works.ledger.staging_used == 100 + MANIFEST, "counted once"
 
 
 async def test_a_staged_copy_that_is_bad_again_is_dropped_and_made_anew_after_a_pause() -> None:
@@ -305,7 +306,7 @@ async def test_a_claimer_that_dies_in_the_middle_of_a_copy_goes_on_with_it() -> 
         assert (again.message, again.attempt) == (Take(CLAIMED_A, version(100)), 2)
         await works.says("claimer", StagingBegun(CLAIMED_A, version(100)), FileStaged(CLAIMED_A))
         assert works.stage(CLAIMED_A) is Stage.UPLOADING
-        assert works.ledger.staging_used == 100 + PROOF
+        assert works.ledger.staging_used == 100 + MANIFEST
 
 
 async def test_a_claimer_that_dies_before_it_could_say_that_it_is_done_does_not_stage_again() -> None:
@@ -340,10 +341,18 @@ async def test_a_dead_claimers_jobs_are_not_held_back_by_their_own_places_under_
 
 
 async def test_an_uploader_that_dies_sends_again_what_it_had_in_hand() -> None:
+    """The next one is told that all is staged: nobody will tell it that more is."""
     async with Works() as works:
         upload = await works.uploads("a")
         await works.dies("uploader")
-        assert upload in works["uploader"].hears()
+        assert replace(upload, staged=True) in works["uploader"].hears()
+
+
+async def test_an_uploader_that_dies_while_a_file_is_staged_goes_on_as_it_grows() -> None:
+    async with Works() as works:
+        await works.stages("a")
+        await works.dies("uploader")
+        assert Upload(CLAIMED_A, version(100)) in works["uploader"].hears()
 
 
 async def test_an_uploader_that_dies_after_its_last_word_does_not_send_again() -> None:
@@ -635,7 +644,7 @@ async def test_unstaged_of_an_older_version_does_not_free_the_room_of_the_next_o
     async with Works() as works:
         await works.stages("a", 100)
         await works.says("collector", Unstaged(CLAIMED_A))
-        assert works.ledger.staging_used == 100 + PROOF
+        assert works.ledger.staging_used == 100 + MANIFEST
 
 
 async def test_what_is_removed_while_its_file_waits_in_the_queue_takes_no_room_any_more() -> None:
@@ -645,7 +654,7 @@ async def test_what_is_removed_while_its_file_waits_in_the_queue_takes_no_room_a
         await works.sees(CLAIMED_A, 100)
         assert works.stage(CLAIMED_A) is Stage.QUEUED
         await works.says("collector", Unstaged(CLAIMED_A))
-        assert works.ledger.staging_used == 100 + PROOF
+        assert works.ledger.staging_used == 100 + MANIFEST
 
 
 async def test_what_an_earlier_process_left_in_staging_counts_until_it_is_removed() -> None:

@@ -48,9 +48,9 @@ from tests.unit.supervisor.company import HANG_S, Company, ref
 WORKERS = 2
 QUEUE = 3
 LIMIT = 1_000_000
-#: Larger than any file here: a proof takes 224 bytes.
+#: Larger than any file here: a manifest takes 320 bytes.
 BLOCK = 1_000_000_000
-PROOF = 224
+MANIFEST = 320
 DATE = "20260131"
 CRASH = 70
 

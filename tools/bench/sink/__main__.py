@@ -17,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.bench.sink", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="of the blob API; 0: any free one")
     parser.add_argument("--cap", type=float, default=None, help="bytes a second that are read, over all connections")
-    parser.add_argument("--check-md5", action="store_true", help="answer 400 to a body that differs from its Content-MD5")
+    parser.add_argument("--check", action="store_true", help="answer 400 to a body that is not what its MD5 or CRC64 says")
     parser.add_argument("--certificate", type=Path, default=None, help="PEM with chain and key: the blob API is spoken over TLS")
     options = parser.parse_args()
 
@@ -27,7 +27,7 @@ def main() -> int:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(options.certificate)
     with Server() as server:
-        blobs = server.listen(options.port, BlobApi(ledger, check_md5=options.check_md5), bucket=bucket, tls=tls)
+        blobs = server.listen(options.port, BlobApi(ledger, check=options.check), bucket=bucket, tls=tls)
         control = server.listen(0, ControlApi(ledger, bucket))
         sys.stdout.write(json.dumps({"port": blobs, "control": control}) + "\n")
         sys.stdout.flush()

@@ -10,7 +10,8 @@ from email.utils import formatdate
 from xml.etree import ElementTree
 
 from tools.bench.sink import listing
-from tools.bench.sink.http import Body, Exchange, Request, Response
+from tools.bench.sink.checksums import BY_HEADER, MISMATCH
+from tools.bench.sink.http import Body, Checksum, Exchange, Request, Response
 from tools.bench.sink.ledger import Blob, Ledger, Part
 
 VERSION = "2021-12-02"
@@ -27,9 +28,9 @@ SET_BY = {
 
 
 class BlobApi:
-    def __init__(self, ledger: Ledger, *, check_md5: bool = False) -> None:
+    def __init__(self, ledger: Ledger, *, check: bool = False) -> None:
         self._ledger = ledger
-        self._check_md5 = check_md5
+        self._check = check
         self._etags = itertools.count(1)
 
     def begin(self, request: Request) -> Exchange:
@@ -72,6 +73,8 @@ class BlobApi:
         def finish(body: Body) -> Response:
             if wrong := self._wrong(container, request, body):
                 return wrong
+            if {"x-ms-blob-content-md5", "x-ms-content-crc64"} <= request.headers.keys():
+                return self._refuse(400, "BothCrc64AndMd5HeaderPresent")
             if request.headers.get("if-none-match") == "*" and blob.committed is not None:
                 return self._refuse(409, "BlobAlreadyExists")
             blob.whole.completed += 1
@@ -81,7 +84,7 @@ class BlobApi:
             self._ledger.commit(blob, headers, {}, body.size, ())
             return self._answer(201, {"ETag": headers["ETag"], "Last-Modified": headers["Last-Modified"]})
 
-        return Exchange(finish, tally=blob.whole, hash=self._hashes(request))
+        return Exchange(finish, tally=blob.whole, checksum=self._checksum(request))
 
     def _put_block(self, container: str, name: str, request: Request) -> Exchange:
         self._ledger.requests["Put Block"] += 1
@@ -92,7 +95,7 @@ class BlobApi:
         def finish(body: Body) -> Response:
             return self._wrong(container, request, body) or self._staged(blob, part, block, body.size)
 
-        return Exchange(finish, tally=part, hash=self._hashes(request))
+        return Exchange(finish, tally=part, checksum=self._checksum(request))
 
     def _staged(self, blob: Blob, part: Part, block: str, size: int) -> Response:
         try:
@@ -157,12 +160,15 @@ class BlobApi:
     def _wrong(self, container: str, request: Request, body: Body) -> Response | None:
         if container not in self._ledger.containers:
             return self._refuse(404, "ContainerNotFound")
-        if body.md5 is not None and base64.b64encode(body.md5).decode() != request.headers["content-md5"]:
-            return self._refuse(400, "Md5Mismatch")
+        stated = [header for header in BY_HEADER if header in request.headers]
+        if len(stated) > 1:
+            return self._refuse(400, "BothCrc64AndMd5HeaderPresent")
+        if body.checksum is not None and base64.b64encode(body.checksum).decode() != request.headers[stated[0]]:
+            return self._refuse(400, MISMATCH[stated[0]])
         return None
 
-    def _hashes(self, request: Request) -> bool:
-        return self._check_md5 and "content-md5" in request.headers
+    def _checksum(self, request: Request) -> Callable[[], Checksum] | None:
+        return next((made for header, made in BY_HEADER.items() if self._check and header in request.headers), None)
 
     def _in(self, container: str, answer: Callable[[], Response]) -> Response:
         return answer() if container in self._ledger.containers else self._refuse(404, "ContainerNotFound")

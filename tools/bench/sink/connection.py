@@ -4,7 +4,6 @@
 is ready. A body that nobody wants is not even copied out of the kernel (MSG_TRUNC); over TLS it has to be, one record at a time.
 """
 
-import hashlib
 import mmap
 import select
 import socket
@@ -148,21 +147,21 @@ class Connection:
 
 
 class _Intake:
-    """A body on its way: counted, and hashed or kept where that is wanted."""
+    """A body on its way: counted, and checked or kept where that is wanted."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._tally = exchange.tally
         self._size = 0
         self._kept = bytearray() if exchange.keep else None
-        self._md5 = hashlib.md5(usedforsecurity=False) if exchange.hash else None
-        self.looks = exchange.keep or exchange.hash
+        self._checksum = exchange.checksum() if exchange.checksum else None
+        self.looks = exchange.keep or self._checksum is not None
 
     def take(self, buffer: memoryview, count: int) -> None:
         self._size += count
         if self._tally is not None:
             self._tally.add(count)
-        if self._md5 is not None:
-            self._md5.update(buffer[:count])
+        if self._checksum is not None:
+            self._checksum.update(buffer[:count])
         if self._kept is not None:
             self._kept += buffer[:count]
             if len(self._kept) > KEPT_LIMIT:
@@ -170,4 +169,4 @@ class _Intake:
 
     def body(self) -> Body:
         content = bytes(self._kept) if self._kept is not None else b""
-        return Body(self._size, content, self._md5.digest() if self._md5 is not None else None)
+        return Body(self._size, content, self._checksum.digest() if self._checksum is not None else None)

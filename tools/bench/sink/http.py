@@ -2,7 +2,7 @@
 
 import http
 import urllib.parse
-from collections.abc import Callable, Mapping
+from collections.abc import Buffer, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -36,7 +36,7 @@ class Body:
 
     size: int
     content: bytes = b""  # empty unless the exchange keeps it
-    md5: bytes | None = None  # None unless the exchange hashes it
+    checksum: bytes | None = None  # as the exchange takes it; None: it does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,13 @@ class Tally(Protocol):
     def add(self, count: int) -> None: ...
 
 
+class Checksum(Protocol):
+    """Of a body while it arrives: hashlib's hashes are such."""
+
+    def update(self, data: Buffer, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """What is to be done with a body, and what makes an answer of it."""
@@ -68,7 +75,7 @@ class Exchange:
     finish: Finish
     tally: Tally | None = None
     keep: bool = False
-    hash: bool = False
+    checksum: Callable[[], Checksum] | None = None
 
 
 class Api(Protocol):

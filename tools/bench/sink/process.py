@@ -17,9 +17,9 @@ TIMEOUT_S = 30
 class Sink:
     """A context manager: the sink's process lives as long as it."""
 
-    def __init__(self, *, cap: float | None = None, check_md5: bool = False, certificate: Path | None = None) -> None:
+    def __init__(self, *, cap: float | None = None, check: bool = False, certificate: Path | None = None) -> None:
         self._arguments = ["--cap", str(cap)] if cap is not None else []
-        self._arguments += ["--check-md5"] if check_md5 else []
+        self._arguments += ["--check"] if check else []
         self._arguments += ["--certificate", str(certificate)] if certificate is not None else []
         self._scheme = "https" if certificate is not None else "http"
 
