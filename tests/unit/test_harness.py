@@ -36,5 +36,5 @@ def test_the_page_about_tests_support_names_every_module_and_no_other() -> None:
     named = sorted(name.removesuffix(".py") for cell in first_column for name in re.findall(r"`([\w.]+)`", cell))
 
     assert named == sorted(
-        path.name.removesuffix(".py") for path in folder.iterdir() if path.suffix in {".py", ".sh"} and path.stem != "__init__"
+        path.name.removesuffix(".py") for path in folder.iterdir() if path.suffix in {".py", ".sh", ".c"} and path.stem != "__init__"
     )
