@@ -5,7 +5,7 @@ Dataclasses in, bytes out, with no validation in between: the status goes out on
 
 import dataclasses
 import json
-import os
+import re
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -13,7 +13,8 @@ from fastapi import Response
 
 from nfsw.supervisor.status import Limits, Status
 
-type Json = dict[str, Json] | list[Json] | str | int | float | bool | None
+#: A byte of a file name that is not UTF-8, as the operating system's names have it in a `str`.
+_ODD_BYTE = re.compile("[\udc80-\udcff]")
 
 
 def answer(value: Status | Limits, status: HTTPStatus = HTTPStatus.OK) -> Response:
@@ -21,29 +22,19 @@ def answer(value: Status | Limits, status: HTTPStatus = HTTPStatus.OK) -> Respon
 
 
 def encode(value: object) -> bytes:
-    return json.dumps(_json(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    text = json.dumps(value, default=_fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # JSON cannot carry such a byte: it becomes the text `\xff`
+        return _ODD_BYTE.sub(lambda byte: f"\\\\x{ord(byte[0]) - 0xDC00:02x}", text).encode()
 
 
-def _json(value: object) -> Json:
+def _fields(value: object) -> object:
+    """What `json` itself does not know."""
     match value:
-        case str():
-            return _text(value)
-        case int() | float() | None:  # an IntEnum too: it comes out as its number
-            return value
         case datetime():
             return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        case tuple() | list():
-            return [_json(item) for item in value]
         case _ if dataclasses.is_dataclass(value):
-            return {field.name: _json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+            return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         case _:
             raise TypeError(f"{type(value).__name__} has no form in JSON here")
-
-
-def _text(text: str) -> str:
-    """As it is; but bytes of a file name that are not UTF-8, which JSON cannot carry, as `\\xff`."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(text).decode("utf-8", "backslashreplace")
-    return str(text)

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from nfsw.client.report import counts, file_state, progress, session_line, trouble
+from nfsw.client.report import counts, file_state, progress, session_line, trouble, unlisted
 from nfsw.client.words import safe
-from nfsw.supervisor.status import InFlight, Status
+from nfsw.supervisor.status import Status
 
 #: Seconds between two lines about one file that does nothing but move.
 PROGRESS_S = 10.0
@@ -30,7 +30,7 @@ class LineScreen:
         self._files: dict[tuple[str, str, str], _Told] = {}
 
     def show(self, status: Status) -> None:
-        for line in [*self._changed_facts(status), *self._changed_files(status.in_flight)]:
+        for line in [*self._changed_facts(status), *self._changed_files(status)]:
             self._line(line)
 
     def lost(self, reason: str) -> None:
@@ -60,10 +60,10 @@ class LineScreen:
                 self._facts[name] = value
                 yield line
 
-    def _changed_files(self, files: tuple[InFlight, ...]) -> Iterator[str]:
+    def _changed_files(self, status: Status) -> Iterator[str]:
         now, before = self._clock(), self._files
         self._files = {}
-        for file in files:
+        for file in status.in_flight:
             key, state = (file.date, file.session, file.file), (file_state(file), file.attempts, file.error)
             told = before.get(key)
             if told is None or told.state != state or (told.done != file.done and now - told.at >= PROGRESS_S):
@@ -72,5 +72,7 @@ class LineScreen:
                 if file.error is not None:
                     yield f"{safe(file.file)}: {trouble(file)}"
             self._files[key] = told
+        if unlisted(status):  # a file that is not there may only have lost its place in the list
+            return
         for date, session, name in before.keys() - self._files.keys():
             yield f"{safe(name)}: no longer in flight ({date}/{safe(session)})"

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nfsw.client.report import actor_words, counts, file_state, session_line, trouble
+from nfsw.client.report import actor_words, counts, file_state, session_line, trouble, unlisted
 from nfsw.client.words import percent, rate, safe, size, span
 from nfsw.supervisor.status import ActorState, InFlight, Status
 
@@ -61,12 +61,12 @@ def picture(status: Status, width: int, height: int) -> Iterator[RenderableType]
     tail = [*_tail(status)]
     yield from head
     room = max(1, height - len(head) - len(tail))
-    rows = _fitting(status.in_flight, room)
+    rows = _fitting(status.in_flight, room, unlisted(status))
     for file in rows:
         yield _row(file, width)
         if file.error is not None:
             yield _line(f"  {trouble(file)}", style="red")
-    if more := len(status.in_flight) - len(rows):
+    if more := len(status.in_flight) + unlisted(status) - len(rows):
         yield Text(f"and {more} more in flight", style="dim")
     yield from tail
 
@@ -92,13 +92,13 @@ def _tail(status: Status) -> Iterator[Text]:
     yield _line(f"{size(status.bytes.completed)} completed, {size(status.bytes.sent)} sent, {staged}", style="dim")
 
 
-def _fitting(files: tuple[InFlight, ...], room: int) -> list[InFlight]:
-    """As many as there is room for, with a line for each error, and one left to say how many more there are."""
+def _fitting(files: tuple[InFlight, ...], room: int, unlisted: int) -> list[InFlight]:
+    """As many as there is room for, with a line for each error, and one left to say how many more there are (`unlisted` at least)."""
     fitting: list[InFlight] = []
     used = 0
     for place, file in enumerate(files, start=1):
         used += 1 if file.error is None else 2
-        if used > room - (place < len(files)):
+        if used > room - (place < len(files) + unlisted):
             break
         fitting.append(file)
     return fitting

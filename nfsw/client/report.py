@@ -27,6 +27,8 @@ def report(status: Status) -> Iterator[str]:
             yield f"  {file_state(file):<9}  {done:>16}  {speed:>12}  {left:>15}  {safe(file.file)}"
             if file.error is not None:
                 yield f"             {trouble(file)}"
+        if more := unlisted(status):
+            yield f"  and {more} more"
     if status.refused:
         yield ""
         yield "refused"
@@ -38,6 +40,11 @@ def report(status: Status) -> Iterator[str]:
     yield "actors"
     for actor in status.actors:
         yield f"  {actor.name:<9}  {actor_words(actor)}"
+
+
+def unlisted(status: Status) -> int:
+    """How many files are in flight besides those that the status lists."""
+    return max(0, status.files.staging + status.files.uploading - len(status.in_flight))
 
 
 def session_line(status: Status) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from uuid_utils import uuid7
 
 from nfsw.actors.files import FileRef
 from nfsw.actors.names import shown
-from nfsw.supervisor.ledger import Entry, Stage
+from nfsw.supervisor.ledger import Entry
 from nfsw.supervisor.pipeline import Pipeline
 from nfsw.supervisor.session import Desk
 from nfsw.supervisor.status import ByteCounts, FileCounts, FileState, InFlight, Limits, RefusedFile, Status
@@ -18,7 +19,7 @@ from nfsw.supervisor.supervisor import Supervisor
 from nfsw.supervisor.totals import Totals
 from nfsw.timetable import Timetable
 
-#: Refused files that the status lists; the count has them all.
+#: Files in flight, and refused ones, that the status lists; the counts have them all.
 MOST_LISTED = 1000
 #: How often the timetable of the upload limit is read, in seconds.
 _TIMETABLE_S = 5.0
@@ -87,26 +88,33 @@ class Moving:
     def status(self) -> Status:
         now = time.monotonic()
         ledger, totals, refused = self._pipeline.ledger, self._totals, self._pipeline.refused
-        in_flight = tuple(_in_flight(entry, state, now) for entry in ledger if (state := entry.state))
+        counted = Counter(entry.state for entry in ledger)
         return Status(
             session=self._desk.status(),
             files=FileCounts(
-                queued=sum(entry.stage is Stage.QUEUED for entry in ledger),
-                staging=sum(file.state is FileState.STAGING for file in in_flight),
-                uploading=sum(file.state is FileState.UPLOADING for file in in_flight),
+                queued=counted[None],
+                staging=counted[FileState.STAGING],
+                uploading=counted[FileState.UPLOADING],
                 completed=totals.completed,
                 failed=totals.failed,
                 refused=len(refused),
             ),
             bytes=ByteCounts(totals.bytes_completed, ledger.staging_used, ledger.staging_limit, totals.bytes_sent, totals.bytes_resent),
-            in_flight=in_flight,
+            in_flight=tuple(_in_flight(entry, state, now) for entry, state in self._listed()),
             refused=tuple(RefusedFile(shown(file.name), file.session, refused[file]) for file in list(refused)[:MOST_LISTED]),
             actors=tuple(ref.status() for ref in self._supervisor.refs.values()),
             uploads="paused" if self._pipeline.uploads.paused else "running",
-            waiting_for=tuple(self._waiting_for(in_flight)),
+            waiting_for=tuple(self._waiting_for()),
         )
 
-    def _waiting_for(self, in_flight: tuple[InFlight, ...]) -> Iterator[str]:
+    def _listed(self) -> list[tuple[Entry, FileState]]:
+        """The files in flight that the status lists. If there are too many, those that wait for their next attempt are left out first."""
+        in_flight = [(entry, state) for entry in self._pipeline.ledger if (state := entry.state)]
+        if len(in_flight) > MOST_LISTED:
+            in_flight.sort(key=lambda one: one[0].retry_at is not None)
+        return in_flight[:MOST_LISTED]
+
+    def _waiting_for(self) -> Iterator[str]:
         yield from self._unready()
         if self._pipeline.uploads.paused:
             yield "uploads are paused"
@@ -114,7 +122,7 @@ class Moving:
             yield f"NFS: {self._pipeline.nfs_trouble}"
         if self._pipeline.gate.short_of_room:
             yield "room in staging"
-        if waiting := sum(file.retry_in_s is not None for file in in_flight):
+        if waiting := sum(entry.retry_at is not None for entry in self._pipeline.ledger if entry.state):
             yield f"the next attempt of {waiting} {'file' if waiting == 1 else 'files'} that failed"
 
     def _unready(self) -> Iterator[str]:

@@ -67,6 +67,17 @@ async def test_everything_of_a_busy_service_is_shown_and_hostile_names_are_text(
     assert page.complaints == []
 
 
+async def test_of_very_many_files_some_are_shown_and_the_others_counted(page: Page, service: MemoryService, url: str) -> None:
+    files = tuple(in_flight(f"{number}.bin") for number in range(1000))
+    service.now = dataclasses.replace(BUSY, in_flight=files, files=dataclasses.replace(BUSY.files, staging=0, uploading=2500))
+    await page.open(url)
+    await page.until("document.querySelector('#more-files').innerText === 'and 2300 more'")
+    assert await page.evaluate("document.querySelectorAll('#files > li').length") == 200
+    assert await page.evaluate("document.title") == "(2500) s1 · nfsw"
+    service.now = BUSY
+    await page.until("document.querySelector('#more-files').hidden")
+
+
 async def test_files_that_move_keep_their_place_in_the_page(page: Page, service: MemoryService, url: str) -> None:
     service.now = dataclasses.replace(ACTIVE, in_flight=(in_flight("a.bin"), in_flight("b.bin")))
     await page.open(url)

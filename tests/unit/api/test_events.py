@@ -1,14 +1,41 @@
 """The status as server-sent events: at once, once a second, and nothing when nobody listens."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
+import pytest
+
+from nfsw.api.events import Feed
+from nfsw.api.throughput import Throughput
 from nfsw.supervisor.status import Status
+from tests.support.faketime import clock
 from tests.support.memory_service import BUSY, MemoryService
 from tests.support.serving import served
+
+
+class Counting(MemoryService):
+    """Counts how often it is asked."""
+
+    asked = 0
+
+    def status(self) -> Status:
+        self.asked += 1
+        return super().status()
+
+
+@pytest.fixture
+def service() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+def url(service: Counting) -> Iterator[str]:
+    with served(service) as url:
+        yield url
 
 
 @contextmanager
@@ -69,20 +96,41 @@ def test_every_listener_hears_every_status(service: MemoryService, url: str) -> 
         assert next_status(one) == next_status(other)
 
 
-def test_nobody_asks_for_a_status_when_nobody_listens() -> None:
-    asked: list[None] = []
+def test_nobody_asks_for_a_status_when_nobody_listens(service: Counting, url: str) -> None:
+    with listening(url) as stream:
+        next_status(stream)
+        next_status(stream)
+    heard = service.asked
+    with listening(url) as stream:  # the one that left is gone: two statuses are two, not four
+        next_status(stream)
+        next_status(stream)
+    assert service.asked - heard <= 3
 
-    class Counting(MemoryService):
-        def status(self) -> Status:
-            asked.append(None)
-            return super().status()
 
-    with served(Counting()) as url:
-        with listening(url) as stream:
-            next_status(stream)
-            next_status(stream)
-        heard = len(asked)
-        with listening(url) as stream:  # the one that left is gone: two statuses are two, not four
-            next_status(stream)
-            next_status(stream)
-        assert len(asked) - heard <= 4
+async def test_a_status_is_encoded_once_a_second_however_many_listen_and_whenever_they_came(service: Counting) -> None:
+    feed = Feed(service, Throughput())
+    heard = [0, 0, 0]
+
+    async def listen(number: int) -> None:
+        await asyncio.sleep(0.3 * number)
+        async for said in feed.stream():
+            assert said.count(b"event: status") == 1
+            assert said.count(b"event: limits") == (0 if heard[number] else 1)
+            heard[number] += 1
+
+    listeners = [asyncio.create_task(listen(number)) for number in range(3)]
+    await asyncio.sleep(9.5)
+    assert heard == [10, 10, 10], "those who came later got the latest one at once"
+    assert service.asked == 10
+    for listener in listeners:
+        listener.cancel()
+
+
+async def test_a_listener_who_was_slow_goes_on_with_the_latest_status(service: Counting) -> None:
+    feed = Feed(service, Throughput())
+    stream = feed.stream()
+    await anext(stream)
+    await asyncio.sleep(60)
+    service.now = BUSY
+    assert b'"name":"s1"' in await anext(stream)
+    assert clock().passed < 61

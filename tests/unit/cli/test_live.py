@@ -46,6 +46,12 @@ def test_more_files_than_lines_are_cut_short_and_counted(files: int, height: int
     assert shown + more == files
 
 
+def test_files_that_the_status_does_not_list_are_counted_too() -> None:
+    status = dataclasses.replace(BUSY, files=dataclasses.replace(BUSY.files, uploading=2004))
+    assert "and 2000 more in flight" in drawn(status, 120, 40)
+    assert len(drawn(status, 120, 12)) <= 12
+
+
 def test_a_lost_service_leaves_the_last_picture_and_says_so() -> None:
     output = io.StringIO()
     screen = LiveScreen(Console(width=80, height=24, file=output, force_terminal=True, color_system=None))

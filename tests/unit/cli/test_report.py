@@ -39,6 +39,11 @@ def test_many_refused_files_are_cut_short_and_counted() -> None:
     assert "  and 30 more" in lines
 
 
+def test_files_in_flight_that_the_status_does_not_list_are_counted() -> None:
+    status = dataclasses.replace(BUSY, files=dataclasses.replace(BUSY.files, uploading=2004))
+    assert "  and 2000 more" in list(report(status))
+
+
 def test_a_session_line_has_name_and_state() -> None:
     assert session_line(IDLE) == "no session is active"
     assert session_line(ACTIVE).startswith("session s1, active since 2026-01-31 ")

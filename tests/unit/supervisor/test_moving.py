@@ -26,6 +26,7 @@ from nfsw.actors.messages import (
     UploadFailed,
     UploadGrew,
 )
+from nfsw.supervisor.ledger import Entry, Stage
 from nfsw.supervisor.moving import MOST_LISTED
 from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, Service, SessionConflict
 from nfsw.supervisor.status import ActorState, FileState, InFlight, SessionState, Status
@@ -250,6 +251,18 @@ async def test_refused_files_are_listed_with_their_reasons_up_to_a_bound_and_cou
         assert {(file.session, file.reason) for file in status.refused} == {("s", "no")}
         await works.says("scanner", *(RefusalLifted(arrival(name)) for name in names))
         assert works.service.status().files.refused == 0
+
+
+async def test_files_in_flight_are_listed_up_to_a_bound_those_that_move_first_and_counted_without() -> None:
+    async with Works(workers=4, queue=20) as works:
+        for number in range(MOST_LISTED + 500):
+            works.ledger.add(Entry(claimed(f"{number:05d}"), version(100), Stage.PARKED, attempts=1, retry_at=clock().now() + 60))
+        await works.uploads("moving")
+        status = works.service.status()
+        assert (status.files.staging, status.files.uploading) == (0, MOST_LISTED + 501)
+        assert len(status.in_flight) == MOST_LISTED
+        assert [file.file for file in status.in_flight[:2]] == ["moving", "00000"]
+        assert f"the next attempt of {MOST_LISTED + 500} files that failed" in status.waiting_for
 
 
 # --- Actors, readiness, sickness ---
