@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -29,7 +30,7 @@ from tests.support.outages import (
 from tests.support.prober import probing
 from tests.support.seen_through import SeenThrough, site_seen_through
 from tests.support.service import Service
-from tests.support.uml_server import stopped
+from tests.support.uml_server import distant, stopped
 from tests.support.waiting import until
 
 NFS_ACTORS = ("keeper", "scanner", "claimer", "collector")
@@ -82,6 +83,27 @@ def test_an_outage_is_told_and_outlasted(site: SeenThrough, service: Service, ki
         assert times.most < 1000, "a probe gives up after 1 s"
 
 
+@pytest.mark.xfail(reason="no lease is asked for so far", strict=True)
+@pytest.mark.parametrize("actor", ["claimer", "collector"])
+def test_an_actor_that_hangs_while_it_asks_whether_a_file_is_open_is_shown_and_replaced(
+    site: SeenThrough, service: Service, actor: str, figure: Figure
+) -> None:
+    """The server is so far away that the instant can be met, and is cut off in it."""
+    name = f"asked-by-{actor}"
+    with ExitStack() as far:
+        far.enter_context(distant(0.5))
+        site.write("s", name, b"content")
+        until(lambda: _asks(service, actor, name), within=30, what=lambda: f"it asks: {service.status()['actors']}\n{service.report()}")
+        old = service.actors()[actor]
+        with outage("cut") as one:
+            far.close()
+            shown = until(lambda: _asks(service, actor, name, "hung"), within=HANG_S + 5, what=lambda: f"it hangs: {service.status()}")
+            figure("the status shows", shown)
+            until(lambda: service.actors().get(actor, old).pid != old.pid, within=30, what=lambda: f"it is replaced\n{service.report()}")
+    await_ready(one, service)
+    site.has_arrived("s", name, within=60)
+
+
 def test_staged_files_go_on_to_azure_in_an_outage(site: SeenThrough, service: Service, link: Link, figure: Figure) -> None:
     link.limit(4 * MIB)
     site.write("s", "large.bin", some_bytes(1, 16 * MIB))
@@ -118,6 +140,14 @@ def test_files_arrive_though_the_server_goes_away_again_and_again(
 
 def _hung(service: Service) -> bool:
     return any(actor["name"] in NFS_ACTORS and actor["state"] == "hung" for actor in service.status()["actors"])
+
+
+def _asks(service: Service, name: str, file: str, state: str = "running") -> str | None:
+    """The call in which the actor asks for a lease on the file, if it is in one."""
+    [actor] = [actor for actor in service.status()["actors"] if actor["name"] == name]
+    doing = actor["doing"] or ""
+    asks = doing.partition(" ")[0] in {"open", "lease"} and Path(doing).name in {file, f"{file}.completed"}
+    return doing if asks and actor["state"] == state else None
 
 
 def _states(service: Service) -> set[str]:
