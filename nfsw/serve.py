@@ -70,7 +70,7 @@ async def _serve(chosen: Settings, listening: socket.socket) -> None:
 
     def leave(code: int) -> NoReturn:
         supervisor.end()
-        os._exit(code)
+        logs.leave(code)
 
     def leave_as_told() -> NoReturn:
         """Whoever asked for a restart shows it in the exit code, so that `kubectl describe pod` tells it from an ordinary end."""
@@ -97,7 +97,7 @@ def _assemble(chosen: Settings) -> tuple[Moving, Supervisor, Providers, Readings
     def lost(reason: str) -> None:
         log.critical("this pod ends: %s", reason, extra={"action": "lose"})
         supervisor.end()
-        os._exit(LOST_SESSION)
+        logs.leave(LOST_SESSION)
 
     exporting = providers(chosen.pod_name)
     if exporting.logs:

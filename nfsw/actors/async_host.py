@@ -6,7 +6,6 @@ has in hand.
 
 import asyncio
 import logging
-import os
 import socket
 import time
 from collections import deque
@@ -46,10 +45,10 @@ class AsyncHost:
                 ):
                     group.create_task(duty, name=name)
         except* (BrokenPipeError, ConnectionResetError):
-            os._exit(0)
+            logs.leave(0)
         except* Exception as failed:
             log.critical("crashed: %r", failed.exceptions[0], exc_info=failed)
-            os._exit(CRASHED)
+            logs.leave(CRASHED)
 
     async def _start(self) -> None:
         """It takes messages at once. What the actor begins with may last for as long as Azure does not answer, which is no slow start."""
@@ -65,7 +64,7 @@ class AsyncHost:
         while True:
             packet = await loop.sock_recv(self._sock, PACKET)
             if not packet:
-                os._exit(0)
+                logs.leave(0)
             for envelope in unpack(packet):
                 group.create_task(self._handle(envelope))
 

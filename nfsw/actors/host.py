@@ -5,7 +5,6 @@ other thread hangs, and beats on the board, so that the main process sees a chil
 """
 
 import logging
-import os
 import queue
 import threading
 import time
@@ -40,7 +39,7 @@ class Host:
             envelopes = self._channel.receive(HEARTBEAT_S)
             self._board.beat()
             if envelopes is None:
-                os._exit(0)
+                logs.leave(0)
             for envelope in envelopes:
                 self._inbox.put(envelope)
 
@@ -90,6 +89,6 @@ class Host:
             work()
         except BaseException as error:
             if isinstance(error, (BrokenPipeError, ConnectionResetError)):
-                os._exit(0)  # the main process is gone, and nobody reads what we tell
+                logs.leave(0)  # the main process is gone, and nobody reads what we tell
             log.critical("crashed: %r", error, exc_info=error)
-            os._exit(CRASHED)
+            logs.leave(CRASHED)

@@ -1,16 +1,25 @@
-"""JSON logs: one object a line on stdout, the same in every process. The standard library alone, since NFS actors load it."""
+"""JSON logs: one object a line on stdout, the same in every process. The standard library alone, since NFS actors load it.
 
-import contextlib
+Nobody who logs waits: a thread writes to stdout, and what is exported goes into a socket only if there is room.
+"""
+
 import contextvars
 import json
 import logging
+import math
 import os
 import socket
 import sys
+import threading
+import time
 import traceback
 from datetime import UTC, datetime
+from typing import NoReturn
 
+from nfsw.actors.line_writer import LineWriter
 from nfsw.actors.names import shown
+
+log = logging.getLogger("nfsw")
 
 #: W3C trace context of the file in hand, set by whatever hands a message to an actor.
 traceparent: contextvars.ContextVar[str | None] = contextvars.ContextVar("traceparent", default=None)
@@ -20,6 +29,10 @@ _FIELDS = ("session_name", "file_name", "actor", "action")
 NO_TRACE = ("0" * 32, "0" * 16, "00")
 #: A pipe takes this much in one piece (PIPE_BUF), so that lines of different processes never mix.
 LONGEST = 4096
+#: Seconds for which the end of a process waits for its last lines.
+_FLUSH_S = 0.3
+#: Seconds between two lines about lines that were not exported.
+_SAY_EVERY_S = 10.0
 #: Their lines are not exported: what is said of an export that fails would be the next export's load.
 _OF_THE_EXPORTER = ("opentelemetry", "urllib3", "requests")
 
@@ -53,21 +66,44 @@ class JsonFormatter(logging.Formatter):
 
 
 class StdoutHandler(logging.Handler):
-    """Writes each line with one write(2); then sends it to the exporter, if there is one."""
+    """Gives each line to the thread that writes them to stdout, and to the exporter, if there is one."""
 
     def __init__(self, export: socket.socket | None = None) -> None:
         super().__init__()
+        self._writer = LineWriter(1)
         self._export = export
+        self._not_exported = 0
+        self._said_at = -math.inf
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record).encode()
-            os.write(1, line + b"\n")
-            if self._export and len(line) <= LONGEST and not record.name.startswith(_OF_THE_EXPORTER):
-                with contextlib.suppress(OSError):  # full, or nobody there any more: stdout has the line
-                    self._export.send(line, socket.MSG_DONTWAIT)
-        except Exception:  # noqa: BLE001 - logging's own rule: an error while logging goes to logging.raiseExceptions
-            self.handleError(record)
+        except Exception as error:  # noqa: BLE001 - the arguments of a log call do not fit: a bug, and no reason to end
+            line = self.format(_unformatted(record, error)).encode()
+        self._writer.put(line + b"\n")
+        if self._export and len(line) <= LONGEST and not record.name.startswith(_OF_THE_EXPORTER):
+            self._send(self._export, line)
+
+    def flush(self) -> None:
+        """Waits for the lines to be written, for a moment. The end of the interpreter calls it too."""
+        self._writer.flush(_FLUSH_S)
+
+    def close(self) -> None:
+        self._writer.close()
+        if self._export:
+            self._export.close()
+        super().close()
+
+    def _send(self, export: socket.socket, line: bytes) -> None:
+        try:
+            export.send(line, socket.MSG_DONTWAIT)
+        except OSError:  # full, or nobody there any more: stdout has the line
+            self._not_exported += 1
+            return
+        now = time.monotonic()
+        if self._not_exported and now - self._said_at >= _SAY_EVERY_S:
+            count, self._not_exported, self._said_at = self._not_exported, 0, now
+            log.warning("%d log lines were not exported, because the exporter was too slow", count, extra={"action": "log"})
 
 
 def configure(level: str, actor: str | None = None, export_fd: int | None = None) -> None:
@@ -75,12 +111,26 @@ def configure(level: str, actor: str | None = None, export_fd: int | None = None
     handler = StdoutHandler(None if export_fd is None else socket.socket(fileno=os.dup(export_fd)))
     handler.setFormatter(JsonFormatter(actor))
     root = logging.getLogger()
+    for before in root.handlers:
+        if isinstance(before, StdoutHandler):
+            before.flush()
+            before.close()
     root.handlers[:] = [handler]
     root.setLevel(level)
     for noisy in ("azure", "uvicorn.access", "uvicorn.error", "asyncio", "urllib3", "msal", "opentelemetry"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
-    sys.excepthook = _log_uncaught
+    # None of these may write to stderr: it ends where stdout does, and may be as blocked.
+    sys.excepthook = lambda kind, error, _: _log_uncaught(kind, error)
+    threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value)
+    sys.unraisablehook = _log_unraisable
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process at once with this exit code: no clean-up but for the last lines, which are waited for for a moment."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    os._exit(code)
 
 
 def about(session: str, name: str, action: str | None = None) -> dict[str, str]:
@@ -114,5 +164,16 @@ def _json(line: dict[str, object]) -> bytes:
     return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
-def _log_uncaught(kind: type[BaseException], error: BaseException, _trace: object) -> None:
-    logging.getLogger("nfsw").critical("uncaught %s: %s", kind.__name__, error, exc_info=error)
+def _log_uncaught(kind: type[BaseException], error: BaseException | None) -> None:
+    log.critical("uncaught %s: %s", kind.__name__, error, exc_info=error)
+
+
+def _log_unraisable(args: "sys.UnraisableHookArgs") -> None:
+    log.error("ignored %s in %r: %s", args.exc_type.__name__, args.object, args.exc_value, exc_info=args.exc_value)
+
+
+def _unformatted(record: logging.LogRecord, error: Exception) -> logging.LogRecord:
+    message = f"cannot be put into words: {record.msg!r}"
+    return logging.LogRecord(
+        record.name, logging.ERROR, record.pathname, record.lineno, message, None, (type(error), error, error.__traceback__)
+    )

@@ -57,9 +57,9 @@ def run_nfsw(
 
 
 class Service:
-    """One run of `nfsw serve`. Its stdout and stderr go to files in `folder`."""
+    """One run of `nfsw serve`. Its stdout and stderr go to files in `folder`, or the former to `stdout`, a descriptor."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], stdout: int | None = None) -> None:
         folder.mkdir(parents=True)
         self.stdout, self.stderr = folder / "stdout", folder / "stderr"
         self._mark = f"{MARK}={uuid4()}"
@@ -70,7 +70,7 @@ class Service:
                 env=clean_environment(folder, {**settings, name: value}),
                 cwd=CHECKOUT,
                 stdin=subprocess.DEVNULL,
-                stdout=out,
+                stdout=out if stdout is None else stdout,
                 stderr=err,
                 start_new_session=True,
             )

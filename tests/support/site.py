@@ -118,9 +118,11 @@ class Site:
 
     def launch(self, **changes: str) -> Service:
         """Started, but perhaps not ready yet."""
-        service = Service(self.folder / f"service-{len(self._services)}", self.settings(**changes))
-        self._services.append(service)
-        return service
+        return self._launched(self.settings(**changes))
+
+    def launch_onto(self, stdout: int, **changes: str) -> Service:
+        """The same, with its stdout on this descriptor."""
+        return self._launched(self.settings(**changes), stdout)
 
     def serve(self, **changes: str) -> Service:
         return self.launch(**changes).ready()
@@ -135,6 +137,11 @@ class Site:
         for service in self._services:
             service.log()
             assert not service.stderr.read_text(), service.report()
+
+    def _launched(self, settings: dict[str, str], stdout: int | None = None) -> Service:
+        service = Service(self.folder / f"service-{len(self._services)}", settings, stdout)
+        self._services.append(service)
+        return service
 
     def _compare(self, name: str) -> None:
         blob, key = self.container.read(name), self._key(name)

@@ -2,7 +2,10 @@
 
 import json
 import logging
+import select
+import socket
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -97,11 +100,22 @@ def test_of_a_long_exception_the_beginning_and_the_end_are_kept() -> None:
 @pytest.fixture
 def untouched_logging() -> Iterator[None]:
     root = logging.getLogger()
-    before = root.handlers[:], root.level, sys.excepthook
+    handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, threading.excepthook, sys.unraisablehook
     yield
-    root.handlers[:], sys.excepthook = before[0], before[2]
-    root.setLevel(before[1])
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:] = handlers
+    sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+    root.setLevel(level)
     logging.captureWarnings(capture=False)
+
+
+def written(capfdbinary: pytest.CaptureFixture[bytes]) -> list[dict[str, str]]:
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    return [fields(text) for text in capfdbinary.readouterr().out.splitlines(keepends=True)]
 
 
 @pytest.mark.usefixtures("untouched_logging")
@@ -112,8 +126,51 @@ def test_a_configured_process_writes_to_stdout_and_its_last_words_too(capfdbinar
     log.info("claimed", extra=about("s", "a\udcff"))
     logging.getLogger("azure.core").info("noise")
     sys.excepthook(KeyError, KeyError("k"), None)
-    lines = [fields(text) for text in capfdbinary.readouterr().out.splitlines(keepends=True)]
-    assert [(one["level"], one["message"], one["actor"]) for one in lines] == [
+    assert [(one["level"], one["message"], one["actor"]) for one in written(capfdbinary)] == [
         ("INFO", "claimed", "claimer"),
         ("CRITICAL", "uncaught KeyError: 'k'", "claimer"),
     ]
+
+
+@pytest.mark.usefixtures("untouched_logging")
+def test_an_error_that_a_thread_does_not_catch_is_a_line_too(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    logs.configure("INFO")
+
+    def fails() -> None:
+        raise KeyError("k")
+
+    thread = threading.Thread(target=fails)
+    thread.start()
+    thread.join()
+    [line] = written(capfdbinary)
+    assert (line["level"], line["message"]) == ("CRITICAL", "uncaught KeyError: 'k'")
+    assert capfdbinary.readouterr().err == b""
+
+
+@pytest.mark.usefixtures("untouched_logging")
+def test_a_log_call_whose_arguments_do_not_fit_is_a_line_that_says_so(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    logs.configure("INFO")
+    logging.getLogger("nfsw").info("took %d files", "three")
+    [line] = written(capfdbinary)
+    assert (line["level"], line["message"]) == ("ERROR", "cannot be put into words: 'took %d files'")
+    assert "TypeError" in line["exception"]
+    assert capfdbinary.readouterr().err == b""
+
+
+@pytest.mark.usefixtures("untouched_logging")
+def test_lines_that_the_exporter_had_no_room_for_are_counted_and_told_of_once_it_has(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        logs.configure("INFO", export_fd=theirs.fileno())
+        for number in range(2000):
+            logging.getLogger("nfsw").info("line %d", number)
+        exported = 0
+        while select.select([ours], [], [], 0)[0]:
+            ours.recv(logs.LONGEST)
+            exported += 1
+        logging.getLogger("nfsw").info("there is room")
+        assert [json.loads(ours.recv(logs.LONGEST))["message"] for _ in range(2)] == [
+            "there is room",
+            f"{2000 - exported} log lines were not exported, because the exporter was too slow",
+        ]
+    assert len(written(capfdbinary)) == 2002, "stdout has them all"
