@@ -7,7 +7,6 @@ about: children are killed, and the process leaves without waiting for their wor
 import asyncio
 import logging
 import os
-import resource
 import signal
 import socket
 import sys
@@ -15,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NoReturn
 
-from nfsw import settings
+from nfsw import process_setup, settings
 from nfsw.actors import logs
 from nfsw.actors.config import ActorConfig, ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
 from nfsw.actors.envelope import Envelope
@@ -28,6 +27,7 @@ from nfsw.supervisor.exporters import SCOPE, Providers, providers
 from nfsw.supervisor.ledger import Ledger
 from nfsw.supervisor.mailbox import Mailbox
 from nfsw.supervisor.moving import Moving
+from nfsw.supervisor.orphans import reap_orphans
 from nfsw.supervisor.pipeline import Pipeline
 from nfsw.supervisor.readings import Readings
 from nfsw.supervisor.ref import ActorRef, ChildSpec
@@ -51,6 +51,8 @@ LOST_SESSION = 75
 
 def main() -> int:
     """Reads the environment and serves. Returns an exit code, or leaves the process by itself."""
+    process_setup.open_standard_descriptors()
+    process_setup.raise_open_files_limit()
     try:
         chosen = settings.load()
         listening = _listen(chosen)
@@ -58,14 +60,17 @@ def main() -> int:
         print(f"nfsw: {wrong}", file=sys.stderr)  # noqa: T201 - the contract's one line
         return BAD_SETTINGS
     logs.configure(chosen.log_level)
-    _allow_descriptors()
     for name in settings.unknown(os.environ):
         log.warning("unknown setting %s", name)
-    asyncio.run(_serve(chosen, listening))
-    return CRASHED
+    try:
+        asyncio.run(_serve(chosen, listening))
+    except Exception as error:  # a bug; by itself the interpreter would end with 1, which means something else
+        log.critical("crashed: %r", error, exc_info=error)
+        logs.leave(CRASHED)
 
 
-async def _serve(chosen: Settings, listening: socket.socket) -> None:
+async def _serve(chosen: Settings, listening: socket.socket) -> NoReturn:
+    """Leaves the process."""
     service, supervisor, exporting, readings = _assemble(chosen)
 
     def leave(code: int) -> NoReturn:
@@ -78,8 +83,10 @@ async def _serve(chosen: Settings, listening: socket.socket) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: leave_as_told())
+    if os.getpid() == 1:
+        reap_orphans(ProcessChild.is_ours)
     moving = asyncio.create_task(service.run(), name="service")
-    await supervisor.begun.wait()
+    await asyncio.wait([moving, asyncio.create_task(supervisor.begun.wait())], return_when=asyncio.FIRST_COMPLETED)
     sampling = [asyncio.create_task(readings.keep_sampling(), name="readings")] if exporting.exports else []
     serving = asyncio.create_task(_serve_http(service, chosen.hosts, exporting, readings, listening, leave_as_told), name="http")
     checking = asyncio.create_task(service.container_checked(), name="container")
@@ -175,12 +182,6 @@ async def _serve_http(
     host, port = listening.getsockname()[:2]
     log.info("listening on %s port %d", host, port, extra={"action": "listen"})
     await Server(app, listening, on_signal=leave).serve()
-
-
-def _allow_descriptors() -> None:
-    """As many as the system lets this process have. The lower limit that a shell sets is a default for any program."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _listen(chosen: Settings) -> socket.socket:

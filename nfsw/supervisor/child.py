@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import nfsw
 from nfsw.actors.board import Board
@@ -50,6 +50,9 @@ class Child(Protocol):
 
 
 class ProcessChild:
+    #: Process ids that are not reaped yet.
+    _pids: ClassVar[set[int]] = set()
+
     def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, board: Board) -> None:
         self.pid = process.pid
         self.board = board
@@ -60,6 +63,7 @@ class ProcessChild:
         self._ended = asyncio.Event()
         self._pidfd = os.pidfd_open(process.pid)
         self._loop.add_reader(self._pidfd, self._reap)
+        self._pids.add(process.pid)
 
     @classmethod
     def start(
@@ -98,6 +102,11 @@ class ProcessChild:
             undone.pop_all()
             return child
 
+    @classmethod
+    def is_ours(cls, pid: int) -> bool:
+        """Whether it is a child that this process has started and will reap."""
+        return pid in cls._pids
+
     async def send(self, envelopes: Sequence[Envelope]) -> None:
         await self._loop.sock_sendall(self._sock, pack(envelopes))
 
@@ -132,6 +141,7 @@ class ProcessChild:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         self._process.wait()
+        self._pids.discard(self.pid)
         self._ended.set()
 
 

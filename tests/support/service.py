@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -57,16 +57,19 @@ def run_nfsw(
 
 
 class Service:
-    """One run of `nfsw serve`. Its stdout and stderr go to files in `folder`, or the former to `stdout`, a descriptor."""
+    """One run of `nfsw serve`. Its stdout and stderr go to files in `folder`, or the former to `stdout`, a descriptor.
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], stdout: int | None = None) -> None:
+    `through`: a command that becomes the service.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, str], stdout: int | None = None, through: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True)
         self.stdout, self.stderr = folder / "stdout", folder / "stderr"
         self._mark = f"{MARK}={uuid4()}"
         name, _, value = self._mark.partition("=")
         with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
             self._main = subprocess.Popen(
-                tied_to_us([sys.executable, "-m", "nfsw", "serve"]),
+                tied_to_us([*through, sys.executable, "-m", "nfsw", "serve"]),
                 env=clean_environment(folder, {**settings, name: value}),
                 cwd=CHECKOUT,
                 stdin=subprocess.DEVNULL,

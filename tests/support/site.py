@@ -3,7 +3,7 @@
 The ledger is the checker: it knows what has to be in Azure in the end from the writers alone, never from the service.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,6 +124,10 @@ class Site:
         """The same, with its stdout on this descriptor."""
         return self._launched(self.settings(**changes), stdout)
 
+    def launch_through(self, command: Sequence[str], **changes: str) -> Service:
+        """The same, by a command that becomes the service."""
+        return self._launched(self.settings(**changes), through=command)
+
     def serve(self, **changes: str) -> Service:
         return self.launch(**changes).ready()
 
@@ -138,8 +142,8 @@ class Site:
             service.log()
             assert not service.stderr.read_text(), service.report()
 
-    def _launched(self, settings: dict[str, str], stdout: int | None = None) -> Service:
-        service = Service(self.folder / f"service-{len(self._services)}", settings, stdout)
+    def _launched(self, settings: dict[str, str], stdout: int | None = None, through: Sequence[str] = ()) -> Service:
+        service = Service(self.folder / f"service-{len(self._services)}", settings, stdout, through)
         self._services.append(service)
         return service
 
