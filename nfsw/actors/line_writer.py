@@ -3,6 +3,9 @@
 A stdout that nobody reads (containerd's copier of logs stalls, a pager is left open) fills its pipe, and then write(2) waits
 without end. Here it is this thread alone that waits. The lines that wait behind it are bounded; more of them are dropped and
 counted, and once the pipe is read again one line says how many.
+
+A signal handler may log, whatever it has interrupted, and may wait for its lines. So nothing here is held that it could wait for:
+a `threading.Event` holds a lock while it is set or waited for, a plain lock and a `SimpleQueue` do not.
 """
 
 import logging
@@ -25,9 +28,9 @@ _PATIENCE_S = 0.05
 class LineWriter:
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._waiting: queue.SimpleQueue[bytes | threading.Event | None] = queue.SimpleQueue()  # may be put into by a signal handler
-        self._putting = threading.RLock()  # for the same reason
-        self._room = threading.Event()
+        self._waiting: queue.SimpleQueue[bytes | threading.Lock | None] = queue.SimpleQueue()
+        self._putting = threading.RLock()
+        self._room = threading.Lock()  # the thread releases it when few lines are left
         # Each is changed by one side alone.
         self._dropped = 0  # lines that were not put
         self._failed = 0  # lines that could not be written
@@ -48,9 +51,10 @@ class LineWriter:
 
     def flush(self, within_s: float) -> bool:
         """Whether all that has been put so far was written within these seconds. Any thread, a signal handler too."""
-        written = threading.Event()
+        written = threading.Lock()
+        written.acquire()
         self._waiting.put(written)
-        return written.wait(within_s)
+        return written.acquire(timeout=within_s)
 
     def close(self) -> None:
         """Ends the thread once it has written what waits."""
@@ -66,17 +70,20 @@ class LineWriter:
             return self._waiting.qsize() >= _FEW
         if self._waiting.qsize() < _MOST:
             return False
-        self._room.clear()
-        return self._waiting.qsize() > _FEW and not self._room.wait(_PATIENCE_S)
+        self._room.acquire(blocking=False)
+        if self._waiting.qsize() > _FEW:
+            self._room.acquire(timeout=_PATIENCE_S)
+        return self._waiting.qsize() > _FEW
 
     def _run(self) -> None:
         while (item := self._waiting.get()) is not None:
-            if isinstance(item, threading.Event):
-                item.set()
+            if not isinstance(item, bytes):
+                item.release()
             elif not self._write(item):
                 self._failed += 1
             elif self._waiting.qsize() <= _FEW:
-                self._room.set()
+                if self._room.locked():
+                    self._room.release()
                 self._say_what_is_missing()
 
     def _write(self, line: bytes) -> bool:
