@@ -18,10 +18,10 @@ import nfsw
 if TYPE_CHECKING:
     from nfsw.client.rest import Client
 
-DEFAULT_URL = "http://127.0.0.1:8000"
-
 #: The service said no, or there is none.
 FAILED = 1
+#: The environment does not say where the service listens. As for arguments that are wrong.
+BAD_USAGE = 2
 #: Ended by Ctrl-C, as shells count it.
 INTERRUPTED = 130
 
@@ -45,7 +45,7 @@ def _parser() -> ArgumentParser:
     serve.set_defaults(run=_serve)
 
     client = ArgumentParser(add_help=False)
-    client.add_argument("--url", type=_url, default=DEFAULT_URL, help="where the service listens (default: %(default)s)")
+    client.add_argument("--url", type=_url, help="URL of the service (default: http://127.0.0.1:8000, or what APP_HOST and APP_PORT say)")
 
     start = commands.add_parser("start", parents=[client], help="start a session", description="Start a session.")
     start.add_argument(
@@ -94,13 +94,18 @@ def _as_client(command: "Callable[[Client, Namespace], None]") -> Callable[[Name
     """`command` with a client of the service at `--url`, and what goes wrong in one line."""
 
     def run(options: Namespace) -> int:
-        from nfsw.client.rest import Client, ClientError  # noqa: PLC0415 - `serve` does without it
+        from nfsw.client.rest import Client, ClientError, default_url  # noqa: PLC0415 - `serve` does without it
 
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # a terminal may know fewer characters than file names have
         try:
-            command(Client(options.url), options)
+            url = options.url or default_url(os.environ)
+        except ValueError as wrong:
+            print(f"nfsw: {wrong}", file=sys.stderr)
+            return BAD_USAGE
+        try:
+            command(Client(url), options)
             if sys.stdout is not None:  # closed from the start
                 sys.stdout.flush()
         except ClientError as error:

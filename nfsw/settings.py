@@ -66,7 +66,9 @@ class Settings(BaseSettings):
     min_file_age_s: float = Field(
         5.0, ge=0, le=86_400, allow_inf_nan=False, description="seconds that a file must have been quiet before it is claimed"
     )
-    file_extensions: Annotated[tuple[str, ...], NoDecode] = Field((), description="such as .bin,.mp4,.dat; empty: all files")
+    file_extensions: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="such as .bin,.mp4,.dat, compared without case; empty: all files"
+    )
     gc_interval_s: float = Field(30.0, gt=0, le=86_400, allow_inf_nan=False, description="seconds between two sweeps for .completed")
 
     hang_timeout_s: float = Field(
@@ -127,7 +129,7 @@ class Settings(BaseSettings):
     def _extensions(cls, given: object) -> object:
         if not isinstance(given, str):
             return given
-        extensions = tuple(part.strip() for part in given.split(",") if part.strip())
+        extensions = tuple(part.strip().casefold() for part in given.split(",") if part.strip())
         for extension in extensions:
             if not extension.startswith(".") or len(extension) < 2 or "/" in extension:
                 raise PydanticCustomError("extension", "each extension begins with a dot, such as .bin")
@@ -216,6 +218,8 @@ def help_lines() -> Iterator[str]:
             default = "none"
         elif isinstance(field.default, tuple):
             default = "empty"
+        elif isinstance(field.default, bool):
+            default = str(field.default).lower()
         else:
             default = str(field.default)
         yield f"  {variable(name):<30} {field.description} (default: {default})"

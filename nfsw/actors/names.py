@@ -32,8 +32,11 @@ def bad_session_name(name: str) -> str | None:
 
 
 def is_wanted(name: str, extensions: tuple[str, ...]) -> bool:
-    """Whether a file of this name is to be looked at: no hidden file (NFS's silly renames `.nfs…` are), an extension that is asked for."""
-    return not name.startswith(".") and (not extensions or name.endswith(extensions))
+    """Whether a file of this name is to be looked at: no hidden file (NFS's silly renames `.nfs…` are), an extension that is asked for.
+
+    `extensions` are casefolded: instruments write `x.bin` and `x.BIN` alike.
+    """
+    return not name.startswith(".") and (not extensions or name.casefold().endswith(extensions))
 
 
 def refusal(name: str, prefix: str, longest: int) -> str | None:

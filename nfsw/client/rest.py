@@ -1,7 +1,9 @@
 """The REST API from the outside, for the commands `start`, `stop` and `status`. Standard library only: a client starts at once."""
 
 import json
+from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from nfsw.client.decoding import Undecodable, decode
@@ -82,6 +84,21 @@ def checked_url(url: str) -> str:
     if not good or not url.isprintable() or " " in url:
         raise ValueError(f"{safe(url)!r} is no URL such as http://127.0.0.1:8000")
     return url.rstrip("/")
+
+
+def default_url(environment: Mapping[str, str]) -> str:
+    """Where a service with this environment listens: inside its pod, that is the service itself. Raises ValueError: one line for people."""
+    port = environment.get("APP_PORT", "").strip() or "8000"
+    if not (port.isascii() and port.isdigit()) or not 0 < int(port) <= 65_535:
+        raise ValueError(f"APP_PORT is {safe(port)!r}, which is not the port of a service that runs; use --url")
+    host = environment.get("APP_HOST", "").strip() or "0.0.0.0"  # noqa: S104 - the service's default
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return checked_url(f"http://{host}:{port}")
+    if address.is_unspecified:  # all addresses, the loopback one among them
+        address = ip_address("127.0.0.1") if address.version == 4 else ip_address("::1")
+    return f"http://[{address}]:{port}" if address.version == 6 else f"http://{address}:{port}"
 
 
 def _reason(error: Exception) -> str:

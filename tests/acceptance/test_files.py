@@ -107,11 +107,12 @@ def test_the_longest_name_that_can_be_marked_is_sent(site: Site) -> None:
 
 
 def test_only_the_extensions_asked_for_are_taken(site: Site) -> None:
-    site.serve(APP_FILE_EXTENSIONS=".bin, .mp4").start_session("s")
+    site.serve(APP_FILE_EXTENSIONS=".bin, .MP4").start_session("s")
     others = {site.incoming("s") / name for name in ("a.txt", "bin", "a.bin.part", "a.mp")}
     for path in others:
         path.write_bytes(b"other")
     site.write("s", "a.mp4", b"film")
+    site.write("s", "A.BIN", b"in capitals")
     pass_twice(site, "s", others)
 
 

@@ -136,6 +136,7 @@ def test_the_help_has_one_line_for_each_setting_with_its_default() -> None:
         ("APP_AZURE_MAX_SINGLE_PUT_SIZE", "0", 0),
         ("APP_FILE_EXTENSIONS", ".bin,.mp4,.dat", (".bin", ".mp4", ".dat")),
         ("APP_FILE_EXTENSIONS", " .bin , .tar.gz ,", (".bin", ".tar.gz")),
+        ("APP_FILE_EXTENSIONS", ".BIN,.Mp4", (".bin", ".mp4")),
         ("APP_POLL_INTERVAL_S", "0.1", 0.1),
         ("APP_MIN_FILE_AGE_S", "0", 0.0),
         ("APP_ALLOWED_HOSTS", " nfsw, nfsw.nfsw.svc.cluster.local ,", ("nfsw", "nfsw.nfsw.svc.cluster.local")),

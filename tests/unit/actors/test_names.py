@@ -135,4 +135,6 @@ def test_only_extensions_that_are_asked_for_are_wanted() -> None:
     assert is_wanted("a.bin", ())
     assert is_wanted("a.bin", (".mp4", ".bin"))
     assert not is_wanted("a.bin.tmp", (".mp4", ".bin"))
+    assert is_wanted("A.BIN", (".mp4", ".bin"))
+    assert is_wanted("a.Bin", (".bin",))
     assert not is_wanted("bin", (".bin",))

@@ -64,6 +64,24 @@ def test_without_a_service_one_line_says_so(arguments: list[str], capsys: pytest
     assert capsys.readouterr().err == "nfsw: no service at http://127.0.0.1:9: Connection refused\n"
 
 
+def test_without_a_url_the_service_is_where_its_settings_say(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APP_PORT", url.rpartition(":")[2])
+    monkeypatch.setenv("APP_HOST", "127.0.0.1")
+    assert main(["start", "s1"]) == 0
+    assert capsys.readouterr().out.startswith("session s1, active since ")
+
+
+def test_a_port_that_is_none_is_one_line_unless_there_is_a_url(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("APP_PORT", "80x")
+    assert main(["status"]) == 2
+    assert re.fullmatch(r"nfsw: APP_PORT is '80x'[^\n]+\n", capsys.readouterr().err)
+    assert main(["status", "--url", url]) == 0
+
+
 @pytest.mark.parametrize("arguments", [[], ["nonsense"], ["status", "--url", "box"], ["start", "a", "b"], ["serve", "now"]], ids=repr)
 def test_bad_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:

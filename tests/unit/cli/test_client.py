@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 
-from nfsw.client.rest import Client, ClientError, checked_url
+from nfsw.client.rest import Client, ClientError, checked_url, default_url
 from nfsw.supervisor.service import NfsSilent
 from nfsw.supervisor.status import SessionState
 from tests.support.memory_service import BUSY, MemoryService
@@ -121,6 +121,32 @@ def test_a_url_may_have_a_path_before_ours() -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "https://box.example", "http://[::1]:8000", "http://box/nfsw"])
 def test_a_good_url_is_taken(url: str) -> None:
     assert checked_url(url + "/") == url
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "url"),
+    [
+        ("", "", "http://127.0.0.1:8000"),
+        ("", "9000", "http://127.0.0.1:9000"),
+        ("0.0.0.0", "9000", "http://127.0.0.1:9000"),  # noqa: S104 - what the service may be told
+        ("::", "", "http://[::1]:8000"),
+        ("10.0.0.7", "", "http://10.0.0.7:8000"),
+        ("fd00::7", " 9000 ", "http://[fd00::7]:9000"),
+        ("box.example", "9000", "http://box.example:9000"),
+    ],
+)
+def test_where_the_service_is_follows_from_its_settings(host: str, port: str, url: str) -> None:
+    assert default_url({"APP_HOST": host, "APP_PORT": port}) == url
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "80x", "-1", "\u0664"])
+def test_a_port_that_no_service_can_have_is_named(port: str) -> None:
+    with pytest.raises(ValueError, match=r"APP_PORT is .*; use --url"):
+        default_url({"APP_PORT": port})
+
+
+def test_without_settings_it_is_where_a_service_without_settings_listens() -> None:
+    assert default_url({}) == "http://127.0.0.1:8000"
 
 
 @pytest.mark.parametrize(
