@@ -19,6 +19,7 @@ from tests.support.blobs import Container
 from tests.support.figures import Figure, figures_of
 from tests.support.fuse import FaultyFileSystem
 from tests.support.link import Link, link_to
+from tests.support.ports import reserved_port
 from tests.support.proxy import FaultProxy, fault_proxy
 from tests.support.site import Site, site_in
 from tests.support.uml_reporter import inside
@@ -81,6 +82,13 @@ def container(azurite: Endpoint) -> Iterator[Container]:
 def site(tmp_path: Path, azurite: Endpoint, container: Container) -> Iterator[Site]:
     """A share, staging, a container, and the services that the test starts on them."""
     with site_in(tmp_path, azurite, container) as own:
+        yield own
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Of a server that goes away and comes back: nobody else gets it meanwhile."""
+    with reserved_port() as own:
         yield own
 
 

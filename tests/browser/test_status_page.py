@@ -142,13 +142,13 @@ async def test_a_no_of_the_service_is_shown_as_an_alert(page: Page, service: Mem
     assert await page.evaluate("document.querySelector('#name').value") == "s2", "what was typed is not lost"
 
 
-async def test_a_lost_connection_is_told_and_found_again(page: Page) -> None:
-    with served(MemoryService(BUSY)) as url:
+async def test_a_lost_connection_is_told_and_found_again(page: Page, port: int) -> None:
+    with served(MemoryService(BUSY), port) as url:
         await page.open(url)
         await page.until("document.querySelector('#link').innerText.includes('Connected')")
     await page.until("document.querySelector('#link').innerText.includes('Connection lost')")
     assert "What is below was so at" in await page.text("#as-of")
-    with served(MemoryService(ACTIVE), int(url.rpartition(":")[2])):
+    with served(MemoryService(ACTIVE), port):
         await page.until("document.querySelector('#link').innerText.includes('Connected')")
         await page.until("document.querySelectorAll('#files > li').length === 0")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from tests.support.azurite import Endpoint
+from tests.support.ports import listening, reserved_port
 
 CHUNK = 64 * 1024
 
@@ -19,8 +20,8 @@ class Link:
 
     target: Endpoint
     loop: asyncio.AbstractEventLoop
+    port: int
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
-    port: int = 0
     #: Bytes that went towards Azure, requests and their headers included.
     sent: int = 0
     _rate: float | None = None
@@ -51,10 +52,9 @@ class Link:
         self._do(self.flowing.set)
 
     async def _listen(self) -> None:
-        self._listening = socket.create_server(("127.0.0.1", self.port))
+        self._listening = listening(self.port)
         self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK)  # what is not passed on yet has not been sent either
         self._listening.setblocking(False)
-        self.port = self._listening.getsockname()[1]
         self.loop.add_reader(self._listening, self._accept, self._listening)
 
     async def _cut(self) -> None:
@@ -140,16 +140,17 @@ def link_to(target: Endpoint) -> Iterator[Link]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="link", daemon=True)
     thread.start()
-    link = Link(target, loop)
-    try:
-        link.mend()
-        link.release()
-        yield link
-    finally:
-        link.cut()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with reserved_port() as port:
+        link = Link(target, loop, port)
+        try:
+            link.mend()
+            link.release()
+            yield link
+        finally:
+            link.cut()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
 
 
 def _close(accepted: socket.socket, _: object) -> None:

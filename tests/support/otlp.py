@@ -14,6 +14,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
+from tests.support.ports import reserved_port
+
 type Attributes = dict[str, Any]
 
 #: Often, so that a test does not wait for what the service has long known.
@@ -220,9 +222,8 @@ def collector() -> Iterator[Collector]:
 @contextmanager
 def dead_collector() -> Iterator[str]:
     """The endpoint of one that is away: connections are refused."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
+    with reserved_port() as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager

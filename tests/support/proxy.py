@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from tests.support.azurite import Endpoint
+from tests.support.ports import listening, reserved_port
 from tests.support.proxy_http import HEAD_LIMIT, Head, Hungup, body_of, has_body, read_head
 from tests.support.proxy_rules import (
     Answer,
@@ -40,11 +41,11 @@ type Witness = Callable[[Request], Awaitable[None]]
 
 
 class FaultProxy:
-    def __init__(self, target: Endpoint, loop: asyncio.AbstractEventLoop, witness: Witness | None = None) -> None:
+    def __init__(self, target: Endpoint, loop: asyncio.AbstractEventLoop, port: int, witness: Witness | None = None) -> None:
         self._target = target
         self._witness = witness
         self._loop = loop
-        self._port = 0
+        self._port = port
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._rules: list[Rule] = []
@@ -113,12 +114,9 @@ class FaultProxy:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     async def _listen(self) -> None:
-        listening = socket.socket()
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        listening.bind(("127.0.0.1", self._port))
-        self._port = listening.getsockname()[1]
-        self._server = await asyncio.start_server(self._accepted, sock=listening, limit=HEAD_LIMIT)
+        server = listening(self._port)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        self._server = await asyncio.start_server(self._accepted, sock=server, limit=HEAD_LIMIT)
 
     async def _close(self) -> None:
         if self._server:
@@ -249,12 +247,13 @@ def fault_proxy(target: Endpoint, witness: Witness | None = None) -> Iterator[Fa
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="fault-proxy", daemon=True)
     thread.start()
-    proxy = FaultProxy(target, loop, witness)
-    try:
-        proxy.listen()
-        yield proxy
-    finally:
-        proxy.close()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with reserved_port() as port:
+        proxy = FaultProxy(target, loop, port, witness)
+        try:
+            proxy.listen()
+            yield proxy
+        finally:
+            proxy.close()
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()

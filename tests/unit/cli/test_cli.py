@@ -189,8 +189,8 @@ def test_a_dumb_terminal_gets_plain_lines(url: str, service: MemoryService) -> N
         assert b"\x1b" not in shown.seen
 
 
-def test_a_watch_outlives_a_restart_of_the_service() -> None:
-    with served(MemoryService()) as url:
+def test_a_watch_outlives_a_restart_of_the_service(port: int) -> None:
+    with served(MemoryService(), port) as url:
         watching = subprocess.Popen(
             [*NFSW, "status", "--watch", "--url", url], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -198,7 +198,7 @@ def test_a_watch_outlives_a_restart_of_the_service() -> None:
         assert watching.stdout.readline().endswith("no session is active\n")
     lines = iter(watching.stdout.readline, "")
     assert any(line.endswith("Connection refused; trying again\n") for line in lines)
-    with served(MemoryService(BUSY), int(url.rpartition(":")[2])):
+    with served(MemoryService(BUSY), port):
         assert any(line.endswith("the service is back\n") for line in lines)
         assert any("session s1, active since" in line for line in lines)
         watching.send_signal(signal.SIGINT)
