@@ -119,7 +119,7 @@ All {len(blobs)} files are in the container {CONTAINER!r}, and each is equal to 
   The service's log:      {shown}/service-0/stdout
   Azurite's data:         {shown}/azurite
 To look at the blobs, start Azurite again, and open these with a browser or curl:
-  node_modules/.bin/azurite-blob --location {shown}/azurite --skipApiVersionCheck --disableTelemetry
+  .tools/bin/node node_modules/.bin/azurite-blob --location {shown}/azurite --skipApiVersionCheck --disableTelemetry
 {urls}""")
 
 
