@@ -32,6 +32,7 @@ from nfsw.supervisor.pipeline import Pipeline
 from nfsw.supervisor.readings import Readings
 from nfsw.supervisor.ref import ActorRef, ChildSpec
 from nfsw.supervisor.session import Desk
+from nfsw.supervisor.staging_lock import StagingTaken, lock_staging
 from nfsw.supervisor.supervisor import Supervisor
 from nfsw.supervisor.telemetry import Telemetry
 
@@ -55,6 +56,7 @@ def main() -> int:
     process_setup.raise_open_files_limit()
     try:
         chosen = settings.load()
+        unlocked = _lock_staging(chosen)
         listening = _listen(chosen)
     except settings.BadSettings as wrong:
         print(f"nfsw: {wrong}", file=sys.stderr)  # noqa: T201 - the contract's one line
@@ -62,6 +64,8 @@ def main() -> int:
     logs.configure(chosen.log_level)
     for name in settings.unknown(os.environ):
         log.warning("unknown setting %s", name)
+    if unlocked:
+        log.warning("cannot lock the staging folder, so a second service in it goes unnoticed: %s", unlocked, extra={"action": "start"})
     try:
         asyncio.run(_serve(chosen, listening))
     except Exception as error:  # a bug; by itself the interpreter would end with 1, which means something else
@@ -182,6 +186,22 @@ async def _serve_http(
     host, port = listening.getsockname()[:2]
     log.info("listening on %s port %d", host, port, extra={"action": "listen"})
     await Server(app, listening, on_signal=leave).serve()
+
+
+def _lock_staging(chosen: Settings) -> str | None:
+    """Locks the staging folder until the process ends. Returns why it cannot be locked: whatever is wrong with it, files will show.
+
+    Raises BadSettings when another service has it.
+    """
+    try:
+        lock_staging(chosen.staging_dir)
+    except StagingTaken as taken:
+        raise settings.BadSettings(
+            f"APP_STAGING_DIR: another nfsw service is using {chosen.staging_dir}; each one needs a folder of its own"
+        ) from taken
+    except OSError as error:
+        return f"{error.strerror}: {chosen.staging_dir}"
+    return None
 
 
 def _listen(chosen: Settings) -> socket.socket:

@@ -112,7 +112,7 @@ def test_the_newest_of_several_sessions_is_resumed_and_the_files_of_all_are_sent
 
 
 def test_a_session_that_another_pod_holds_is_409_and_names_the_holder(site: Site) -> None:
-    first, second = site.serve(APP_POD_NAME="pod-one"), site.serve(APP_POD_NAME="pod-two")
+    first, second = site.serve(**site.pod("pod-one")), site.serve(**site.pod("pod-two"))
     first.start_session("s")
     answer = second.call("POST", "/v1/watch/start", {"session": "s"})
     assert answer.status == 409
@@ -123,16 +123,16 @@ def test_a_session_that_another_pod_holds_is_409_and_names_the_holder(site: Site
 
 def test_two_pods_move_their_own_sessions_side_by_side(site: Site) -> None:
     for session in ("one", "two"):
-        site.serve().start_session(session)
+        site.serve(**site.pod(session)).start_session(session)
         for number in range(5):
             site.write(session, f"{number}.bin", f"{session} {number}".encode())
     site.all_arrived()
 
 
 def test_a_restarted_pod_leaves_the_session_of_another_alone(site: Site) -> None:
-    first, second = site.serve(), site.serve()
+    first, second = site.serve(**site.pod("pod-one")), site.serve(**site.pod("pod-two"))
     first.start_session("one")
     second.start_session("two")
     second.crash()
-    assert resumed(site.serve()) == "two"
+    assert resumed(site.serve(**site.pod("pod-two"))) == "two"
     assert first.status()["session"]["name"] == "one"

@@ -1,12 +1,14 @@
 """From the first moment to `/readyz` 200, or to exit code 1 with the reason in one log line."""
 
 import os
+import signal
 import time
 from http.client import HTTPException
 from pathlib import Path
 
 from tests.support.content import Content
 from tests.support.link import Link
+from tests.support.service import run_nfsw
 from tests.support.site import Site
 from tests.support.waiting import until
 
@@ -112,6 +114,35 @@ def test_it_is_not_ready_before_the_container_answered(linked: Site, link: Link)
     assert service.call("GET", "/healthz").status == 200
     link.release()
     service.ready()
+
+
+def test_a_second_service_in_one_staging_folder_ends_and_says_so(site: Site) -> None:
+    """It would take the first one's copies for leftovers, and delete them."""
+    first = site.serve()
+    second = run_nfsw(site.folder, "serve", settings=site.settings())
+    assert second.returncode == 2
+    assert second.stdout == ""
+    assert second.stderr == f"nfsw: APP_STAGING_DIR: another nfsw service is using {site.staging}; each one needs a folder of its own\n"
+    first.start_session("s")
+    site.write("s", "a.bin", b"a")
+    site.all_arrived()
+
+
+def test_a_killed_services_staging_folder_is_free_at_once(site: Site) -> None:
+    for _ in range(3):
+        service = site.launch()
+        assert service.port, "it has begun"
+        os.kill(service.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, service.pid, os.WEXITED | os.WNOWAIT)
+    site.serve()
+
+
+def test_a_staging_folder_that_cannot_be_locked_is_warned_of(site: Site) -> None:
+    """What is wrong with it shows at each file, as ever."""
+    (site.folder / "file").write_bytes(b"")
+    service = site.launch(APP_STAGING_DIR=str(site.folder / "file"))
+    assert service.port
+    assert [line for line in service.log() if line["level"] == "WARNING" and "cannot lock the staging folder" in line["message"]]
 
 
 def test_the_processes_that_do_the_heavy_work_let_the_others_go_first(site: Site) -> None:

@@ -121,7 +121,7 @@ def test_staged_files_go_on_to_azure_in_an_outage(site: SeenThrough, service: Se
 
 
 def test_a_session_stays_held_over_a_restart_of_the_server(site: SeenThrough, service: Service) -> None:
-    other = site.serve(**SETTINGS, APP_POD_NAME="pod-two")
+    other = site.serve(**SETTINGS, **site.pod("pod-two"))
     with stopped():
         await_unready(service)
     until(lambda: service.call("GET", "/readyz").status == 200, within=BACK_WITHIN_S, what="the holder is ready again")

@@ -21,9 +21,7 @@ class Company:
 
     def launch(self, name: str, **settings: str) -> Service:
         """Another life of the pod `name`: its staging is what its last life left."""
-        staging = self.site.staging / name
-        staging.mkdir(exist_ok=True)
-        return self.site.launch(APP_POD_NAME=name, APP_STAGING_DIR=str(staging), **{**IN_BLOCKS, **settings})
+        return self.site.launch(**self.site.pod(name), **{**IN_BLOCKS, **settings})
 
     def serve(self, name: str, **settings: str) -> Service:
         return self.launch(name, **settings).ready()

@@ -116,6 +116,12 @@ class Site:
             **changes,
         }
 
+    def pod(self, name: str) -> dict[str, str]:
+        """Settings of a pod besides others: each one has a staging folder of its own."""
+        staging = self.staging / name
+        staging.mkdir(exist_ok=True)
+        return {"APP_POD_NAME": name, "APP_STAGING_DIR": str(staging)}
+
     def launch(self, **changes: str) -> Service:
         """Started, but perhaps not ready yet."""
         return self._launched(self.settings(**changes))
