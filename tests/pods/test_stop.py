@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tests.pods.company import Company, awaits, frozen, held
+from tests.pods.company import Company, awaits, frozen
 from tests.support.content import MIB, some_bytes
 from tests.support.http import Answer
 from tests.support.link import Link
@@ -19,6 +19,13 @@ def draining(company: Company, link: Link, pod: Service) -> None:
     company.site.write("s", "claimed.bin", some_bytes(1, MIB))
     until((company.site.processing("s") / "claimed.bin").exists, within=30, what="it is claimed")
     assert pod.call("POST", "/v1/watch/stop").status == 200
+
+
+def stays_stopped(pod: Service) -> None:
+    """The pod that was killed may not have come to remove the session's folder: then it is found once more, and ended."""
+    session = pod.status()["session"]
+    assert session is None or session["state"] == "draining"
+    awaits(pod, None)
 
 
 @pytest.mark.parametrize("successor", ["pod-a", "pod-b"], ids=["itself", "another"])
@@ -38,7 +45,7 @@ def test_a_draining_session_is_finished_after_a_crash_and_not_made_active_again(
     next_one.crash()
     again = company.serve("pod-a")  # its staging has copies of files that another may have sent
     company.site.all_arrived(left={late})
-    assert held(again) is None
+    stays_stopped(again)
 
 
 def test_a_stop_holds_from_the_moment_at_which_it_is_answered(company: Company) -> None:
@@ -55,6 +62,4 @@ def test_a_stop_holds_from_the_moment_at_which_it_is_answered(company: Company) 
     stopping.join(60)
     assert [answer.status for answer in answers] == [200]
     pod.crash()
-    again = company.serve("pod-a")
-    assert (again.status()["session"] or {}).get("state") != "active"
-    awaits(again, None)
+    stays_stopped(company.serve("pod-a"))
