@@ -6,6 +6,7 @@ if another pod was quicker, this pod ends.
 """
 
 import logging
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -35,6 +36,7 @@ log = logging.getLogger("nfsw.keeper")
 class Keeper(Actor):
     def __init__(self, config: KeeperConfig, board: Board) -> None:
         self._holder = config.holder
+        self._instance = uuid.uuid4().hex
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
         self._locks: dict[str, SessionLock] = {}
 
@@ -54,7 +56,7 @@ class Keeper(Actor):
         try:
             lock = self._locks.get(session) or SessionLock.take(self._nfs, session)
         except LockTaken as taken:
-            tell(SessionDenied(session, taken.holder))
+            tell(SessionDenied(session, self._named(taken.holder)))
             return
         except OSError as error:
             tell(HoldFailed(session, said(error)))
@@ -67,11 +69,11 @@ class Keeper(Actor):
                 tell(SessionReleased(session, kept))
                 return
             if message.record:
-                lock.write(begun(lock.note, self._holder, message.started_at))
+                lock.write(begun(lock.note, self._holder, self._instance, message.started_at))
                 self._nfs.make_folder(self._nfs.tree.incoming(session))
                 self._nfs.make_folder(self._nfs.tree.claimed(f"{datetime.now(UTC):%Y%m%d}", session))
             else:
-                lock.write(replace(lock.note, holder=self._holder))
+                lock.write(replace(lock.note, holder=self._holder, instance=self._instance))
         except OSError as error:
             self._release(session, forget=False)
             tell(HoldFailed(session, said(error)))
@@ -90,7 +92,11 @@ class Keeper(Actor):
             return
         if usurper is not None:
             self._release(session, forget=False)
-            tell(SessionDenied(session, usurper.holder))
+            tell(SessionDenied(session, self._named(usurper.holder)))
+
+    def _named(self, holder: str | None) -> str | None:
+        """The other pod as people are told of it."""
+        return f"{holder} (another process with the APP_POD_NAME of this one)" if holder == self._holder else holder
 
     def _release(self, session: str, *, forget: bool) -> bool:
         """Whether a folder of a session that is to be forgotten stays, because something is in it."""

@@ -37,6 +37,7 @@ class Note:
     started_at: float | None = None  # seconds since the epoch
     active: bool = False  # a call made the session active
     draining: bool = False  # and another one stopped it
+    instance: str | None = None  # a random number of the Keeper's life that wrote this: two pods may have one name
 
     def text(self) -> bytes:
         return json.dumps(asdict(self)).encode() + b"\n"
@@ -50,12 +51,13 @@ class Note:
             return cls()
         if not isinstance(fields, dict):
             return cls()
-        holder, started_at = fields.get("holder"), fields.get("started_at")
+        holder, instance, started_at = fields.get("holder"), fields.get("instance"), fields.get("started_at")
         return cls(
             holder if isinstance(holder, str) and holder.isprintable() else None,
             started_at if isinstance(started_at, (int, float)) and 0 < started_at < _LATEST else None,
             fields.get("active") is True,
             fields.get("draining") is True,
+            instance if isinstance(instance, str) else None,
         )
 
 
@@ -97,7 +99,7 @@ class SessionLock:
         """What another holder has noted, or would have; None: the lock is ours. Raises OSError.
 
         The server forgets a lock when it has not heard of its client for the lease time. The client's kernel goes on as if it
-        had it, but whoever takes it next writes its name.
+        had it, but whoever takes it next writes its name, and the number of its life.
         """
         try:
             with self._nfs.call("open", self._path):
@@ -109,7 +111,9 @@ class SessionLock:
                 same, note = os.fstat(fd).st_ino == self._inode(), Note.parse(os.pread(fd, 4096, 0))
         finally:
             _close(self._nfs, self._path, fd)
-        return None if same and note.holder in (None, self.note.holder) else note
+        unreadable = note.holder is None  # somebody has edited the file
+        ours = unreadable or (note.holder, note.instance) == (self.note.holder, self.note.instance)
+        return None if same and ours else note
 
     def _inode(self) -> int | None:
         """Of the file that was locked; None: the server knows it no more, since another pod has ended the session."""
@@ -152,7 +156,7 @@ def _lock(nfs: Nfs, path: str, fd: int) -> bool:
     return seen is not None and seen.fingerprint.inode == ours
 
 
-def begun(note: Note, holder: str, started_at: float | None) -> Note:
+def begun(note: Note, holder: str, instance: str, started_at: float | None) -> Note:
     """The note of a session that `holder` makes active; what the holder before it noted stays true."""
     draining = note.draining and started_at is None
-    return Note(holder, started_at or note.started_at or time.time(), active=True, draining=draining)
+    return Note(holder, started_at or note.started_at or time.time(), active=True, draining=draining, instance=instance)

@@ -1,6 +1,7 @@
 """The Keeper: two of them on one share stand for two pods."""
 
 import errno
+import fcntl
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -48,6 +49,10 @@ class Pod:
         for fd in os.listdir("/proc/self/fd"):
             if self._is_lock(fd):
                 os.close(int(fd))
+
+    def lose(self, session: str) -> None:
+        """The server forgets the lock, and the kernel here does not know it."""
+        fcntl.flock(self._keeper._locks[session]._fd, fcntl.LOCK_UN)
 
     def _is_lock(self, fd: str) -> bool:
         try:
@@ -178,6 +183,18 @@ def test_a_lock_that_was_lost_while_the_server_was_away_is_told_with_its_new_hol
     note.write_bytes(note.read_bytes().replace(b"pod-1", b"pod-2"))
     assert pod.ask(Confirm("s")) == SessionDenied("s", "pod-2")
     assert isinstance(other.ask(RESUME), SessionHeld), "it is given up"
+
+
+def test_a_lock_that_a_pod_of_the_same_name_took_meanwhile_is_lost(pod: Pod, pods: Pods, share: Share) -> None:
+    """Else both would go on with the session, and send every file twice."""
+    pod.ask(START)
+    twin = pods("pod-1")
+    denied = SessionDenied("s", "pod-1 (another process with the APP_POD_NAME of this one)")
+    assert twin.ask(START) == denied
+    pod.lose("s")
+    assert isinstance(twin.ask(RESUME), SessionHeld)
+    assert pod.ask(Confirm("s")) == denied
+    assert twin.ask(Confirm("s")) is None
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["removed", "made again"])

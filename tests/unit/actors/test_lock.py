@@ -71,6 +71,25 @@ def test_what_was_noted_is_there_for_the_next_holder(nfs: Nfs, other: Nfs) -> No
     held.release(forget=True)
 
 
+@pytest.mark.parametrize("instance", ["2", None], ids=["its own number", "none, as before there were any"])
+def test_another_holder_of_the_same_name_is_another_holder(nfs: Nfs, other: Nfs, path: Path, instance: str | None) -> None:
+    """Two pods with one name, and a lock that was lost while the server was away."""
+    held = SessionLock.take(nfs, "s")
+    held.write(Note("p", instance="1"))
+    assert held.usurper() is None
+    path.write_bytes(Note("p", instance=instance).text())
+    assert held.usurper() == Note("p", instance=instance)
+    held.release(forget=True)
+
+
+def test_what_people_make_of_the_file_does_not_end_its_holder(nfs: Nfs, path: Path) -> None:
+    held = SessionLock.take(nfs, "s")
+    held.write(Note("p", instance="1"))
+    path.write_bytes(b"what is this?")
+    assert held.usurper() is None
+    held.release(forget=True)
+
+
 def test_a_forgotten_lock_leaves_no_file(nfs: Nfs, path: Path) -> None:
     held = SessionLock.take(nfs, "s")
     held.write(Note("p"))
@@ -158,16 +177,22 @@ def test_a_file_that_says_nothing_readable_is_as_good_as_an_empty_one(nfs: Nfs, 
     held.release(forget=True)
 
 
-@given(st.dictionaries(st.sampled_from(["holder", "started_at", "active", "draining", "more"]), NUMBERS))
+@given(st.dictionaries(st.sampled_from(["holder", "started_at", "active", "draining", "instance", "more"]), NUMBERS))
 def test_whatever_json_is_in_the_file_a_note_has_fields_of_its_types(fields: dict[str, object]) -> None:
     note = Note.parse(json.dumps(fields).encode())
     assert note.holder is None or note.holder.isprintable()
     assert note.started_at is None or 0 <= note.started_at < 1e11
     assert isinstance(note.active, bool)
     assert isinstance(note.draining, bool)
+    assert note.instance is None or isinstance(note.instance, str)
 
 
-@given(st.builds(Note, st.text().filter(str.isprintable), st.floats(1, 1e10), st.booleans(), st.booleans()), st.text(), st.text(max_size=3))
+NOTES = st.builds(
+    Note, st.text().filter(str.isprintable), st.floats(1, 1e10), st.booleans(), st.booleans(), st.none() | st.uuids().map(str)
+)
+
+
+@given(NOTES, st.text(), st.text(max_size=3))
 def test_a_note_that_a_crash_left_before_it_was_cut_to_its_length_is_readable(note: Note, older: str, rest: str) -> None:
     """The new text lies over a longer one. Its own line is whole."""
     assert Note.parse(note.text() + Note(older).text() + rest.encode()) == note
@@ -176,15 +201,15 @@ def test_a_note_that_a_crash_left_before_it_was_cut_to_its_length_is_readable(no
 @pytest.mark.parametrize(
     ("before", "started_at", "after"),
     [
-        (Note(), 7.0, Note("me", 7.0, active=True)),
-        (Note("them", 5.0, active=True), None, Note("me", 5.0, active=True)),
-        (Note("them", 5.0, active=True, draining=True), None, Note("me", 5.0, active=True, draining=True)),
-        (Note("them", 5.0, active=True, draining=True), 7.0, Note("me", 7.0, active=True)),
+        (Note(), 7.0, Note("me", 7.0, active=True, instance="1")),
+        (Note("them", 5.0, active=True, instance="0"), None, Note("me", 5.0, active=True, instance="1")),
+        (Note("them", 5.0, active=True, draining=True), None, Note("me", 5.0, active=True, draining=True, instance="1")),
+        (Note("them", 5.0, active=True, draining=True), 7.0, Note("me", 7.0, active=True, instance="1")),
     ],
 )
 def test_a_session_goes_on_as_it_was_unless_it_is_started_anew(before: Note, started_at: float | None, after: Note) -> None:
-    assert begun(before, "me", started_at) == after
+    assert begun(before, "me", "1", started_at) == after
 
 
 def test_a_session_of_which_nothing_is_noted_begins_now() -> None:
-    assert (begun(Note(), "me", None).started_at or 0) > 1_700_000_000
+    assert (begun(Note(), "me", "1", None).started_at or 0) > 1_700_000_000
