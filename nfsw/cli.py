@@ -34,14 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="nfsw", description="Moves files from an NFS directory to Azure Blob Storage and loses none of them.")
+    parser = ArgumentParser(prog="nfsw", description="Move files from an NFS directory to Azure Blob Storage, and lose none of them.")
     parser.add_argument("--version", action="version", version=f"nfsw {nfsw.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     serve = commands.add_parser(
         "serve", help="run the service", description="Run the service. Its settings are environment variables.", add_help=False
     )
-    serve.add_argument("-h", "--help", action=_HelpWithSettings, help="show this and every setting, and leave")
+    serve.add_argument("-h", "--help", action=_HelpWithSettings, help="show this help and all settings")
     serve.set_defaults(run=_serve)
 
     client = ArgumentParser(add_help=False)
@@ -49,28 +49,28 @@ def _parser() -> ArgumentParser:
 
     start = commands.add_parser("start", parents=[client], help="start a session", description="Start a session.")
     start.add_argument(
-        "session", nargs="?", metavar="SESSION", help="its name, which is its folder under incoming/; left out: one is made up"
+        "session", nargs="?", metavar="SESSION", help="its name, which is its folder under incoming/; without one, a name is generated"
     )
     start.set_defaults(run=_as_client(_start))
 
     stop = commands.add_parser(
-        "stop", parents=[client], help="stop the session", description="Claim no more files; those that are claimed are finished."
+        "stop", parents=[client], help="stop the session", description="Claim no new files. Files already claimed are finished."
     )
     stop.set_defaults(run=_as_client(_stop))
 
-    status = commands.add_parser("status", parents=[client], help="show what the service does", description="Show what the service does.")
-    status.add_argument("--watch", action="store_true", help="go on showing it until Ctrl-C, every file with its progress")
-    status.add_argument("--json", action="store_true", help="as the service says it; with --watch one line a second")
+    status = commands.add_parser("status", parents=[client], help="show the status", description="Show the status of the service.")
+    status.add_argument("--watch", action="store_true", help="keep showing it until Ctrl-C, each file with its progress")
+    status.add_argument("--json", action="store_true", help="print it as JSON; with --watch, one line a second")
     status.set_defaults(run=_as_client(_status))
 
     doctor = commands.add_parser(
         "doctor",
-        help="check everything that the service needs",
+        help="check everything the service needs",
         description="Check NFS, staging, Azure and telemetry from here with the settings of the service. Prints a remedy for each problem.",
-        epilog="Exit code 0: the service can work; 1: it cannot; 2: the settings are wrong.",
+        epilog="Exit code 0: the service can run; 1: it cannot; 2: the settings are wrong.",
     )
-    doctor.add_argument("--json", action="store_true", help="for programs")
-    doctor.add_argument("--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="for each check (default: %(default)g)")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.add_argument("--timeout", type=_seconds, default=10.0, metavar="SECONDS", help="limit for each check (default: %(default)g)")
     doctor.set_defaults(run=_doctor)
 
     return parser
@@ -169,7 +169,7 @@ class _HelpWithSettings(argparse.Action):
         print(
             "\nsettings:",
             *help_lines(),
-            f"  {'OTEL_*':<29}  as OpenTelemetry defines them; no OTEL_EXPORTER_OTLP_ENDPOINT: no telemetry",
+            f"  {'OTEL_*':<29}  as OpenTelemetry defines them; without OTEL_EXPORTER_OTLP_ENDPOINT nothing is exported",
             sep="\n",
         )
         parser.exit()
@@ -181,7 +181,7 @@ def _seconds(given: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{given!r} is no number of seconds")
+        raise argparse.ArgumentTypeError(f"{given!r} is not a number of seconds")
     return seconds
 
 

@@ -5,7 +5,7 @@ import re
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, LiteralString, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -31,6 +31,8 @@ _HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
 #: Characters of a wrong value that are shown.
 _LONGEST_SHOWN = 80
 
+_NO_ACCOUNT: LiteralString = "set APP_AZURE_ACCOUNT_URL, or APP_AZURE_CONNECTION_STRING instead of it"
+
 
 class BadSettings(Exception):
     """The environment does not make a configuration. The message is one line that names each variable that is wrong."""
@@ -43,28 +45,29 @@ class Settings(BaseSettings):
 
     nfs_root: Path = Field(Path("/mnt/nfs"), description="folder that holds incoming/ and .processing/")
     staging_dir: Path = Field(
-        Path("/var/lib/nfsw/staging"), description="local staging copies; survives a container restart, may be empty at any start"
+        Path("/var/lib/nfsw/staging"),
+        description="folder for local staging copies; kept over a container restart if possible, but may be empty at any start",
     )
-    staging_limit_bytes: int = Field(90 * GIB, ge=1, description="the service never holds more than this in staging, in bytes")
+    staging_limit_bytes: int = Field(90 * GIB, ge=1, description="most bytes that the staging folder may hold")
 
-    azure_account_url: str | None = Field(
-        None, pattern=r"^https?://\S+$", description="blob endpoint of the account, used with DefaultAzureCredential"
+    azure_account_url: str | None = Field(None, description="blob endpoint of the account, used with DefaultAzureCredential")
+    azure_connection_string: SecretStr | None = Field(
+        None, description="used instead of the account URL: for an account key, a SAS or Azurite"
     )
-    azure_connection_string: SecretStr | None = Field(None, description="instead of the account URL: Azurite, SAS or account key")
-    azure_container: str = Field(description="container, made if it is not there")
+    azure_container: str = Field(description="container; created if it does not exist")
     azure_max_block_size: int = Field(
-        4 * MIB, ge=1, le=LARGEST_BLOCK, description="bytes a block; grows by itself for a file of over 50,000 blocks"
+        4 * MIB, ge=1, le=LARGEST_BLOCK, description="block size in bytes; larger for a file that would need more than 50,000 blocks"
     )
     azure_max_single_put_size: int = Field(
-        64 * MIB, ge=0, le=LARGEST_SINGLE_PUT, description="a file of at most this many bytes goes up in one request"
+        64 * MIB, ge=0, le=LARGEST_SINGLE_PUT, description="a file of at most this many bytes is uploaded in one request"
     )
     azure_max_concurrency: int = Field(8, ge=1, le=256, description="blocks in flight for one file")
 
-    workers: int = Field(4, ge=1, le=256, description="files staged at a time, and files uploaded at a time")
-    queue_size: int = Field(16, ge=1, le=100_000, description="bound of the work queue: the scanner waits when it is full")
+    workers: int = Field(4, ge=1, le=256, description="files staged, and files uploaded, at the same time")
+    queue_size: int = Field(16, ge=1, le=100_000, description="size of the work queue; the scanner waits while it is full")
     poll_interval_s: float = Field(2.0, gt=0, le=3600, allow_inf_nan=False, description="seconds between two scans")
     min_file_age_s: float = Field(
-        5.0, ge=0, le=86_400, allow_inf_nan=False, description="seconds that a file must have been quiet before it is claimed"
+        5.0, ge=0, le=86_400, allow_inf_nan=False, description="seconds without a change before a file is claimed"
     )
     file_extensions: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="such as .bin,.mp4,.dat, compared without case; empty: all files"
@@ -91,7 +94,7 @@ class Settings(BaseSettings):
 
     pod_name: str = Field(
         default_factory=lambda: os.environ.get("HOSTNAME") or os.uname().nodename,
-        description="what this pod calls itself as the holder of a session",
+        description="name of this pod as the holder of a session",
         min_length=1,
     )
     host: str = Field("0.0.0.0", min_length=1, description="address of the HTTP API")  # noqa: S104 - a pod's probes come from outside of it
@@ -109,6 +112,13 @@ class Settings(BaseSettings):
             raise PydanticCustomError("container", "must be 3 to 63 lower-case letters, digits and single hyphens")
         return name
 
+    @field_validator("azure_account_url")
+    @classmethod
+    def _account(cls, url: str | None) -> str | None:
+        if url is not None and not re.fullmatch(r"https?://\S+", url):
+            raise PydanticCustomError("url", "must be a URL such as https://NAME.blob.core.windows.net")
+        return url
+
     @field_validator("azure_connection_string")
     @classmethod
     def _connection(cls, given: SecretStr | None) -> SecretStr | None:
@@ -120,7 +130,7 @@ class Settings(BaseSettings):
         if len(keys) != len(parts) or not ("blobendpoint" in keys or signed):
             raise PydanticCustomError(
                 "connection",
-                "is no connection string: Key=Value;... with AccountName and AccountKey or SharedAccessSignature, or BlobEndpoint",
+                "is not a valid connection string: Key=Value;... with AccountName and AccountKey or SharedAccessSignature, or BlobEndpoint",
             )
         return given
 
@@ -166,12 +176,12 @@ class Settings(BaseSettings):
     @field_validator("log_level", mode="before")
     @classmethod
     def _upper(cls, level: object) -> object:
-        return level.upper() if isinstance(level, str) else level
+        return level.strip().upper() if isinstance(level, str) else level
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if not self.azure_account_url and not self.connection_string:
-            raise PydanticCustomError("azure", "set APP_AZURE_ACCOUNT_URL, or APP_AZURE_CONNECTION_STRING instead of it")
+            raise PydanticCustomError("azure", _NO_ACCOUNT)
         if self.hang_escalate_s < self.hang_timeout_s:
             raise PydanticCustomError("hang", "APP_HANG_ESCALATE_S must not be less than APP_HANG_TIMEOUT_S")
         if self.staging_dir == self.nfs_root or self.nfs_root in self.staging_dir.parents:
@@ -226,17 +236,22 @@ def help_lines() -> Iterator[str]:
 
 
 def _problems(wrong: ValidationError) -> Iterator[str]:
-    for error in wrong.errors(include_url=False):
+    errors = wrong.errors(include_url=False)
+    for error in errors:
+        words = error["msg"].replace("Input should be", "must be").partition(", unable to")[0]
         if not error["loc"]:
-            yield error["msg"]
+            yield words
             continue
         name = variable(str(error["loc"][0]))
         if error["type"] == "missing":
             yield f"{name} is not set"
         elif _may_be_secret(str(error["loc"][0])):
-            yield f"{name}: {error['msg']}"
+            yield f"{name}: {words}"
         else:
-            yield f"{name}: {error['msg']} (got {str(error['input'])[:_LONGEST_SHOWN]!r})"
+            yield f"{name}: {words} (got {str(error['input'])[:_LONGEST_SHOWN]!r})"
+    # How settings fit together is not looked at while one of them is wrong; but whoever has set nothing yet wants to know of both.
+    if all(error["loc"] for error in errors) and not {"APP_AZURE_ACCOUNT_URL", "APP_AZURE_CONNECTION_STRING"} & os.environ.keys():
+        yield _NO_ACCOUNT
 
 
 def _may_be_secret(field: str) -> bool:

@@ -13,7 +13,7 @@ _HOURS = re.compile(r"(\d{1,2}:\d{2})\s*-\s*(\d{1,2}:\d{2})\s*=\s*(.+)")
 
 
 class BadTimetable(ValueError):
-    """The text is no timetable. The message says which part is wrong and what a right one looks like."""
+    """The text is not a timetable. The message says which part is wrong and what a right one looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Timetable:
             elif number == len(parts):
                 otherwise = _rate(part.removeprefix("else ").strip())
             else:
-                raise BadTimetable(f"{part!r} is no part of a timetable such as 08:00-18:00=2MiB/s, else off")
+                raise BadTimetable(f"{part!r} is not a part of a timetable such as 08:00-18:00=2MiB/s, else off")
         return cls(tuple(hours), otherwise, text.strip())
 
     def __str__(self) -> str:
@@ -73,7 +73,7 @@ def _rate(text: str) -> int | None:
     found = _RATE.fullmatch(text)
     unit = _UNITS.get(found[2].upper()) if found else None
     if found is None or unit is None or not 1 <= (rate := float(found[1]) * unit) <= _FASTEST:
-        raise BadTimetable(f"{text!r} is no rate such as 2MiB/s, 500KB/s or off")
+        raise BadTimetable(f"{text!r} is not a rate such as 2MiB/s, 500KB/s or off")
     return int(rate)
 
 
@@ -84,4 +84,4 @@ def _clock(text: str) -> time:
     try:
         return time(hour, minute)
     except ValueError as wrong:
-        raise BadTimetable(f"{text!r} is no time of day such as 08:00") from wrong
+        raise BadTimetable(f"{text!r} is not a time of day such as 08:00") from wrong

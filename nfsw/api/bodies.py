@@ -71,7 +71,7 @@ async def read[Body: BaseModel](request: Request, kind: type[Body], *, empty: Bo
         return empty
     # A web page can make a browser send any other type to another origin without asking first, so no other one is taken for JSON.
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise BadRequest("the body must be JSON, with Content-Type: application/json")
+        raise BadRequest("the body must be JSON, sent with Content-Type: application/json")
     try:
         return kind.model_validate_json(body)
     except ValidationError as wrong:

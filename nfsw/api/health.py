@@ -26,10 +26,10 @@ def add_health(app: FastAPI, service: Service) -> None:
     @app.get(
         "/healthz",
         tags=["probes"],
-        summary="Is the service alive",
+        summary="Liveness",
         response_model=Ok,
-        response_description="It is.",
-        responses=described({HTTPStatus.SERVICE_UNAVAILABLE: "The pod has to be restarted; why."}),
+        response_description="Alive.",
+        responses=described({HTTPStatus.SERVICE_UNAVAILABLE: "The pod must be restarted; `detail` says why."}),
     )
     async def healthz() -> Response:
         return _probe(service.sick())
@@ -37,10 +37,10 @@ def add_health(app: FastAPI, service: Service) -> None:
     @app.get(
         "/readyz",
         tags=["probes"],
-        summary="Does every actor run, and did the container answer",
+        summary="Readiness: every actor runs and the Azure container has answered",
         response_model=Ok,
         response_description="Ready.",
-        responses=described({HTTPStatus.SERVICE_UNAVAILABLE: "Not ready; why."}),
+        responses=described({HTTPStatus.SERVICE_UNAVAILABLE: "Not ready; `detail` says why."}),
     )
     async def readyz() -> Response:
         return _probe(service.unready())

@@ -22,7 +22,7 @@ def add_pages(app: FastAPI) -> None:
     async def status_page() -> Response:
         return status
 
-    @app.get("/docs", tags=["pages"], summary="This description, to read", response_class=HTMLResponse, response_description="The page.")
+    @app.get("/docs", tags=["pages"], summary="This documentation as a page", response_class=HTMLResponse, response_description="The page.")
     async def docs_page() -> Response:
         return docs
 

@@ -64,7 +64,7 @@ def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None =
 ANY_CALL: Mapping[HTTPStatus, str] = {
     HTTPStatus.BAD_REQUEST: "The request is not valid HTTP.",
     HTTPStatus.MISDIRECTED_REQUEST: "`Host` is not a name of this service (APP_ALLOWED_HOSTS).",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "The service has failed on this request; its log says why.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "Internal error; the log of the service has the cause.",
 }
 #: What a call that changes something may answer.
 CHANGES: Mapping[HTTPStatus, str] = {HTTPStatus.FORBIDDEN: "The request was sent by a web page of another origin."}
@@ -112,17 +112,17 @@ async def _router_said_no(request: Request, error: Exception) -> Response:
     status, path = HTTPStatus(error.status_code), request.url.path
     match status:
         case HTTPStatus.NOT_FOUND:
-            return problem(status, f"there is nothing at {path}")
+            return problem(status, f"no such path: {path}")
         case HTTPStatus.METHOD_NOT_ALLOWED:
             allowed = _allowed(request)
-            return problem(status, f"{path} takes {allowed}, not {request.method}", {"Allow": allowed})
+            return problem(status, f"{request.method} is not allowed on {path}; allowed: {allowed}", {"Allow": allowed})
         case _:
             return problem(status, error.detail, error.headers)
 
 
 async def _broken(_request: Request, _error: Exception) -> Response:
     # The server logs the traceback; it is nothing for a client.
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "the service failed on this request; its log says why")
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the log of the service has the cause")
 
 
 def _allowed(request: Request) -> str:

@@ -18,7 +18,7 @@ def add_uploads(app: FastAPI, service: Service) -> None:
         "/v1/limits",
         tags=["uploads"],
         summary="Limit the uploads",
-        description="Holds until the next call or restart, instead of the setting APP_UPLOAD_LIMIT.",
+        description="Valid until the next call or restart, in place of the setting APP_UPLOAD_LIMIT.",
         response_model=Limits,
         response_description="The limits from now on.",
         responses=described({**CHANGES, **BODY}),
@@ -31,8 +31,8 @@ def add_uploads(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/uploads/pause",
         tags=["uploads"],
-        summary="Send nothing more for now",
-        description="What was sent is kept. Files are claimed and staged as before.",
+        summary="Pause uploads",
+        description="What was sent is kept. Files are still claimed and staged.",
         response_model=Status,
         response_description="Paused; the status.",
         responses=described(CHANGES),
@@ -43,7 +43,7 @@ def add_uploads(app: FastAPI, service: Service) -> None:
     @app.post(
         "/v1/uploads/resume",
         tags=["uploads"],
-        summary="Go on sending",
+        summary="Resume uploads",
         response_model=Status,
         response_description="Running; the status.",
         responses=described(CHANGES),

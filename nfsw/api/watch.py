@@ -16,7 +16,7 @@ def add_watch(app: FastAPI, service: Service) -> None:
         "/v1/watch/start",
         tags=["watch"],
         summary="Start a session",
-        description="Without a body, or without a name in it, the session is called 00-session-<UUIDv7>.",
+        description="Without a body, or without a name in it, the session is named 00-session-<UUIDv7>.",
         status_code=HTTPStatus.CREATED,
         response_model=Status,
         response_description="Started; the status.",
@@ -40,7 +40,7 @@ def add_watch(app: FastAPI, service: Service) -> None:
         "/v1/watch/stop",
         tags=["watch"],
         summary="Stop the session",
-        description="No new files are claimed; those that are claimed already are finished.",
+        description="No new files are claimed. Files already claimed are finished.",
         response_model=Status,
         response_description="Stopped; the status.",
         responses=described(
@@ -55,6 +55,6 @@ def add_watch(app: FastAPI, service: Service) -> None:
     async def stop() -> Response:
         return answer(await service.stop())
 
-    @app.get("/v1/watch/status", tags=["watch"], summary="What the service does", response_model=Status, response_description="The status.")
+    @app.get("/v1/watch/status", tags=["watch"], summary="The status", response_model=Status, response_description="The status.")
     async def status() -> Response:
         return answer(service.status())

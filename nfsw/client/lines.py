@@ -46,15 +46,15 @@ class LineScreen:
 
     def _changed_facts(self, status: Status) -> Iterator[str]:
         if self._facts.pop("lost", None):
-            yield "the service is back"
+            yield "the service answers again"
         # The reasons count seconds: the same reason with another number is no news.
         reasons = tuple(re.sub(r"\d+", "", reason) for reason in status.waiting_for)
-        waits = "; ".join(safe(reason) for reason in status.waiting_for) or "waits for nothing any more"
+        waits = "; ".join(safe(reason) for reason in status.waiting_for) or "no longer waiting"
         for name, value, line in (
             ("session", (status.session and status.session.name, status.session and status.session.state), session_line(status)),
             ("uploads", status.uploads, f"uploads {status.uploads}"),
             ("files", status.files, counts(status.files)),
-            ("waits", reasons, f"waits: {waits}" if reasons else waits),
+            ("waits", reasons, f"waiting for: {waits}" if reasons else waits),
         ):
             if (name != "waits" or reasons or name in self._facts) and self._facts.get(name, self) != value:
                 self._facts[name] = value

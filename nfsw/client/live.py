@@ -77,7 +77,7 @@ def _head(status: Status) -> Iterator[Text]:
         line.append(f"  uploads {status.uploads}", style="bold yellow")
     yield line
     for reason in status.waiting_for:
-        yield _line(f"waits: {safe(reason)}", style="yellow")
+        yield _line(f"waiting for: {safe(reason)}", style="yellow")
 
 
 def _tail(status: Status) -> Iterator[Text]:

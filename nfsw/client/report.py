@@ -15,10 +15,10 @@ def report(status: Status) -> Iterator[str]:
     yield f"session   {session_words(status)}"
     yield f"uploads   {status.uploads}"
     yield f"files     {counts(status.files)}"
-    yield f"bytes     {size(sent.completed)} completed, {size(sent.sent)} sent, of these {size(sent.resent)} for the second time"
+    yield f"bytes     {size(sent.completed)} completed, {size(sent.sent)} sent, of which {size(sent.resent)} for the second time"
     yield f"staging   {size(sent.staged)} of {size(sent.staging_limit)}"
     for reason in status.waiting_for:
-        yield f"waits     {safe(reason)}"
+        yield f"waiting   {safe(reason)}"
     if status.in_flight:
         yield ""
         yield "in flight"

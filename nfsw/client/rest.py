@@ -42,7 +42,7 @@ class Client:
         try:
             return decode(Status, answer)
         except Undecodable as error:
-            raise ClientError(f"what {self._url} says is no status of this version of nfsw: {error}") from None
+            raise ClientError(f"unexpected response from {self._url} (another version of nfsw?): {error}") from None
 
     def _call(self, method: str, path: str, timeout: float, body: object = None) -> object:
         parts = urlsplit(self._url)
@@ -59,7 +59,7 @@ class Client:
         except TimeoutError:
             raise ClientError(f"{self._url} did not answer within {timeout:g} s") from None
         except (OSError, HTTPException) as error:
-            raise ClientError(f"no service at {self._url}: {_reason(error)}") from None
+            raise ClientError(f"cannot reach {self._url}: {_reason(error)}") from None
         finally:
             connection.close()
         try:
@@ -69,7 +69,7 @@ class Client:
         if status >= 400 and isinstance(said, dict) and isinstance(said.get("detail"), str):
             raise ClientError(safe(said["detail"]))
         if status >= 400 or said is None:
-            raise ClientError(f"{self._url} does not speak like nfsw: it answered {status} without JSON")
+            raise ClientError(f"unexpected response from {self._url}: status {status}, not JSON (is this nfsw?)")
         return said
 
 
@@ -82,7 +82,7 @@ def checked_url(url: str) -> str:
     except ValueError:
         good = False
     if not good or not url.isprintable() or " " in url:
-        raise ValueError(f"{safe(url)!r} is no URL such as http://127.0.0.1:8000")
+        raise ValueError(f"{safe(url)!r} is not a URL such as http://127.0.0.1:8000")
     return url.rstrip("/")
 
 

@@ -48,7 +48,7 @@ def _show(screen: Screen | None, status: object) -> None:
     try:
         screen.show(decode(Status, status))
     except Undecodable as error:
-        raise ClientError(f"this is no status of this version of nfsw: {error}") from None
+        raise ClientError(f"unexpected response (another version of nfsw?): {error}") from None
 
 
 def _again(client: Client, screen: Screen | None) -> object:

@@ -147,7 +147,7 @@ async def test_a_lost_connection_is_told_and_found_again(page: Page, port: int) 
         await page.open(url)
         await page.until("document.querySelector('#link').innerText.includes('Connected')")
     await page.until("document.querySelector('#link').innerText.includes('Connection lost')")
-    assert "What is below was so at" in await page.text("#as-of")
+    assert "Last update at" in await page.text("#as-of")
     with served(MemoryService(ACTIVE), port):
         await page.until("document.querySelector('#link').innerText.includes('Connected')")
         await page.until("document.querySelectorAll('#files > li').length === 0")
@@ -167,7 +167,7 @@ async def test_a_screen_reader_is_told_of_every_part(page: Page, service: Memory
     assert bars[0] == "camera-left_20260131T115900.mp4"
     assert len(bars) == 5
     headings = [name for role, name in told if role == "heading"]
-    assert headings[:2] == ["nfsw", "What the service waits for"]
+    assert headings[:2] == ["nfsw", "Waiting for"]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

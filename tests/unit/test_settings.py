@@ -259,6 +259,10 @@ def test_some_way_to_azure_has_to_be_given() -> None:
     assert "APP_AZURE_CONNECTION_STRING" in line
 
 
+def test_whoever_has_set_nothing_is_told_of_everything_that_is_needed() -> None:
+    assert refused({}) == "APP_AZURE_CONTAINER is not set; set APP_AZURE_ACCOUNT_URL, or APP_AZURE_CONNECTION_STRING instead of it"
+
+
 def test_all_that_is_wrong_is_said_at_once() -> None:
     line = refused({"APP_WORKERS": "0", "APP_PORT": "x", "APP_AZURE_CONNECTION_STRING": SECRET})
     assert all(name in line for name in ("APP_WORKERS", "APP_PORT", "APP_AZURE_CONTAINER", "APP_AZURE_CONNECTION_STRING"))

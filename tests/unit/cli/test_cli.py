@@ -61,7 +61,7 @@ def test_a_no_is_one_line_on_stderr(url: str, arguments: list[str], capsys: pyte
 @pytest.mark.parametrize("arguments", [["start"], ["stop"], ["status"], ["status", "--json"], ["status", "--watch"]], ids=repr)
 def test_without_a_service_one_line_says_so(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*arguments, "--url", "http://127.0.0.1:9"]) == FAILED
-    assert capsys.readouterr().err == "nfsw: no service at http://127.0.0.1:9: Connection refused\n"
+    assert capsys.readouterr().err == "nfsw: cannot reach http://127.0.0.1:9: Connection refused\n"
 
 
 def test_without_a_url_the_service_is_where_its_settings_say(
@@ -199,7 +199,7 @@ def test_a_watch_outlives_a_restart_of_the_service(port: int) -> None:
     lines = iter(watching.stdout.readline, "")
     assert any(line.endswith("Connection refused; trying again\n") for line in lines)
     with served(MemoryService(BUSY), port):
-        assert any(line.endswith("the service is back\n") for line in lines)
+        assert any(line.endswith("the service answers again\n") for line in lines)
         assert any("session s1, active since" in line for line in lines)
         watching.send_signal(signal.SIGINT)
         assert watching.wait(timeout=10) == 0

@@ -73,20 +73,20 @@ def test_a_file_that_stands_still_is_not_told_again(reader: Reader) -> None:
 
 def test_a_wait_is_told_once_though_its_seconds_go_on(reader: Reader) -> None:
     reader.read(BUSY)
-    assert [line for line in reader.read(HUNG) if line.startswith("waits")] == [
-        "waits: scanner has waited for NFS in scandir incoming/s1 for 42 s; a file of 3.0 GiB waits for room in staging"
+    assert [line for line in reader.read(HUNG) if line.startswith("waiting")] == [
+        "waiting for: scanner has waited for NFS in scandir incoming/s1 for 42 s; a file of 3.0 GiB waits for room in staging"
     ]
     later = tuple(reason.replace("42", "43") for reason in HUNG.waiting_for)
     assert reader.read(dataclasses.replace(HUNG, waiting_for=later)) == []
-    assert reader.read(BUSY) == ["waits for nothing any more"]
+    assert reader.read(BUSY) == ["no longer waiting"]
 
 
 def test_a_service_that_is_gone_is_told_once_and_its_return_too(reader: Reader) -> None:
     reader.read(ACTIVE)
-    reader.screen.lost("no service at http://x: Connection refused")
-    reader.screen.lost("no service at http://x: Connection refused")
-    assert reader.new() == ["no service at http://x: Connection refused; trying again"]
-    assert reader.read(ACTIVE) == ["the service is back"]
+    reader.screen.lost("cannot reach http://x: Connection refused")
+    reader.screen.lost("cannot reach http://x: Connection refused")
+    assert reader.new() == ["cannot reach http://x: Connection refused; trying again"]
+    assert reader.read(ACTIVE) == ["the service answers again"]
 
 
 def test_hostile_names_make_no_line_of_their_own(reader: Reader) -> None:

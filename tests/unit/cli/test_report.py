@@ -23,7 +23,7 @@ def test_each_file_has_a_line_with_its_progress_and_one_with_its_trouble() -> No
 
 def test_what_the_service_waits_for_and_who_hangs_is_there() -> None:
     lines = list(report(HUNG))
-    assert "waits     a file of 3.0 GiB waits for room in staging" in lines
+    assert "waiting   a file of 3.0 GiB waits for room in staging" in lines
     assert "  scanner    hung, in scandir incoming/s1 for 42 s, 1 restart, pid 13" in lines
 
 
