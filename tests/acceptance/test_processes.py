@@ -57,6 +57,24 @@ def test_the_service_takes_all_the_descriptors_that_it_may_have(site: Site) -> N
         assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (hard, hard)
 
 
+def test_a_child_that_cannot_be_started_for_want_of_descriptors_is_started_once_there_are_some(site: Site) -> None:
+    service = site.serve()
+    scanner = service.actors()["scanner"]
+    soft, hard = resource.prlimit(service.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (3, hard))
+    os.kill(scanner.pid, signal.SIGKILL)
+    until(lambda: tries(service) >= 2, within=20, what=lambda: f"it is tried again\n{service.report()}")
+    assert service.exit_code() is None
+    resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    service.ready().start_session("s")
+    site.write("s", "a.bin", b"a")
+    site.all_arrived()
+
+
+def tries(service: Service) -> int:
+    return sum(line["message"].startswith("scanner cannot be started: Too many open files") for line in service.log())
+
+
 # --- As process 1 ---
 
 
@@ -101,13 +119,13 @@ def test_process_1_reaps_what_exec_leaves_behind_and_knows_its_own_children(site
 def test_a_pod_that_has_asked_for_its_restart_says_so_when_it_ends(site: Site) -> None:
     service = site.serve()
     for _ in range(6):
-        pid = until(lambda: scanner(service), within=20, what="there is a scanner")
+        pid = until(lambda: scanner_of(service), within=20, what="there is a scanner")
         os.kill(pid, signal.SIGKILL)
-        until(lambda: scanner(service) != pid, within=20, what="it is seen to have ended")  # noqa: B023 - asked at once
+        until(lambda: scanner_of(service) != pid, within=20, what="it is seen to have ended")  # noqa: B023 - asked at once
     assert service.call("GET", "/healthz").status == 503
     assert service.stop() == 69
 
 
-def scanner(service: Service) -> int | None:
+def scanner_of(service: Service) -> int | None:
     actor = service.actors().get("scanner")
     return actor.pid if actor else None
