@@ -1,12 +1,17 @@
 """`python -P .../nfsw/run_module.py MODULE ARGUMENTS`: runs a module of the very package that this file belongs to.
 
-The main process starts its children this way. `python -m` would look into the working directory first, where an `nfsw/` or a
+Child processes are started this way. `python -m` would look into the working directory first, where an `nfsw/` or a
 `types.py` of somebody may lie; and with `-P` alone another nfsw that is installed may be found instead of the one that runs.
 """
 
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from runpy import run_module
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """Starts a child process: the same interpreter, the same package."""
+    return [sys.executable, "-P", __file__, module, *arguments]
 
 
 def main() -> None:

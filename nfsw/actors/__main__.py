@@ -1,4 +1,4 @@
-"""A child process: `nfsw.actors NAME CHANNEL BOARD`, started by the supervisor alone, with two descriptors.
+"""A child process: `nfsw.actors NAME CHANNEL BOARD PARENT`, started by the supervisor alone: two descriptors, the id of its process.
 
 What it needs to know comes as the first packet, so that no secret is in its arguments. It shows heartbeats from its first
 moment on, before anything that takes long is imported: a slow machine is told from a dead process.
@@ -6,11 +6,12 @@ moment on, before anything that takes long is imported: a slow machine is told f
 
 import sys
 
-from nfsw.actors.start import heartbeats
+from nfsw.actors.start import heartbeats, tie_to
 
 
-def main(name: str, channel: int, board: int) -> None:
+def main(name: str, channel: int, board: int, parent: int) -> None:
     """Never returns."""
+    tie_to(parent)
     with heartbeats(board):
         from nfsw.actors.process import prepared  # noqa: PLC0415 - this is what takes long
 
@@ -19,4 +20,4 @@ def main(name: str, channel: int, board: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

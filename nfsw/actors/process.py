@@ -1,8 +1,6 @@
-"""What a child process becomes once it has started: bound to the life of its parent, with one actor and what runs it."""
+"""What a child process becomes once it has started: one actor and what runs it."""
 
-import ctypes
 import os
-import signal
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -14,14 +12,12 @@ from nfsw.actors.channel import PACKET, ChildEnd, unpack
 from nfsw.actors.config import Boot, ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
 from nfsw.actors.host import Host
 
-_PR_SET_PDEATHSIG = 1
 #: Those that hash and send take all that the processors give; with this they do not keep a probe of the main process waiting.
 _NICE = {"claimer": 5, "uploader": 5}
 
 
 def prepared(name: str, channel: int, board: int) -> Callable[[], None]:
     """All is imported and made; what is returned runs the actor and never returns. Ends the process if there is no parent any more."""
-    _end_with_the_parent()
     os.nice(_NICE.get(name, 0))
     sock = socket.socket(fileno=channel)
     packet = sock.recv(PACKET)
@@ -59,12 +55,3 @@ def _actor(boot: Boot, board: Board) -> Actor:
             return Collector(boot.actor, board)
         case UploaderConfig():
             raise AssertionError("the Uploader has a host of its own")
-
-
-def _end_with_the_parent() -> None:
-    """End of file tells a child that runs; this one ends a child that does not (prctl(2), PR_SET_PDEATHSIG)."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the whole group; the main process decides

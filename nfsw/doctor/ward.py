@@ -5,12 +5,12 @@ import json
 import os
 import select
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from nfsw import run_module
 from nfsw.doctor.finding import Finding, Verdict
 from nfsw.doctor.plan import Plan
 
@@ -31,7 +31,7 @@ def findings(group: str, plan: Plan) -> Iterator[Finding]:
     """Each as it comes."""
     # No stderr of ours: whoever reads it would wait for a child that cannot be killed.
     child = subprocess.Popen(
-        [sys.executable, "-m", "nfsw.doctor", group], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        run_module.command("nfsw.doctor", group), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     assert child.stdin is not None
     assert child.stdout is not None

@@ -6,21 +6,16 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import ClassVar, Protocol
 
-import nfsw
+from nfsw import run_module
 from nfsw.actors.board import Board
 from nfsw.actors.channel import PACKET, pack, unpack
 from nfsw.actors.config import ActorConfig, Boot
 from nfsw.actors.envelope import Envelope
-
-#: What a child begins with, so that it runs the same package as this process.
-_RUN_MODULE = str(Path(nfsw.__file__).with_name("run_module.py"))
 
 
 class Child(Protocol):
@@ -90,7 +85,7 @@ class ProcessChild:
             shown = Board(board, slots)
             undone.callback(shown.close)
             process = subprocess.Popen(
-                [sys.executable, "-P", _RUN_MODULE, module, name, str(theirs.fileno()), str(board)],
+                run_module.command(module, name, str(theirs.fileno()), str(board), str(os.getpid())),
                 pass_fds=(theirs.fileno(), board) + (() if log_export is None else (log_export,)),
                 stdin=subprocess.DEVNULL,
                 env=environment,

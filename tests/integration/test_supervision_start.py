@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 import nfsw
+from nfsw import run_module
 from nfsw.actors.config import ActorConfig
 from nfsw.actors.messages import Started
 from nfsw.actors.start import HEARTBEAT_S
-from nfsw.supervisor import child as module
 from nfsw.supervisor.child import ProcessChild
 from tests.support.real_actors import configs
 
@@ -45,7 +45,7 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert nfsw.__file__ is not None
     package = tmp_path / "elsewhere/nfsw"
     shutil.copytree(Path(nfsw.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(module, "_RUN_MODULE", str(package / "run_module.py"))
+    monkeypatch.setattr(run_module, "__file__", str(package / "run_module.py"))
     return package
 
 

@@ -1,4 +1,4 @@
-"""`tests.support.trial_process NAME CHANNEL BOARD`: the real child process with a Trial for its actor."""
+"""`tests.support.trial_process NAME CHANNEL BOARD PARENT`: the real child process with a Trial for its actor."""
 
 import sys
 from unittest.mock import patch
@@ -16,4 +16,4 @@ def _trial(_: Boot, board: Board) -> Trial:
 
 if __name__ == "__main__":
     with patch.object(process, "_actor", _trial):
-        real.main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+        real.main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
