@@ -27,6 +27,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--remote-debugging-port=0",
+    "--host-resolver-rules=MAP *.example 127.0.0.1",  # a stranger's name that is made to lead here
 )
 STARTS_WITHIN = 60.0
 HAPPENS_WITHIN = 20.0
