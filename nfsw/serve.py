@@ -129,7 +129,15 @@ def _assemble(chosen: Settings) -> tuple[Moving, Supervisor, Providers, Readings
         list(refs.values()), pipeline, chosen.hang_timeout_s, chosen.hang_escalate_s, latest_progress=lambda: telemetry.progressed_at
     )
     service = Moving(supervisor, pipeline, desk, telemetry.totals, chosen.upload_limit, chosen.hang_timeout_s)
-    readings = Readings(meter, refs, ledger, telemetry.totals, claimed=telemetry.census, refused=pipeline.refused)
+    readings = Readings(
+        meter,
+        refs,
+        ledger,
+        telemetry.totals,
+        claimed=telemetry.census,
+        refused=pipeline.refused,
+        opened=lambda: pipeline.open_for_writing.count,
+    )
     return service, supervisor, exporting, readings
 
 
@@ -155,7 +163,12 @@ def _refs(chosen: Settings, desk: Desk, log_export: int | None) -> list[ActorRef
     )
     claimer = ClaimerConfig(root, staging, block_size, workers, chosen.content_md5)
     scanner = ScannerConfig(
-        root, chosen.poll_interval_s, chosen.min_file_age_s, chosen.file_extensions, max(0, limit - manifest_bytes(limit, block_size))
+        root,
+        chosen.poll_interval_s,
+        chosen.min_file_age_s,
+        chosen.writeback_age_s,
+        chosen.file_extensions,
+        max(0, limit - manifest_bytes(limit, block_size)),
     )
     return [
         ActorRef(spec("uploader", uploader, None)),

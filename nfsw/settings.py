@@ -69,6 +69,13 @@ class Settings(BaseSettings):
     min_file_age_s: float = Field(
         5.0, ge=0, le=86_400, allow_inf_nan=False, description="seconds without a change before a file is claimed"
     )
+    writeback_age_s: float = Field(
+        40.0,
+        ge=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="the same where the file system cannot tell whether a writer has the file open",
+    )
     file_extensions: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="such as .bin,.mp4,.dat, compared without case; empty: all files"
     )

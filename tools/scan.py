@@ -60,7 +60,7 @@ def _compare(root: str, folder: str, rounds: int) -> None:
 
 
 def _scanner(root: str, extension: str) -> Scanner:
-    scanner = Scanner(ScannerConfig(root, 1.0, 3600.0, (extension,) if extension else (), LARGEST), Board(Board.create(4), 4))
+    scanner = Scanner(ScannerConfig(root, 1.0, 3600.0, 3600.0, (extension,) if extension else (), LARGEST), Board(Board.create(4), 4))
     scanner.on_message(Watch(SESSION, frozenset({SESSION}), frozenset()), _nobody)
     return scanner
 

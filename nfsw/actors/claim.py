@@ -1,17 +1,31 @@
 """The claim: a file leaves `incoming` for `.processing`, and nothing is ever replaced or left without a name. Claimer process.
 
+0. A lease is granted: nobody has the file open for writing. It lasts until the claim is done on a local file system. On NFS our own
+   calls below end it, so it is let go before them and asked for again after them, under the new name.
 1. `link` gives the file its name in `.processing`. Unlike `rename` it never replaces anything, and it is atomic at the server.
 2. The name in `incoming` is moved aside and looked at, and only then removed. A plain `unlink` would remove whatever has that
    name by now: a writer may have put the next version there by `rename` a moment ago.
 
+A writer that opens the file between the two leases goes on writing into the claimed file, whose inode it has. That is why the second
+one is asked for, and why a claim is not undone: taking the name back could hit the next version. A file that is claimed and open is
+staged when it is closed and quiet, like any other.
+
 A crash in between leaves two names of one inode, or a name aside; `finish` and `put_back` see to them. After an error that
 does not say what happened (a replayed request of NFS may answer ENOENT or EEXIST though it succeeded) the code looks.
+
+Which file a name aside is has to be read off its folder. What an NFS client knows of a name moves with it, so after a writer on
+another node has replaced the file under the name, `stat`, `open` and `link` would go on meaning the file that is no longer there.
 """
 
+import errno
 import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from enum import Enum
 
 from nfsw.actors.files import Arrival, FileRef, Fingerprint
+from nfsw.actors.lease import Lease
 from nfsw.actors.logs import about
 from nfsw.actors.messages import NameAside
 from nfsw.actors.nfs import Nfs, is_gone
@@ -21,29 +35,74 @@ from nfsw.actors.tree import is_date
 log = logging.getLogger("nfsw.claimer")
 
 
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The file has its name in `.processing` and no other."""
+
+    fingerprint: Fingerprint  # what it was then: the baseline of every later comparison, because the claim itself changes the ctime
+    stable: bool  # nobody has it open for writing, and it is what was seen stable
+
+
 class NotClaimed(Enum):
     #: A file of that name is being processed; this one waits.
     TAKEN = "taken"
     #: It is not what was seen stable.
     CHANGED = "changed"
+    #: Somebody has it open for writing.
+    OPEN = "open"
     GONE = "gone"
 
 
-def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str) -> Fingerprint | NotClaimed:
-    """Claims the arrival of the same session and name as `file`. `incarnation`: of this claimer. Raises OSError.
+def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str, *, leased: bool) -> Claimed | NotClaimed:
+    """Claims the arrival of the same session and name as `file`. Raises OSError.
 
-    Returns what the claimed file is once the claim is done. That is the baseline of every later comparison, because the claim
-    itself changes the ctime. Its other fields differ from `expected` when a writer has changed the file meanwhile.
+    `expected`: what was seen stable. `incarnation`: of this claimer. `leased`: whether a lease has to be granted.
     """
-    arrival = Arrival(file.session, file.name)
-    source, target = nfs.tree.source(arrival), nfs.tree.source(file)
+    arrival = nfs.tree.source(Arrival(file.session, file.name))
     if nfs.observe(nfs.tree.completed(file)) or nfs.observe(_aside(nfs, file, incarnation)):
         return NotClaimed.TAKEN  # an older file of the name is on its way out, or waits to be put back and goes first
-    arrived = nfs.observe(source)
-    if arrived is None:
-        return NotClaimed.GONE
-    if arrived.fingerprint != expected or not arrived.regular:
-        return NotClaimed.CHANGED
+    with _lease(nfs, arrival, leased) as lease:
+        if isinstance(lease, NotClaimed):
+            return lease
+        seen = nfs.observe(arrival)
+        if seen is None:
+            return NotClaimed.GONE
+        if seen.fingerprint != expected or not seen.regular:
+            return NotClaimed.CHANGED
+        return _take(nfs, file, expected, incarnation, lease)
+
+
+def finish(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str, *, leased: bool) -> Claimed | NotClaimed:
+    """Ends a claim that a crash cut short: a claimed file that has a second name loses it. Raises OSError.
+
+    `expected`, `incarnation`, `leased`: as for `claim`. Never returns TAKEN.
+    """
+    path = nfs.tree.source(file)
+    with _lease(nfs, path, leased) as lease:
+        if isinstance(lease, NotClaimed):
+            return lease
+        seen = nfs.observe(path)
+        if seen is None:
+            return NotClaimed.GONE
+        if seen.fingerprint != expected or not seen.regular:
+            return NotClaimed.CHANGED
+        if seen.links < 2:
+            return Claimed(seen.fingerprint, lease is None or lease.held())
+        _before_own_change(lease)
+        arrival = nfs.observe(nfs.tree.source(Arrival(file.session, file.name)))
+        if arrival and arrival.fingerprint.inode == seen.fingerprint.inode:
+            _remove_arrival(nfs, file, seen, incarnation)
+        for other in nfs.folders(nfs.tree.asides(file.session)):
+            aside = f"{nfs.tree.aside(file.session, other)}/{file.name}"
+            if nfs.listed_inode(aside) == seen.fingerprint.inode:
+                nfs.unlink(aside)
+        return _baseline(nfs, path, expected, lease)
+
+
+def _take(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str, lease: Lease | None) -> Claimed | NotClaimed:
+    """Moves the file from the one name to the other."""
+    source, target = nfs.tree.source(Arrival(file.session, file.name)), nfs.tree.source(file)
+    _before_own_change(lease)
     if not _link(nfs, source, target):
         here, there = nfs.observe(source), nfs.observe(target)
         if here is None:
@@ -53,62 +112,74 @@ def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str) -> F
     claimed = nfs.observe(target)
     if claimed is None:
         return NotClaimed.GONE
-    if not claimed.fingerprint.same_but_ctime(expected) or not claimed.regular:
-        if not claimed.regular or _same(nfs, source, target):
-            nfs.unlink(target)
-        # Else its name in incoming is another file's by now: it has to become stable here.
+    if not claimed.regular:
+        nfs.unlink(target)  # the name was a link's or a pipe's by then
         return NotClaimed.CHANGED
     if claimed.links > 2 and (older := _of_another_day(nfs, file, claimed)):
         nfs.unlink(target)  # a crash cut its claim off before midnight: one file, one blob
         _remove_arrival(nfs, older, claimed, incarnation)
         return NotClaimed.GONE
     _remove_arrival(nfs, file, claimed, incarnation)
-    baseline = nfs.observe(target)
-    return baseline.fingerprint if baseline else NotClaimed.GONE
+    return _baseline(nfs, target, expected, lease)
 
 
-def finish(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str) -> Fingerprint | NotClaimed:
-    """Ends a claim that a crash cut short: a claimed file that has a second name loses it. `expected`: what was seen stable.
+@contextmanager
+def _lease(nfs: Nfs, path: str, leased: bool) -> Iterator[Lease | NotClaimed | None]:
+    """The lease, held; None: none is asked for. Else why the file is not to be taken."""
+    if not leased:
+        yield None
+        return
+    with ExitStack() as opened:
+        outcome: Lease | NotClaimed
+        try:
+            lease = opened.enter_context(nfs.lease(path))
+            outcome = lease if lease.held() else NotClaimed.OPEN
+        except OSError as error:
+            if is_gone(error):
+                outcome = NotClaimed.GONE
+            elif error.errno == errno.ELOOP:
+                outcome = NotClaimed.CHANGED  # into a link
+            else:
+                raise
+        yield outcome
 
-    Returns the baseline of every later comparison; GONE or CHANGED when `file` is not what was seen stable. Raises OSError.
-    """
-    seen = nfs.observe(nfs.tree.source(file))
+
+def _before_own_change(lease: Lease | None) -> None:
+    if lease:
+        lease.before_own_change()
+
+
+def _baseline(nfs: Nfs, path: str, expected: Fingerprint, lease: Lease | None) -> Claimed | NotClaimed:
+    """What the claimed file is, now that nothing of ours changes it any more. `lease`: from before; None: none is asked for."""
+    if lease and not lease.held():
+        with nfs.lease(path) as again:
+            seen, closed = nfs.observe(path), again.held()
+    else:
+        seen, closed = nfs.observe(path), lease is None or lease.held()
     if seen is None:
         return NotClaimed.GONE
-    if seen.fingerprint != expected or not seen.regular:
-        return NotClaimed.CHANGED
-    if seen.links < 2:
-        return seen.fingerprint
-    arrival = nfs.observe(nfs.tree.source(Arrival(file.session, file.name)))
-    if arrival and arrival.fingerprint.inode == seen.fingerprint.inode:
-        _remove_arrival(nfs, file, seen, incarnation)
-    for other in nfs.folders(nfs.tree.asides(file.session)):
-        aside = f"{nfs.tree.aside(file.session, other)}/{file.name}"
-        left = nfs.observe(aside)
-        if left and left.fingerprint.inode == seen.fingerprint.inode:
-            nfs.unlink(aside)
-    baseline = nfs.observe(nfs.tree.source(file))
-    if baseline is None:
-        return NotClaimed.GONE
-    return baseline.fingerprint if baseline.fingerprint.same_but_ctime(expected) else NotClaimed.CHANGED
+    return Claimed(seen.fingerprint, closed and seen.fingerprint.same_but_ctime(expected))
 
 
 def put_back(nfs: Nfs, left: NameAside, today: str) -> None:
     """Sees to a name that was left aside: removed if its file is claimed, else returned to `incoming`.
 
     If `incoming` has a newer file of the name, this one goes first: it is claimed as soon as no other file of the name is
-    being processed. `today`: the date of a claim made now.
+    being processed. `today`: the date of a claim made now. Raises OSError.
     """
     tree = nfs.tree
     aside = f"{tree.aside(left.session, left.incarnation)}/{left.name}"
-    seen = nfs.observe(aside)
-    if seen is None:
+    inode = nfs.listed_inode(aside)
+    if inode is None:
         return
     for date in filter(is_date, nfs.folders(tree.processing)):
         claimed = nfs.observe(tree.source(FileRef(date, left.session, left.name)))
-        if claimed and claimed.fingerprint.inode == seen.fingerprint.inode:
+        if claimed and claimed.fingerprint.inode == inode:
             nfs.unlink(aside)
             return
+    seen = nfs.observe(aside)
+    if seen is None or seen.fingerprint.inode != inode:
+        raise OSError(errno.ESTALE, "the NFS client still takes the name for the file that had it before", aside)
     arrival, file = tree.source(Arrival(left.session, left.name)), FileRef(today, left.session, left.name)
     if _link(nfs, aside, arrival) or _same(nfs, aside, arrival):
         nfs.unlink(aside)
@@ -146,8 +217,8 @@ def _remove_arrival(nfs: Nfs, file: FileRef, claimed: Seen, incarnation: str) ->
     aside = _aside(nfs, file, incarnation)
     if not _move(nfs, arrival, aside, tree.aside(file.session, incarnation)):
         return
-    moved = nfs.observe(aside)
-    if moved and moved.fingerprint.inode != claimed.fingerprint.inode:
+    inode = nfs.listed_inode(aside)
+    if inode is not None and inode != claimed.fingerprint.inode:
         log.info("the name has a newer file already", extra=about(file.session, file.name, "put-back"))
         put_back(nfs, NameAside(file.session, file.name, incarnation), file.date)
         return

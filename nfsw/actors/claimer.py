@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
-from nfsw.actors.claim import NotClaimed, claim, finish, put_back, tidy
+from nfsw.actors.claim import Claimed, NotClaimed, claim, finish, put_back, tidy
 from nfsw.actors.config import ClaimerConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
@@ -42,6 +42,7 @@ class Claimer(Actor):
         self._stager = Stager(self._nfs, self._staging, config.block_size, content_md5=config.content_md5)
         self._incarnation = uuid.uuid4().hex
         self._tidied: set[str] = set()  # sessions
+        self._no_links: set[str] = set()  # folders for claimed files that are none
         self._kept_aside: dict[NameAside, str] = {}  # names that could not be returned, and why
 
     def on_start(self, tell: Tell) -> None:
@@ -52,15 +53,15 @@ class Claimer(Actor):
 
     def on_message(self, message: Message, tell: Tell) -> None:
         match message:
-            case Take(file, fingerprint, afresh):
+            case Take(file, fingerprint, afresh, leased):
                 try:
                     if file.session not in self._tidied:
                         self._tidied.add(file.session)
                         tidy(self._nfs, file.session, self._incarnation)
                     if isinstance(file, Arrival):
-                        self._claim(file, fingerprint, tell)
+                        self._claim(file, fingerprint, tell, leased=leased)
                     else:
-                        self._take_up(file, fingerprint, tell, afresh=afresh)
+                        self._take_up(file, fingerprint, tell, afresh=afresh, leased=leased)
                 except OSError as error:
                     self._trouble(file, error, tell)
             case PutBack(aside):
@@ -77,33 +78,52 @@ class Claimer(Actor):
             log.warning("cannot return the name to incoming: %s", reason, extra=about(aside.session, aside.name, "put-back"))
         self._kept_aside[aside] = reason
 
-    def _claim(self, arrival: Arrival, expected: Fingerprint, tell: Tell) -> None:
-        """Takes the file out of `incoming`, and stages it unless it has changed meanwhile."""
+    def _claim(self, arrival: Arrival, expected: Fingerprint, tell: Tell, *, leased: bool) -> None:
+        """Takes the file out of `incoming`, and stages it unless it has changed meanwhile, or is open."""
         file = FileRef(_today(), arrival.session, arrival.name)
-        match claim(self._nfs, file, expected, self._incarnation):
-            case Fingerprint() as baseline:
+        self._refuse_links(file)
+        match claim(self._nfs, file, expected, self._incarnation, leased=leased):
+            case Claimed(baseline, stable):
                 log.info("claimed", extra=about(arrival.session, arrival.name, "claim"))
                 tell(FileClaimed(arrival, file, baseline))
-                if baseline.same_but_ctime(expected):
+                if stable:
                     self._stage(file, baseline, tell, afresh=False)
                 else:
-                    tell(FileChanged(file))
+                    self._wait_for_writer(file, tell)
             case NotClaimed.TAKEN:
                 tell(NameTaken(arrival))
             case NotClaimed.CHANGED:
                 tell(FileChanged(arrival))
+            case NotClaimed.OPEN:
+                self._wait_for_writer(arrival, tell)
             case NotClaimed.GONE:
                 tell(FileGone(arrival))
 
-    def _take_up(self, file: FileRef, expected: Fingerprint, tell: Tell, *, afresh: bool) -> None:
+    def _take_up(self, file: FileRef, expected: Fingerprint, tell: Tell, *, afresh: bool, leased: bool) -> None:
         """Stages a file that was claimed before, once its claim is whole."""
-        match finish(self._nfs, file, expected, self._incarnation):
-            case Fingerprint() as baseline:
+        match finish(self._nfs, file, expected, self._incarnation, leased=leased):
+            case Claimed(baseline, True):
                 self._stage(file, baseline, tell, afresh=afresh)
             case NotClaimed.GONE:
                 tell(FileGone(file))
+            case Claimed() | NotClaimed.OPEN:
+                self._wait_for_writer(file, tell)
             case _:
                 tell(FileChanged(file))
+
+    def _wait_for_writer(self, file: File, tell: Tell) -> None:
+        log.info("somebody has it open for writing: it is taken once it is closed", extra=about(file.session, file.name, "claim"))
+        tell(FileChanged(file))
+
+    def _refuse_links(self, file: FileRef) -> None:
+        """What is claimed through a symbolic link would never be found again. Looked at once for each folder. Raises LinkInTheWay."""
+        tree = self._nfs.tree
+        folder = tree.claimed(file.date, file.session)
+        if folder in self._no_links:
+            return
+        for path in (tree.processing, tree.day(file.date), folder):
+            self._nfs.refuse_link(path)
+        self._no_links.add(folder)
 
     def _stage(self, file: FileRef, fingerprint: Fingerprint, tell: Tell, *, afresh: bool) -> None:
         begun = False

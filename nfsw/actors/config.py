@@ -14,6 +14,7 @@ class ScannerConfig:
     nfs_root: str
     poll_interval_s: float
     min_file_age_s: float
+    writeback_age_s: float  # the same where nobody can tell whether a writer has the file open
     extensions: tuple[str, ...]
     largest: int  # bytes: a file of more than that can never be staged
 

@@ -20,7 +20,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 #: What a process that has not set a handler ignores (signal(7)), and what no library in the NFS processes uses.
 _BROKEN = signal.SIGURG
@@ -81,7 +81,8 @@ class Lease:
         """Ends it, if it is held; a writer that waits can go on."""
         if self._mine and self._fd is not None:
             self._mine = False
-            fcntl.fcntl(self._fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+            with suppress(BlockingIOError):  # the kernel has ended it: a writer had waited for as long as one has to
+                fcntl.fcntl(self._fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
 
     def before_own_change(self) -> None:
         """To be called before our own LINK, RENAME or UNLINK of the file: ends the lease where the call would wait for it.

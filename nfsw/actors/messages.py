@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
+from nfsw.actors.stability import Rule
 
 # --- Scanner ---------------------------------------------------------------------------------------------------------
 
@@ -30,6 +31,7 @@ class FileStable:
     file: File
     fingerprint: Fingerprint
     seen_at: float = field(default=0.0, compare=False)  # when a scan first saw it (seconds, CLOCK_MONOTONIC)
+    leased: bool = False  # a lease was granted: nobody had it open for writing. Else that could not be known
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,30 @@ class Looked:
     """One look over `.processing` and `incoming` is done."""
 
     sessions: tuple[SessionFound, ...]  # newest first
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFound:
+    """Whether the file system tells that somebody has a file open for writing. Told at the start and whenever it changes."""
+
+    rule: Rule
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenForWriting:
+    """How many files would be reported as stable if nobody had them open. Told when it changes."""
+
+    count: int
+    oldest: File | None = None
+    since: float = 0.0  # when the oldest was found open (seconds since the epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class LinksInTheWay:
+    """Symbolic links where folders have to be; nothing is taken from there. Told when it changes."""
+
+    paths: tuple[str, ...]  # below the root, as people are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +188,7 @@ class Take:
     file: File
     fingerprint: Fingerprint
     afresh: bool = False  # what is staged of it is worthless
+    leased: bool = False  # take it only if a lease is granted, as it was when it was seen stable
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,13 @@ def said(error: OSError) -> str:
     return f"{errno.errorcode.get(error.errno or 0, 'E?')}: {error.strerror}"
 
 
+class LinkInTheWay(OSError):
+    """A symbolic link is where a folder has to be. It is not followed: what lies behind it may be anybody's, and on another device."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(errno.ELOOP, "it is a symbolic link, which is not followed", path)
+
+
 class Nfs:
     """The calls of one actor. Threads share it; each has a slot of its own on the board."""
 
@@ -87,11 +94,11 @@ class Nfs:
                 os.close(fd)
 
     def listing(self, folder: str) -> "list[os.DirEntry[str]]":
-        """What is in `folder`, with the kind of each entry; empty when it is not there, or is a link to somewhere else."""
+        """What is in `folder`, with the kind of each entry; empty when it is not there. Raises LinkInTheWay, OSError."""
         with self.call("scandir", folder):
             try:
                 if stat.S_ISLNK(os.lstat(folder).st_mode):
-                    return []
+                    raise LinkInTheWay(folder)
                 with os.scandir(folder) as listing:
                     entries = list(listing)
                 for entry in entries:
@@ -101,6 +108,28 @@ class Nfs:
                 if is_gone(error):
                     return []
                 raise
+
+    def listed_inode(self, path: str) -> int | None:
+        """The inode that has the name `path` by what its folder lists; None: there is no such name.
+
+        What an NFS client remembers of a name goes with it when the name is moved, though a writer on another node has put another
+        file there: statx and open then still mean the old one. A listing comes from the server, and mends what is remembered.
+        """
+        folder, _, name = path.rpartition("/")
+        with self.call("scandir", folder):
+            try:
+                with os.scandir(folder) as listing:
+                    return next((entry.inode() for entry in listing if entry.name == name), None)
+            except OSError as error:
+                if is_gone(error):
+                    return None
+                raise
+
+    def refuse_link(self, folder: str) -> None:
+        """Raises LinkInTheWay when `folder` is a symbolic link; it need not be there."""
+        with self.call("lstat", folder):
+            if os.path.islink(folder):
+                raise LinkInTheWay(folder)
 
     def folders(self, folder: str) -> list[str]:
         return [entry.name for entry in self.listing(folder) if entry.is_dir(follow_symlinks=False)]
@@ -127,6 +156,15 @@ class Nfs:
                     pass  # the folder above comes first
             self.make_folder(os.path.dirname(path))
         raise FileNotFoundError(errno.ENOENT, "the folder above does not stay", path)
+
+    def make_file(self, path: str) -> os.stat_result:
+        """Makes an empty file that is not there yet, and says what it is. Raises OSError."""
+        with self.call("create", path):
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                return os.fstat(fd)
+            finally:
+                os.close(fd)
 
     def remove_folder(self, path: str) -> bool:
         """Whether `path` was empty and is gone now."""

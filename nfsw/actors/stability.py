@@ -4,12 +4,22 @@ A file is stable when two scans in a row saw the same size and mtime, and it has
 *our* clock: its mtime may be hours old on a file that arrived just now (`cp -p`), or lie in the future for ever. The
 first and the last observation of that time are made past the attribute cache, which with `actimeo=5` would answer
 twice with what it saw five seconds ago. Two equal fresh observations prove that nothing happened in between.
+
+At the server, that is. Another client keeps what its writers write to itself for half a minute. So either the file system says
+that nobody has the file open for writing, or it has to be quiet for longer than that: see `Rule`.
 """
 
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 
 from nfsw.actors.files import Fingerprint
+
+
+class Rule(StrEnum):
+    #: A read lease tells whether anybody has the file open for writing. It has to be granted, after the minimum age.
+    LEASE = "lease"
+    #: Nobody can tell. The file has to be quiet for as long as a client may keep to itself what was written to it.
+    TIME = "time"
 
 
 class Verdict(Enum):
@@ -27,6 +37,7 @@ class Quiet:
     since: float  # seconds, CLOCK_MONOTONIC: after the first fresh observation; before the first one at all until there is a fresh one
     scans: int = 1  # that saw it so
     fresh: bool = False  # whether a fresh observation is among them
+    untold: bool = False  # whether nobody can tell if this file is open, whatever the rule is: that of time holds for it
     seen_at: float = field(init=False, compare=False)  # when a scan first saw the file, whatever it looked like then
 
     def __post_init__(self) -> None:

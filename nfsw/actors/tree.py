@@ -52,6 +52,11 @@ class NfsTree:
     def lock(self, session: str) -> str:
         return f"{self.sessions}/{session}"
 
+    @property
+    def probes(self) -> str:
+        """Files of ours on which it is found out what the file system can tell."""
+        return f"{self.root}/.nfsw/probes"
+
     def asides(self, session: str) -> str:
         """Names that claims moved out of their way, a folder for each life of a claimer."""
         return f"{self.root}/.nfsw/aside/{session}"

@@ -59,8 +59,9 @@ def session_words(status: Status) -> str:
 
 
 def counts(files: FileCounts) -> str:
+    waiting = f"{files.open_for_writing} open for writing, " if files.open_for_writing else ""
     return (
-        f"{files.queued} queued, {files.staging} staging, {files.uploading} uploading, "
+        f"{waiting}{files.queued} queued, {files.staging} staging, {files.uploading} uploading, "
         f"{files.completed} completed, {files.failed} failed, {files.refused} refused"
     )
 

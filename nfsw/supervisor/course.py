@@ -142,9 +142,9 @@ class Course:
         await self._hands.queue.room()
         if not self._is_wanted(stable.file):  # any more
             return
-        entry = self._hands.seen(stable.file, stable.fingerprint)
+        entry = self._hands.seen(stable)
         self._telemetry.queued(entry, stable.seen_at, at)
-        self._hands.post("claimer", Take(stable.file, stable.fingerprint), entry)
+        self._hands.post("claimer", Take(stable.file, stable.fingerprint, leased=stable.leased), entry)
 
     def _is_wanted(self, file: File) -> bool:
         """Whether a file that is stable is to be taken. If that may change, the Scanner is told to report it again."""

@@ -1,8 +1,8 @@
 """In whose hands a file is: how it is passed on, taken back, and how it ends up in nobody's. Main process."""
 
 from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
-from nfsw.actors.messages import Abandon, FileClaimed, LetGo, Take
+from nfsw.actors.files import Arrival, File, FileRef
+from nfsw.actors.messages import Abandon, FileClaimed, FileStable, LetGo, Take
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
 from nfsw.supervisor.mailbox import Mailbox
 from nfsw.supervisor.parking import Parking
@@ -54,19 +54,23 @@ class Hands:
             entry.fingerprint, entry.error = claimed.fingerprint, None
             for job in self._refs["claimer"].jobs():
                 if isinstance(job.message, Take) and job.message.file == claimed.arrival:
-                    self._refs["claimer"].rephrase(job, Take(claimed.file, claimed.fingerprint))
+                    self._refs["claimer"].rephrase(job, Take(claimed.file, claimed.fingerprint, leased=entry.leased))
         return entry
 
-    def seen(self, file: File, fingerprint: Fingerprint) -> Entry:
+    def seen(self, stable: FileStable) -> Entry:
         """In hand from now on. What held it up the last time still does, as far as one knows."""
-        return self._ledger.add(Entry(file, fingerprint, error=self._parking.error(file), found_claimed=isinstance(file, FileRef)))
+        file = stable.file
+        entry = Entry(
+            file, stable.fingerprint, leased=stable.leased, error=self._parking.error(file), found_claimed=isinstance(file, FileRef)
+        )
+        return self._ledger.add(entry)
 
     def after_take(self, file: File) -> None:
         """The Claimer is done with the file; if what it staged turned out worthless meanwhile, it does it again."""
         entry = self._ledger.get(file)
         if entry and entry.afresh and entry.stage is not Stage.PARKED:
             entry.afresh, entry.stage = False, Stage.QUEUED
-            self.post("claimer", Take(file, entry.fingerprint, afresh=True), entry)
+            self.post("claimer", Take(file, entry.fingerprint, afresh=True, leased=entry.leased), entry)
         self._parking.look(file)
 
     def withdraw(self, file: File) -> None:

@@ -60,6 +60,8 @@ class Entry:
     file: File
     fingerprint: Fingerprint
     stage: Stage = Stage.QUEUED
+    #: Nobody had it open for writing when it was seen stable; it is taken only if that is so still.
+    leased: bool = False
     staged: int = 0  # bytes
     held: int = 0  # bytes that Azure holds
     attempts: int = 0

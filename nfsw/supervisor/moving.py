@@ -14,7 +14,7 @@ from nfsw.actors.names import shown
 from nfsw.supervisor.ledger import Entry
 from nfsw.supervisor.pipeline import Pipeline
 from nfsw.supervisor.session import Desk
-from nfsw.supervisor.status import ByteCounts, FileCounts, FileState, InFlight, Limits, RefusedFile, Status
+from nfsw.supervisor.status import ByteCounts, FileCounts, FileState, InFlight, Limits, RefusedFile, Stability, Status
 from nfsw.supervisor.supervisor import Supervisor
 from nfsw.supervisor.totals import Totals
 from nfsw.timetable import Timetable
@@ -92,6 +92,7 @@ class Moving:
         return Status(
             session=self._desk.status(),
             files=FileCounts(
+                open_for_writing=self._pipeline.open_for_writing.count,
                 queued=counted[None],
                 staging=counted[FileState.STAGING],
                 uploading=counted[FileState.UPLOADING],
@@ -104,6 +105,7 @@ class Moving:
             refused=tuple(RefusedFile(shown(file.name), file.session, refused[file]) for file in list(refused)[:MOST_LISTED]),
             actors=tuple(ref.status() for ref in self._supervisor.refs.values()),
             uploads="paused" if self._pipeline.uploads.paused else "running",
+            stability=Stability(found.rule, found.reason) if (found := self._pipeline.stability) else None,
             waiting_for=tuple(self._waiting_for()),
         )
 
@@ -120,6 +122,14 @@ class Moving:
             yield "uploads are paused"
         if self._pipeline.nfs_trouble:
             yield f"NFS: {self._pipeline.nfs_trouble}"
+        for path in self._pipeline.links.paths:
+            yield f"{path} is a symbolic link, which is not followed: nothing is taken from there"
+        opened = self._pipeline.open_for_writing
+        if opened.oldest:
+            oldest = f"{opened.oldest.session}/{shown(opened.oldest.name)}"
+            since = datetime.fromtimestamp(opened.since, UTC)
+            files = "1 file" if opened.count == 1 else f"{opened.count} files"
+            yield f"the writers of {files} that are still open, the oldest since {since:%Y-%m-%dT%H:%M:%SZ}: {oldest}"
         if self._pipeline.gate.short_of_room:
             yield "room in staging"
         if waiting := sum(entry.retry_at is not None for entry in self._pipeline.ledger if entry.state):

@@ -21,12 +21,15 @@ from nfsw.actors.messages import (
     FileRefused,
     Hold,
     HoldFailed,
+    LinksInTheWay,
     Looked,
     LookFailed,
     NameAside,
+    OpenForWriting,
     PutBack,
     RefusalLifted,
     Release,
+    RuleFound,
     SessionDenied,
     SessionHeld,
     SessionReleased,
@@ -60,6 +63,10 @@ class Pipeline:
         self.container: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         #: Why NFS could not be looked at the last time; None: it could.
         self.nfs_trouble: str | None = None
+        #: Whether the file system tells that a file is open for writing; None: it has not been found out yet.
+        self.stability: RuleFound | None = None
+        self.open_for_writing = OpenForWriting(0)
+        self.links = LinksInTheWay(())
         #: Whether NFS may have been away since the last time it could.
         self._maybe_away = False
         #: Whether files were claimed when that was looked at last.
@@ -79,6 +86,7 @@ class Pipeline:
         match actor:
             case "scanner":
                 self.refused.clear()
+                self.open_for_writing, self.links = OpenForWriting(0), LinksInTheWay(())
                 self._maybe_away = True  # it may have hung
                 return [self._desk.watch()]
             case "collector":
@@ -106,6 +114,12 @@ class Pipeline:
                     self._hands.nfs_is_back()
                 self._desk.on_looked(looked)
                 self._hands.wake()
+            case RuleFound() as found:
+                self.stability = found
+            case OpenForWriting() as opened:
+                self.open_for_writing = opened
+            case LinksInTheWay() as links:
+                self.links = links
             case LookFailed(error):
                 self.nfs_trouble, self._maybe_away = error, True
             case SessionHeld() as held:

@@ -35,6 +35,7 @@ class Sample:
     oldest_age_s: float = 0.0  # of the files that wait, seconds since it was seen first
     in_flight: Mapping[str, int] = field(default_factory=dict)  # claimed files, by state
     refused: int = 0  # files
+    opened: int = 0  # files that are open for writing
     staged: int = 0  # bytes
     restarts: Mapping[str, int] = field(default_factory=dict)  # by actor
     hangs_s: Mapping[str, float] = field(default_factory=dict)  # by actor; 0.0: it does not hang
@@ -42,10 +43,18 @@ class Sample:
 
 
 class Readings:
-    """`claimed` counts the claimed files in flight, `refused` those that are refused."""
+    """`claimed` counts the claimed files in flight, `refused` those that are refused, `opened` those that are open for writing."""
 
     def __init__(
-        self, meter: Meter, refs: Mapping[str, ActorRef], ledger: Ledger, totals: Totals, *, claimed: Sized, refused: Sized
+        self,
+        meter: Meter,
+        refs: Mapping[str, ActorRef],
+        ledger: Ledger,
+        totals: Totals,
+        *,
+        claimed: Sized,
+        refused: Sized,
+        opened: Callable[[], int],
     ) -> None:
         self.latest = Sample()
         self._refs = refs
@@ -53,6 +62,7 @@ class Readings:
         self._totals = totals
         self._claimed = claimed
         self._refused = refused
+        self._opened = opened
         self._count(meter)
         self._measure(meter)
 
@@ -71,6 +81,7 @@ class Readings:
             oldest_age_s=now - min(waiting, default=now),
             in_flight=self._in_flight(),
             refused=len(self._refused),
+            opened=self._opened(),
             staged=self._ledger.staging_used,
             restarts={ref.name: ref.restarts for ref in refs},
             hangs_s={ref.name: now - ref.hang.since if ref.hang else 0.0 for ref in refs},
@@ -93,6 +104,7 @@ class Readings:
         create, one, each = meter.create_observable_up_down_counter, self._one, self._each
         create("queue.depth", [one(lambda now: now.queued)], "{file}", "Stable files that wait to be claimed")
         create("files.in_flight", [each("state", lambda now: now.in_flight)], "{file}", "Claimed files that are not completed")
+        create("files.open_for_writing", [one(lambda now: now.opened)], "{file}", "Files that would be taken if nobody had them open")
         create("files.refused", [one(lambda now: now.refused)], "{file}", "Files left where they are, for their name or size")
         create("staging.usage", [one(lambda now: now.staged)], "By", "What staging holds or has promised to hold")
         create("staging.limit", [one(lambda _: self._ledger.staging_limit)], "By", "What staging may hold")

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from nfsw.actors.stability import Rule
+
 
 class SessionState(StrEnum):
     #: New files of the session are claimed.
@@ -42,6 +44,7 @@ class SessionStatus:
 
 @dataclass(frozen=True, slots=True)
 class FileCounts:
+    open_for_writing: int  # they would be taken if nobody had them open
     queued: int  # stable and waiting to be claimed
     staging: int
     uploading: int
@@ -97,6 +100,12 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Stability:
+    rule: Rule  # "lease": nobody has the file open for writing; "time": quiet for APP_WRITEBACK_AGE_S, since that cannot be known
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     session: SessionStatus | None
     files: FileCounts
@@ -105,4 +114,5 @@ class Status:
     refused: tuple[RefusedFile, ...]
     actors: tuple[ActorStatus, ...]
     uploads: str  # "running" or "paused"
+    stability: Stability | None  # None: not known yet
     waiting_for: tuple[str, ...]  # what holds the service up, in words; empty when nothing does

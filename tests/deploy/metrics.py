@@ -80,5 +80,5 @@ def instruments() -> list[Instrument]:
     """Every metric of the service's own."""
     recorder = _Recorder()
     telemetry = Telemetry(NoOpTracer(), recorder)
-    Readings(recorder, {}, Ledger(1), telemetry.totals, claimed=telemetry.census, refused=())
+    Readings(recorder, {}, Ledger(1), telemetry.totals, claimed=telemetry.census, refused=(), opened=lambda: 0)
     return [*recorder.created, Instrument(call_times.NAME, call_times.UNIT, HISTOGRAM)]

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from itertools import count
 
-from nfsw.actors.claim import NotClaimed, claim, finish, put_back
-from nfsw.actors.files import FileRef, Fingerprint
+from nfsw.actors.claim import Claimed, NotClaimed, claim, finish, put_back
+from nfsw.actors.files import FileRef
 from nfsw.actors.messages import NameAside
 from nfsw.actors.nfs import Nfs
 from tests.support.mortal_nfs import EventfulNfs
@@ -12,14 +12,14 @@ from tests.support.share import DATE, Share, fingerprint
 
 FILE = FileRef(DATE, "s", "a")
 #: Of the calls of a claim whose folders are there.
-LINK, RENAME = 3, 5
+LINK, RENAME = 5, 7
 
 type Scene = tuple[Share, EventfulNfs]
 type Scenes = Callable[[], Scene]
 
 
-def claimed(share: Share, nfs: Nfs, life: str = "1") -> Fingerprint | NotClaimed:
-    return claim(nfs, FILE, fingerprint(share.incoming("a")), life)
+def claimed(share: Share, nfs: Nfs, life: str = "1") -> Claimed | NotClaimed:
+    return claim(nfs, FILE, fingerprint(share.incoming("a")), life, leased=True)
 
 
 def with_folders(share: Share) -> None:
@@ -39,7 +39,7 @@ def recover(share: Share, nfs: Nfs, life: str) -> None:
     if share.incoming("a").exists():
         claimed(share, nfs, life)
     if seen := nfs.observe(nfs.tree.source(FILE)):
-        finish(nfs, FILE, seen.fingerprint, life)
+        finish(nfs, FILE, seen.fingerprint, life, leased=True)
 
 
 def drained(share: Share, nfs: EventfulNfs) -> list[bytes]:

@@ -28,6 +28,10 @@ class EventfulNfs(Nfs):
         self.before: dict[int, Happening] = {}
         self.after: dict[int, Happening] = {}
         self.at: dict[tuple[str, str], Happening] = {}
+        self.seen_as: str | None = None  # the kind of file system that it is taken for; None: for what it is
+
+    def kind(self, device: int) -> str | None:
+        return self.seen_as or super().kind(device)
 
     @contextmanager
     def call(self, what: str, path: str) -> Iterator[None]:

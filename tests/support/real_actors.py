@@ -12,7 +12,7 @@ def configs(folder: Path) -> dict[str, ActorConfig]:
     staging.mkdir()
     return {
         "keeper": KeeperConfig(str(nfs), "pod-a"),
-        "scanner": ScannerConfig(str(nfs), 0.1, 0.0, (), 1 << 30),
+        "scanner": ScannerConfig(str(nfs), 0.1, 0.0, 0.0, (), 1 << 30),
         "claimer": ClaimerConfig(str(nfs), str(staging), 1 << 20, 2, content_md5=False),
         "collector": CollectorConfig(str(nfs), str(staging), 0.1, 2),
     }

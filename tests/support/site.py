@@ -15,7 +15,7 @@ from tests.support.service import Service
 from tests.support.waiting import until
 
 #: Quick, so that a test takes no longer than it must. The stability rule is the same.
-QUICK = {"APP_POLL_INTERVAL_S": "0.1", "APP_MIN_FILE_AGE_S": "0.3", "APP_GC_INTERVAL_S": "1"}
+QUICK = {"APP_POLL_INTERVAL_S": "0.1", "APP_MIN_FILE_AGE_S": "0.3", "APP_WRITEBACK_AGE_S": "0.3", "APP_GC_INTERVAL_S": "1"}
 ARRIVED_WITHIN = 90.0
 
 

@@ -7,7 +7,7 @@ from nfsw.supervisor.child import ProcessChild
 from tests.support.azurite import CHECKOUT
 
 #: The real process wants one; a Trial looks at none of it.
-NO_CONFIG = ScannerConfig("/nowhere", 1.0, 1.0, (), 1)
+NO_CONFIG = ScannerConfig("/nowhere", 1.0, 1.0, 1.0, (), 1)
 SLOTS = 4
 NAME = "trial"
 

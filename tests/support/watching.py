@@ -3,13 +3,15 @@
 from nfsw.actors.board import Board
 from nfsw.actors.config import ScannerConfig
 from nfsw.actors.envelope import Message
-from nfsw.actors.messages import FileStable, Looked, SessionFound, Watch
+from nfsw.actors.messages import FileStable, Looked, RuleFound, SessionFound, Watch
 from nfsw.actors.scanner import Scanner
+from nfsw.actors.stability import Rule
 from tests.support.faketime import FakeClock
 from tests.support.told import Told
 
 POLL_S = 2.0
 AGE_S = 5.0
+WRITEBACK_AGE_S = 40.0
 LARGEST = 1000
 
 
@@ -19,7 +21,8 @@ class Watching:
     def __init__(self, root: str, board: Board, clock: FakeClock, *extensions: str) -> None:
         self.clock = clock
         self.told = Told()
-        self.scanner = Scanner(ScannerConfig(root, POLL_S, AGE_S, extensions, LARGEST), board)
+        self._rule: Rule | None = None
+        self.scanner = Scanner(ScannerConfig(root, POLL_S, AGE_S, WRITEBACK_AGE_S, extensions, LARGEST), board)
         self.watch("s")
 
     def watch(self, active: str | None, *others: str) -> None:
@@ -30,10 +33,18 @@ class Watching:
         self.scanner.on_message(message, self.told)
 
     def tick(self) -> list[Message]:
-        """The next look; what was told since the one before, but for `Looked`."""
+        """The next look; what was told since the one before, but for `Looked` and the stability rule."""
         self.clock.advance(POLL_S)
         self.scanner.on_tick(self.told)
-        return [message for message in self.told.taken() if not isinstance(message, Looked)]
+        told = self.told.taken()
+        for message in told:
+            if isinstance(message, RuleFound):
+                self._rule = message.rule
+        return [message for message in told if not isinstance(message, Looked | RuleFound)]
+
+    def rule(self) -> Rule | None:
+        """The stability rule as it was told last."""
+        return self._rule
 
     def ticks(self, seconds: float) -> list[Message]:
         """All looks of that time."""

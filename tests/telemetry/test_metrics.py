@@ -34,6 +34,7 @@ EXPORTED = {
     ("files.failed", "{file}", "sum", True),
     ("files.given_up", "{file}", "sum", True),
     ("files.in_flight", "{file}", "sum", False),
+    ("files.open_for_writing", "{file}", "sum", False),
     ("files.processed", "{file}", "sum", True),
     ("files.refused", "{file}", "sum", False),
     ("nfs.call.duration", "s", "histogram", False),
@@ -55,7 +56,7 @@ VALUES = {
     "step": {"queue", "claim", "stage", "upload", "complete"},
 }
 CALLS = {"statx", "stat", "scandir", "statvfs", "open", "close", "fstat", "fadvise", "read", "write", "flock", "link", "rename"}
-CALLS |= {"unlink", "mkdir", "rmdir"}
+CALLS |= {"unlink", "mkdir", "rmdir", "lease", "create", "lstat"}
 
 
 def own(metrics: dict[str, Metric]) -> dict[str, Metric]:

@@ -19,7 +19,7 @@ from tests.support.mortal_nfs import ERRORS, EventfulNfs, Happening, Killed, kil
 from tests.support.share import Share, fingerprint
 
 #: More than a claim makes, its folders included.
-CALLS = 16
+CALLS = 24
 NEXT_DAY = "20260201"
 
 
@@ -51,7 +51,7 @@ def test_killed_at_any_call_just_before_midnight_the_file_is_claimed_for_one_day
             claimed(share, nfs)
         nfs.before, nfs.after = {}, {}
         if share.incoming("a").exists():
-            claim(nfs, FileRef(NEXT_DAY, "s", "a"), fingerprint(share.incoming("a")), "2")
+            claim(nfs, FileRef(NEXT_DAY, "s", "a"), fingerprint(share.incoming("a")), "2", leased=True)
         names = [path for path in share.files() if path.startswith(".processing/")]
         assert len(names) <= 1, "it would be sent for each of them"
         if names == [f".processing/{NEXT_DAY}/s/a"]:
@@ -91,13 +91,17 @@ class Writer:
         self.versions.append(content)
 
 
-@pytest.mark.parametrize("second", [None, *range(1, 5)])
-@pytest.mark.parametrize("death", [None, *range(6)])
-def test_a_writer_that_replaces_the_name_at_any_call_loses_no_version(scenes: Scenes, second: int | None, death: int | None) -> None:
+@pytest.mark.parametrize("second", [None, *range(1, 7)])
+@pytest.mark.parametrize("death", [None, *range(8)])
+@pytest.mark.parametrize("kind", ["ext4", "nfs4"])
+def test_a_writer_that_replaces_the_name_at_any_call_loses_no_version(
+    scenes: Scenes, second: int | None, death: int | None, kind: str
+) -> None:
     """Once or twice, `second` calls later, with a claimer that is killed `death` calls later, or is not."""
-    for number in range(7):
+    for number in range(12):
         share, nfs = scenes()
         with_folders(share)
+        nfs.seen_as = kind
         writer = Writer(share)
         expected = fingerprint(share.incoming("a"))
 
@@ -110,7 +114,7 @@ def test_a_writer_that_replaces_the_name_at_any_call_loses_no_version(scenes: Sc
 
         nfs.before = dict.fromkeys(range(50), happens)
         with contextlib.suppress(Killed):
-            claim(nfs, FILE, expected, "1")
+            claim(nfs, FILE, expected, "1", leased=True)
         calls = list(nfs.calls)
         sent = drained(share, nfs)
         assert [version for version in writer.versions if version in sent or version not in writer.undone] == sent, (number, calls)
@@ -124,7 +128,7 @@ def test_killed_again_at_any_call_of_the_recovery_it_still_loses_nothing(scenes:
     """After each kind of cut-off claim: a second name in incoming, a name aside, and another file's name aside."""
     for first, replaced in itertools.product((LINK + 1, RENAME + 1), (False, True)):
         deaths = 0
-        for second in range(20):
+        for second in range(32):
             share, nfs = scenes()
             with_folders(share)
             if replaced:
@@ -140,4 +144,4 @@ def test_killed_again_at_any_call_of_the_recovery_it_still_loses_nothing(scenes:
             except Killed:
                 deaths += 1
             assert drained(share, nfs) == [b"first", b"second one"][: 1 + replaced], (first, replaced, second)
-        assert 5 <= deaths < 20
+        assert 5 <= deaths < 32

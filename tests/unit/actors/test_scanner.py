@@ -14,7 +14,7 @@ from nfsw.actors.messages import FileGone, FileRefused, FileStable, LetGo, Looke
 from nfsw.actors.tree import NfsTree
 from tests.support.faketime import FakeClock
 from tests.support.mortal_nfs import EventfulNfs, refused
-from tests.support.share import DATE, Share, fingerprint
+from tests.support.share import DATE, Share
 from tests.support.watching import AGE_S, LARGEST, POLL_S, Watching
 
 SOON = AGE_S + 2 * POLL_S
@@ -74,8 +74,8 @@ def test_one_of_just_the_largest_size_is_taken(watching: Watching, share: Share)
 def test_a_file_that_was_too_large_is_taken_when_it_is_smaller(watching: Watching, share: Share) -> None:
     share.written(share.incoming("a"), bytes(LARGEST + 1))
     watching.ticks(60)
-    share.written(share.incoming("a"), b"smaller")
-    assert watching.ticks(SOON) == [RefusalLifted(Arrival("s", "a")), FileStable(Arrival("s", "a"), fingerprint(share.incoming("a")))]
+    smaller = share.written(share.incoming("a"), b"smaller")
+    assert watching.ticks(SOON) == [RefusalLifted(Arrival("s", "a")), FileStable(Arrival("s", "a"), smaller, leased=True)]
 
 
 def test_a_file_that_was_too_large_and_still_is_is_refused_anew(watching: Watching, share: Share) -> None:
@@ -194,6 +194,7 @@ def test_trouble_is_logged_once_and_its_end_too(
         assert "EIO" in told.error
     assert watching.tick() == []
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
+        "a file is taken when nobody has it open for writing",
         "cannot look at NFS, will go on trying",
         "NFS answers again",
     ]

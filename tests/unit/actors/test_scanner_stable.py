@@ -32,7 +32,8 @@ def watching(tree: NfsTree, board: Board, clock: FakeClock) -> Watching:
 def test_a_quiet_file_is_reported_once_when_it_has_been_seen_twice_and_is_old_enough(watching: Watching, share: Share) -> None:
     fingerprint = share.written(share.incoming("a"))
     told = [watching.tick() for _ in range(20)]
-    assert told == [[], [], [], [FileStable(Arrival("s", "a"), fingerprint)], *([[]] * 16)], "seen at 2, 4, 6 and 8 s: 5 s are over at 8"
+    stable = FileStable(Arrival("s", "a"), fingerprint, leased=True)
+    assert told == [[], [], [], [stable], *([[]] * 16)], "seen at 2, 4, 6 and 8 s: 5 s are over at 8"
 
 
 def test_a_growing_file_is_not_reported_until_it_rests(watching: Watching, share: Share) -> None:
@@ -156,7 +157,7 @@ def test_without_a_session_nothing_is_reported(watching: Watching, share: Share)
 def test_of_a_flood_of_new_files_each_gets_its_first_look_in_turn(
     watching: Watching, share: Share, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nfsw.actors.scanner.FRESH_SIGHTS", 3)
+    monkeypatch.setattr("nfsw.actors.folder_scan.FRESH_SIGHTS", 3)
     names = [f"{number:02}" for number in range(20)]
     for name in names:
         share.written(share.incoming(name))

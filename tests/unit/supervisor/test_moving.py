@@ -16,9 +16,12 @@ from nfsw.actors.messages import (
     FileRefused,
     FileStable,
     FileTroubled,
+    LinksInTheWay,
     Looked,
     LookFailed,
+    OpenForWriting,
     RefusalLifted,
+    RuleFound,
     SetUploads,
     StagingBegun,
     StagingGrew,
@@ -26,10 +29,11 @@ from nfsw.actors.messages import (
     UploadFailed,
     UploadGrew,
 )
+from nfsw.actors.stability import Rule
 from nfsw.supervisor.ledger import Entry, Stage
 from nfsw.supervisor.moving import MOST_LISTED
 from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, Service, SessionConflict
-from nfsw.supervisor.status import ActorState, FileState, InFlight, SessionState, Status
+from nfsw.supervisor.status import ActorState, FileState, InFlight, SessionState, Stability, Status
 from nfsw.timetable import Timetable
 from tests.support.faketime import clock, settled
 from tests.unit.supervisor.company import HANG_S
@@ -366,6 +370,42 @@ async def test_nfs_that_cannot_be_looked_at_is_said_until_it_can() -> None:
         assert works.service.status().waiting_for == ("NFS: EACCES: Permission denied at incoming/s",)
         await works.says("scanner", Looked(()))
         assert works.service.status().waiting_for == ()
+
+
+async def test_files_that_somebody_has_open_are_counted_and_the_oldest_is_named() -> None:
+    async with Works() as works:
+        await works.says("scanner", OpenForWriting(3, Arrival("s", "a\n"), 1_800_000_000.5))
+        status = works.service.status()
+        assert status.files.open_for_writing == 3
+        [reason] = status.waiting_for
+        assert reason == "the writers of 3 files that are still open, the oldest since 2027-01-15T08:00:00Z: s/a\\x0a"
+        await works.says("scanner", OpenForWriting(0))
+        status = works.service.status()
+        assert (status.files.open_for_writing, status.waiting_for) == (0, ())
+
+
+async def test_a_scanner_that_starts_anew_finds_anew_what_is_open_and_where_links_are() -> None:
+    async with Works() as works:
+        await works.says("scanner", OpenForWriting(3, Arrival("s", "a"), 1.0), LinksInTheWay(("incoming/s",)))
+        assert len(works.service.status().waiting_for) == 2
+        await works.dies("scanner")
+        status = works.service.status()
+        assert (status.files.open_for_writing, status.waiting_for) == (0, ())
+
+
+async def test_a_link_in_a_folders_place_is_said_until_it_is_gone() -> None:
+    async with Works() as works:
+        await works.says("scanner", LinksInTheWay(("incoming/s",)))
+        assert works.service.status().waiting_for == ("incoming/s is a symbolic link, which is not followed: nothing is taken from there",)
+        await works.says("scanner", LinksInTheWay(()))
+        assert works.service.status().waiting_for == ()
+
+
+async def test_the_stability_rule_is_shown_once_it_is_known() -> None:
+    async with Works() as works:
+        assert works.service.status().stability is None
+        await works.says("scanner", RuleFound(Rule.TIME, "no leases here"))
+        assert works.service.status().stability == Stability(Rule.TIME, "no leases here")
 
 
 # --- The upload limit ---

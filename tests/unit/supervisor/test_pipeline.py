@@ -24,6 +24,7 @@ from nfsw.actors.messages import (
     RefusalLifted,
     SessionFound,
     SetUploads,
+    StagedCopyBad,
     StagingBegun,
     StagingGrew,
     Take,
@@ -82,6 +83,25 @@ async def test_what_the_claim_made_of_the_file_is_what_it_is_compared_with_from_
         assert Upload(CLAIMED_A, baseline) in works["uploader"].hears()
         await works.says("uploader", FileUploaded(CLAIMED_A, baseline, 1.0, overwrote=False))
         assert works["collector"].hears() == [Complete(CLAIMED_A, baseline)]
+
+
+async def test_a_file_of_which_a_lease_was_granted_is_taken_only_if_one_is_granted_again() -> None:
+    async with Works() as works:
+        await works.says("scanner", FileStable(A, version(100), leased=True))
+        take = works.has_taken(A)
+        assert take.leased
+        await works.says("claimer", FileClaimed(A, CLAIMED_A, version(100)))
+        assert [job.message for job in works.refs["claimer"].jobs()] == [Take(CLAIMED_A, version(100), leased=True)]
+        await works.says("claimer", StagingBegun(CLAIMED_A, version(100)))
+        await works.says("uploader", StagedCopyBad(CLAIMED_A, "wiped"))
+        await works.done("claimer", take)
+        assert Take(CLAIMED_A, version(100), afresh=True, leased=True) in works["claimer"].hears()
+
+
+async def test_one_of_which_nobody_could_tell_is_taken_without() -> None:
+    async with Works() as works:
+        await works.says("scanner", FileStable(A, version(100), leased=False))
+        assert not works.has_taken(A).leased
 
 
 async def test_what_ending_a_cut_off_claim_made_of_a_found_file_is_what_it_is_compared_with() -> None:

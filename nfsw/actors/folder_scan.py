@@ -1,0 +1,205 @@
+"""One scan of one folder: which of its files are stable, and which are refused. Scanner process.
+
+A file that is quiet, but that somebody has open for writing, is asked about again and again. Each time costs an `open`, so a scan
+asks about a few of them.
+"""
+
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable, Set
+
+from nfsw.actors.actor import Tell
+from nfsw.actors.config import ScannerConfig
+from nfsw.actors.files import Fingerprint
+from nfsw.actors.logs import about
+from nfsw.actors.messages import FileRefused, FileStable, RefusalLifted
+from nfsw.actors.names import COMPLETED, is_wanted, refusal
+from nfsw.actors.nfs import Nfs, is_gone, said
+from nfsw.actors.scanned_folder import Folder, Opened
+from nfsw.actors.stability import Quiet, Rule, Verdict
+from nfsw.actors.stability_rule import StabilityRule
+from nfsw.actors.statx import Seen
+
+log = logging.getLogger("nfsw.scanner")
+
+#: Files that one scan observes afresh on first sight, each a round trip on NFS. The others of a flood get theirs in a later scan.
+FRESH_SIGHTS = 2_000
+#: Files that were open for writing and that one scan asks for a lease again, each an `open`. The others have their turn in later scans.
+OPEN_LEASES = 100
+
+_NOT_REFUSED = Fingerprint(-1, -1, -1, -1)
+
+
+class FolderScan:
+    """`note` is told what NFS refuses; it holds no other file up."""
+
+    def __init__(self, nfs: Nfs, config: ScannerConfig, stability: StabilityRule, note: Callable[[OSError], None]) -> None:
+        self._nfs = nfs
+        self._min_age = config.min_file_age_s
+        self._writeback_age = config.writeback_age_s
+        self._extensions = config.extensions
+        self._largest = config.largest
+        self._stability = stability
+        self._note = note
+        self._longest = 255
+        self._fresh_left = 0
+        self._leases_left = 0
+        self._said_untold: set[int | None] = set()  # errno
+
+    def begin(self) -> None:
+        """A scan of all folders begins. Raises OSError."""
+        self._fresh_left, self._leases_left = FRESH_SIGHTS, OPEN_LEASES
+        with self._nfs.call("statvfs", self._nfs.tree.root):
+            self._longest = os.statvfs(self._nfs.tree.root).f_namemax
+
+    def scan(self, folder: Folder, aside: Set[tuple[str, str]], tell: Tell) -> bool:
+        """Returns whether the folder holds any file, `.completed` ones included. `aside`: sessions and names that wait. Raises OSError."""
+        arrivals = folder.date is None
+        extensions = self._extensions if arrivals else ()
+        regular = [entry for entry in self._nfs.listing(folder.path) if entry.is_file(follow_symlinks=False)]
+        wanted = [entry for entry in regular if is_wanted(entry.name, extensions) and (arrivals or not entry.name.endswith(COMPLETED))]
+        if arrivals and aside:
+            wanted = [entry for entry in wanted if (folder.session, entry.name) not in aside]
+        now = time.monotonic()
+        later = folder.others_turn()
+        pending = [
+            entry
+            for entry in wanted
+            if entry.name not in folder.reported and folder.refused.get(entry.name, _NOT_REFUSED) is not None and entry.name not in later
+        ]
+        due: list[os.DirEntry[str]] = []  # open files that are asked about again
+        for entry, fingerprint in zip(pending, self._nfs.stats(folder.path, pending), strict=True):
+            quiet = folder.quiet.get(entry.name)
+            if quiet is not None and quiet.goes_on(fingerprint, now, self._age(quiet)):
+                continue  # the common case, at the price of one comparison
+            if isinstance(fingerprint, OSError):
+                self._note(fingerprint)
+            elif fingerprint is None:
+                folder.quiet.pop(entry.name, None)
+            elif quiet := self._see(folder, entry.name, quiet, fingerprint, now, tell):
+                opened = folder.opened.get(entry.name)
+                if opened is None:
+                    self._judge(folder, entry, quiet, now, tell)
+                elif opened.is_due(quiet, now):
+                    due.append(entry)
+        due.sort(key=lambda entry: folder.opened[entry.name].asked_at)
+        for entry in due:
+            self._judge(folder, entry, folder.quiet[entry.name], now, tell)
+        folder.forget_all_but({entry.name for entry in wanted}, tell)
+        return bool(regular)
+
+    def _see(self, folder: Folder, name: str, quiet: Quiet | None, fingerprint: Fingerprint, now: float, tell: Tell) -> Quiet | None:
+        """What is known of the file, now that a scan has seen it so; None: it is refused."""
+        if folder.refused.get(name) == fingerprint:
+            return None
+        if quiet is not None:
+            quiet.see(fingerprint, now)
+            return quiet
+        if reason := refusal(name, f"{folder.date or '00000000'}/{folder.session}/", self._longest):
+            self._refuse(folder, name, None, reason, tell)
+            return None
+        if folder.refused.pop(name, None):
+            tell(RefusalLifted(folder.file(name)))  # another version, which may fit
+        folder.quiet[name] = quiet = Quiet(fingerprint, now)
+        return quiet
+
+    def _judge(self, folder: Folder, entry: "os.DirEntry[str]", quiet: Quiet, now: float, tell: Tell) -> None:
+        """Reports a file that is stable, or refuses it for its size."""
+        if not quiet.fresh:
+            self._look_first(quiet, entry.path)
+            return
+        if quiet.verdict(now, self._age(quiet)) is Verdict.WAIT or not self._is_closed_and_unchanged(folder, entry, quiet):
+            return
+        if quiet.fingerprint.size > self._largest:
+            reason = f"its {quiet.fingerprint.size} bytes can never be staged: the limit leaves room for {self._largest}"
+            self._refuse(folder, entry.name, quiet.fingerprint, reason, tell)
+        else:
+            leased = self._stability.rule is Rule.LEASE and not quiet.untold
+            tell(FileStable(folder.file(entry.name), quiet.fingerprint, quiet.seen_at, leased))
+            folder.reported.add(entry.name)
+        folder.awaited.discard(entry.name)
+        folder.opened.pop(entry.name, None)
+        del folder.quiet[entry.name]
+
+    def _age(self, quiet: Quiet) -> float:
+        """Seconds of quiet that are asked for."""
+        return self._writeback_age if quiet.untold or self._stability.rule is Rule.TIME else self._min_age
+
+    def _look_first(self, quiet: Quiet, path: str) -> None:
+        """The fresh observation from which the age counts."""
+        if self._fresh_left <= 0:
+            return
+        self._fresh_left -= 1
+        if seen := self._observe(path):
+            quiet.see_fresh(seen.fingerprint, time.monotonic())
+
+    def _is_closed_and_unchanged(self, folder: Folder, entry: "os.DirEntry[str]", quiet: Quiet) -> bool:
+        """Whether one more fresh look finds the file as it was, and nobody has it open for writing, as far as that can be known."""
+        begun = time.monotonic()
+        if self._stability.rule is None:
+            return False
+        if self._stability.rule is Rule.TIME or quiet.untold:
+            seen = self._observe(entry.path)
+        else:
+            seen = self._observe_leased(folder, entry, quiet)
+        if seen is None:
+            return False
+        quiet.see_fresh(seen.fingerprint, time.monotonic())
+        return quiet.verdict(begun, self._age(quiet), looked=True) is Verdict.STABLE
+
+    def _observe(self, path: str) -> Seen | None:
+        """What the regular file at `path` is, past the attribute cache; None: there is none, or it cannot be looked at."""
+        try:
+            seen = self._nfs.observe(path)
+        except OSError as error:
+            self._note(error)
+            return None
+        return seen if seen and seen.regular else None
+
+    def _observe_leased(self, folder: Folder, entry: "os.DirEntry[str]", quiet: Quiet) -> Seen | None:
+        """What the file is while nobody has it open for writing; None: somebody has, or it is no file any more."""
+        if entry.name in folder.opened:
+            if self._leases_left <= 0:
+                return None
+            self._leases_left -= 1
+        try:
+            with self._nfs.lease(entry.path) as lease:
+                if lease.impossible:
+                    self._cannot_tell(quiet, lease.impossible)
+                    return None
+                seen = self._nfs.observe(entry.path) if lease.granted else None
+                closed = lease.held()
+        except OSError as error:
+            self._cannot_open(quiet, error)
+            return None
+        now = time.monotonic()
+        if not closed:
+            folder.opened.setdefault(entry.name, Opened(time.time(), now, now)).asked_at = now
+            return None
+        folder.opened.pop(entry.name, None)
+        return seen if seen and seen.regular else None
+
+    def _cannot_open(self, quiet: Quiet, error: OSError) -> None:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            self._cannot_tell(quiet, error)
+        elif not is_gone(error) and error.errno not in (errno.ELOOP, errno.ENXIO):  # these two: it is a link or a socket by now
+            self._note(error)
+
+    def _cannot_tell(self, quiet: Quiet, error: OSError) -> None:
+        """Logged once for each reason."""
+        quiet.untold = True
+        if error.errno not in self._said_untold:
+            self._said_untold.add(error.errno)
+            log.warning(
+                "cannot tell whether some files are open for writing: %s; each has to be quiet for %.0f s instead",
+                said(error),
+                self._writeback_age,
+                extra={"action": "scan"},
+            )
+
+    def _refuse(self, folder: Folder, name: str, version: Fingerprint | None, reason: str, tell: Tell) -> None:
+        folder.refused[name] = version
+        log.warning("refused: %s", reason, extra=about(folder.session, name, "refuse"))
+        tell(FileRefused(folder.file(name), reason))

@@ -1,0 +1,92 @@
+"""What the Scanner has to say of its looks besides files and sessions: each thing once, until it changes. Scanner process."""
+
+import logging
+import os
+from collections.abc import Iterable
+
+from nfsw.actors.actor import Tell
+from nfsw.actors.messages import LinksInTheWay, LookFailed, OpenForWriting, RuleFound
+from nfsw.actors.nfs import LinkInTheWay, said
+from nfsw.actors.scanned_folder import Folder
+from nfsw.actors.stability import Rule
+from nfsw.actors.stability_rule import StabilityRule
+from nfsw.actors.tree import NfsTree
+
+log = logging.getLogger("nfsw.scanner")
+
+
+class ScanNews:
+    def __init__(self, tree: NfsTree, writeback_age_s: float) -> None:
+        self.error: OSError | None = None  # the first one of this look
+        self._tree = tree
+        self._writeback_age_s = writeback_age_s
+        self._links: dict[str, None] = {}  # of this look, in order
+        self._trouble: str | None = None  # of the look before, in words
+        self._told_rule: RuleFound | None = None
+        self._told_open = OpenForWriting(0)
+        self._told_links = LinksInTheWay(())
+
+    def begin(self) -> None:
+        """A look begins."""
+        self.error = None
+        self._links.clear()
+
+    def note(self, error: OSError) -> None:
+        """Something could not be looked at."""
+        if isinstance(error, LinkInTheWay):
+            self._links[self._tree.shown(error.filename)] = None
+        else:
+            self.error = self.error or error
+
+    def rule(self, stability: StabilityRule, tell: Tell) -> None:
+        if stability.rule is None or (found := RuleFound(stability.rule, stability.reason)) == self._told_rule:
+            return
+        self._told_rule = found
+        if found.rule is Rule.LEASE:
+            log.info("a file is taken when nobody has it open for writing: %s", found.reason, extra={"action": "scan"})
+        else:
+            log.warning(
+                "a file is taken when it has been quiet for %.0f s, open or not: %s",
+                self._writeback_age_s,
+                found.reason,
+                extra={"action": "scan"},
+            )
+        tell(found)
+
+    def end(self, folders: Iterable[Folder], tell: Tell) -> None:
+        """The look is done."""
+        self._say_links(tell)
+        self._say_open(folders, tell)
+        self._say_trouble(tell)
+
+    def _say_open(self, folders: Iterable[Folder], tell: Tell) -> None:
+        count, oldest = 0, None
+        for folder in folders:
+            count += len(folder.opened)
+            for name, opened in folder.opened.items():
+                if oldest is None or opened.since < oldest[0]:
+                    oldest = opened.since, folder.file(name)
+        now = OpenForWriting(count, oldest[1], oldest[0]) if oldest else OpenForWriting(0)
+        if now != self._told_open:
+            self._told_open = now
+            tell(now)
+
+    def _say_links(self, tell: Tell) -> None:
+        links = LinksInTheWay(tuple(self._links))
+        if links != self._told_links:
+            self._told_links = links
+            for path in links.paths:
+                log.error("%s is a symbolic link, which is not followed: nothing is taken from there", path, extra={"action": "scan"})
+            tell(links)
+
+    def _say_trouble(self, tell: Tell) -> None:
+        """Told each time, logged once: a folder that cannot be read is looked at again every few seconds."""
+        trouble = None
+        if error := self.error:
+            trouble = f"{said(error)} at {self._tree.shown(os.fsdecode(error.filename or ''))}"
+            tell(LookFailed(trouble))
+            if trouble != self._trouble:
+                log.error("cannot look at NFS, will go on trying: %s", trouble, extra={"action": "scan"})
+        elif self._trouble:
+            log.info("NFS answers again")
+        self._trouble = trouble

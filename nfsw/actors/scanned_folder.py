@@ -1,0 +1,65 @@
+"""What the Scanner remembers of one folder between two scans; names that are gone are forgotten."""
+
+from dataclasses import dataclass, field
+from itertools import islice
+
+from nfsw.actors.actor import Tell
+from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
+from nfsw.actors.messages import FileGone, RefusalLifted
+from nfsw.actors.stability import Quiet
+
+#: Of the files that somebody has open for writing, one scan of a folder looks at so many; the others have their turn in the next scans.
+OPEN_LOOKS = 1_000
+#: After a refusal a file is asked about again when a tenth of the time has passed for which it has been open, and after so many
+#: seconds at the latest. One that was written to meanwhile is asked about as soon as it is quiet again.
+_LONGEST_PAUSE_S = 60.0
+
+
+@dataclass(slots=True)
+class Opened:
+    """Somebody has the file open for writing, as far as is known."""
+
+    since: float  # when a lease was refused for the first time (seconds since the epoch)
+    refused_at: float  # the same moment (seconds, CLOCK_MONOTONIC)
+    asked_at: float  # when it was refused last (seconds, CLOCK_MONOTONIC)
+
+    def is_due(self, quiet: Quiet, now: float) -> bool:
+        """Whether it is time to ask again."""
+        if quiet.since > self.asked_at:
+            return True  # it was written to: whoever did may have closed it then
+        return now - self.asked_at >= min(_LONGEST_PAUSE_S, (self.asked_at - self.refused_at) / 10)
+
+
+@dataclass(slots=True)
+class Folder:
+    path: str
+    session: str
+    date: str | None  # of the claim; None: the folder is the one in incoming
+    quiet: dict[str, Quiet] = field(default_factory=dict)  # seen, and not yet stable
+    opened: dict[str, Opened] = field(default_factory=dict)  # open for writing; whoever was looked at last comes last
+    reported: set[str] = field(default_factory=set)
+    awaited: set[str] = field(default_factory=set)  # claimed files that were let go: the main process waits to hear of them again
+    refused: dict[str, Fingerprint | None] = field(default_factory=dict)  # the version that is refused; None: any, for its name's sake
+
+    def file(self, name: str) -> File:
+        return FileRef(self.date, self.session, name) if self.date else Arrival(self.session, name)
+
+    def others_turn(self) -> set[str]:
+        """The open files that are not to be looked at in this scan."""
+        if len(self.opened) <= OPEN_LOOKS:
+            return set()
+        for name in list(islice(self.opened, OPEN_LOOKS)):
+            self.opened[name] = self.opened.pop(name)
+        return set(islice(self.opened, len(self.opened) - OPEN_LOOKS))
+
+    def forget_all_but(self, present: set[str], tell: Tell) -> None:
+        for name in self.refused.keys() - present:
+            del self.refused[name]
+            tell(RefusalLifted(self.file(name)))
+        for name in self.awaited - present:
+            self.awaited.remove(name)
+            tell(FileGone(self.file(name)))
+        self.reported &= present
+        for known in (self.quiet, self.opened):
+            for name in known.keys() - present:
+                del known[name]
