@@ -19,8 +19,8 @@ import errno
 import fcntl
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
 #: What a process that has not set a handler ignores (signal(7)), and what no library in the NFS processes uses.
 _BROKEN = signal.SIGURG
@@ -32,19 +32,29 @@ _setfsuid.argtypes = (ctypes.c_uint32,)
 _setfsuid.restype = ctypes.c_uint32
 
 
-class Lease:
-    """A lease on an open file, as far as it was granted. It ends with the descriptor at the latest. One thread."""
+type Announcement = Callable[[], AbstractContextManager[None]]
 
-    def __init__(self, fd: int | None, *, own_changes_end_it: bool, error: OSError | None = None) -> None:
-        """`fd`: None when the file could not even be opened for reading without breaking a writer's own lease."""
+
+class Lease:
+    """A lease on an open file, as far as it was granted. It ends when the file is closed at the latest. One thread."""
+
+    def __init__(
+        self, fd: int | None, *, own_changes_end_it: bool, closing: Announcement = nullcontext, error: OSError | None = None
+    ) -> None:
+        """`fd`: becomes the lease's own; None when the file could not even be opened for reading without breaking a writer's lease."""
         self._fd = fd
         self._own_changes_end_it = own_changes_end_it
+        self._closing = closing
         self._error = error
         self._mine = error is None
 
     @classmethod
-    def on(cls, fd: int, *, own_changes_end_it: bool) -> "Lease":
-        """Asks for one. `fd`: open for reading, and for nothing else. `own_changes_end_it`: whether it is a file on NFS. Does not raise."""
+    def on(cls, fd: int, *, own_changes_end_it: bool, closing: Announcement = nullcontext) -> "Lease":
+        """Asks for one. Does not raise.
+
+        `fd`: open for reading, and for nothing else. `own_changes_end_it`: whether it is a file on NFS. `closing`: is entered while the
+        file is closed, which may hang there.
+        """
         try:
             fcntl.fcntl(fd, fcntl.F_SETSIG, _BROKEN)
             try:
@@ -53,8 +63,8 @@ class Lease:
                 with _as_owner_of(fd):
                     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except OSError as error:
-            return cls(fd, own_changes_end_it=own_changes_end_it, error=error)
-        return cls(fd, own_changes_end_it=own_changes_end_it)
+            return cls(fd, own_changes_end_it=own_changes_end_it, closing=closing, error=error)
+        return cls(fd, own_changes_end_it=own_changes_end_it, closing=closing)
 
     @property
     def granted(self) -> bool:
@@ -87,10 +97,19 @@ class Lease:
     def before_own_change(self) -> None:
         """To be called before our own LINK, RENAME or UNLINK of the file: ends the lease where the call would wait for it.
 
-        From then on `held` says False on NFS; the next one is asked for when the change is made.
+        From then on `held` says False on NFS; the next one is asked for when the change is made. The file is closed there too: an NFS
+        client renames a file that is unlinked while it is open, and removes it some time later, which changes the ctime once more.
         """
         if self._own_changes_end_it:
             self.let_go()
+            self.close()
+
+    def close(self) -> None:
+        """Ends it for good. Can be repeated."""
+        if self._fd is not None:
+            fd, self._fd, self._mine = self._fd, None, False
+            with self._closing():
+                os.close(fd)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from nfsw.actors import statx
 from nfsw.actors.board import Board
@@ -85,13 +86,18 @@ class Nfs:
         except BlockingIOError as error:  # a writer has a lease of its own
             yield Lease(None, own_changes_end_it=False, error=error)
             return
+        closing = partial(self.call, "close", path)
         try:
             with self.call("lease", path):
-                lease = Lease.on(fd, own_changes_end_it=self.kind(os.fstat(fd).st_dev) in _MAY_BE_NFS)
+                lease = Lease.on(fd, own_changes_end_it=self.kind(os.fstat(fd).st_dev) in _MAY_BE_NFS, closing=closing)
+        except BaseException:
+            with closing():
+                os.close(fd)
+            raise
+        try:
             yield lease
         finally:
-            with self.call("close", path):
-                os.close(fd)
+            lease.close()
 
     def listing(self, folder: str) -> "list[os.DirEntry[str]]":
         """What is in `folder`, with the kind of each entry; empty when it is not there. Raises LinkInTheWay, OSError."""

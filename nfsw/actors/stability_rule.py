@@ -16,8 +16,8 @@ from nfsw.actors.stability import Rule
 _TELLING = frozenset({"nfs4", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "xfs", "zfs"})
 #: Seconds until it is found out again. A server's answer may change while it runs, and without an outage.
 _AGAIN_S = 60.0
-#: Seconds after which leases that are all refused are believed to be none. A server may take up to a second for a file that
-#: was just closed. Where leases were granted before, it may have taken our file for another that a writer is known to want.
+#: Seconds for which a lease on the file of our own has to be refused until it is believed that none is granted. A server may take a
+#: second for a file that was just closed. Where leases were granted before, it may be taking our file for one that a writer wanted.
 _PATIENCE_S = 5.0
 _PATIENCE_BEFORE_A_CHANGE_S = 120.0
 #: Age in seconds, by the server's clock, at which a file of ours was left behind by a crash.
@@ -32,6 +32,7 @@ class StabilityRule:
         self.rule: Rule | None = None
         self.reason = "not known yet"
         self._due = float("-inf")  # seconds, CLOCK_MONOTONIC
+        self._probe: tuple[str, int] | None = None  # path and device of the file of our own, while it is there
         self._refused_since: float | None = None
         self._tidied = False
 
@@ -40,19 +41,22 @@ class StabilityRule:
         self._due = float("-inf")
 
     def find_out(self, now: float) -> None:
-        """Looks at the file system when it is time to. Raises OSError when NFS is not there."""
+        """Looks at the file system when it is time to. Raises OSError when NFS is not there.
+
+        It takes two calls at least, some time apart, where a client closes files in the background: the first lease is refused then.
+        """
         if now < self._due:
             return
         try:
             lease, kind = self._try()
         except OSError as error:
+            self._probe = None
             if is_gone(error):
                 raise
             if self.rule is None:
                 self._settle(Rule.TIME, f"no file can be made to find out about leases: {said(error)}")
             self._due = now + _AGAIN_S
             return
-        self._due = now + _AGAIN_S
         if kind not in _TELLING:
             self._settle(
                 Rule.TIME, f"leases on {kind or 'a file system of a kind that is not known'} may not see the writers of other nodes"
@@ -61,35 +65,41 @@ class StabilityRule:
             self._settle(Rule.LEASE, f"leases are granted ({kind})")
         elif lease.impossible:
             self._settle(Rule.TIME, f"no leases here: {said(lease.impossible)} ({kind})")
-        else:
-            self._was_refused(now, kind)
-
-    def _was_refused(self, now: float, kind: str) -> None:
-        if self.rule is Rule.TIME:
-            return
-        if self._refused_since is None:
-            self._refused_since = now
-        patience = _PATIENCE_S if self.rule is None else _PATIENCE_BEFORE_A_CHANGE_S
-        if now - self._refused_since >= patience:
+        elif self._is_refused_for_good(now):
             self._settle(Rule.TIME, f"every lease is refused, on a file of our own too: the server gives no delegations ({kind})")
         else:
-            self._due = now
+            return  # the same file is asked about again at the next call
+        self._refused_since, self._due = None, now + _AGAIN_S
+        self._remove_probe()
+
+    def _is_refused_for_good(self, now: float) -> bool:
+        if self._refused_since is None:
+            self._refused_since = now
+        patience = _PATIENCE_BEFORE_A_CHANGE_S if self.rule is Rule.LEASE else _PATIENCE_S
+        return now - self._refused_since >= patience
 
     def _settle(self, rule: Rule, reason: str) -> None:
-        self.rule, self.reason, self._refused_since = rule, reason, None
+        self.rule, self.reason = rule, reason
 
     def _try(self) -> tuple[Lease, str | None]:
-        """A lease on a file of our own, as it was answered, and the kind of file system."""
+        """A lease on the file of our own, as it was answered, and the kind of file system."""
+        path, device = self._probe = self._probe or self._make_probe()
+        with self._nfs.lease(path) as lease:
+            return lease, self._nfs.kind(device)
+
+    def _make_probe(self) -> tuple[str, int]:
         folder = self._nfs.tree.probes
         path = f"{folder}/{uuid.uuid4().hex}"
         self._nfs.make_folder(folder)
-        try:
-            made = self._nfs.make_file(path)
-            if not self._tidied:
-                self._tidy(folder, made.st_mtime)
-            with self._nfs.lease(path) as lease:
-                return lease, self._nfs.kind(made.st_dev)
-        finally:
+        made = self._nfs.make_file(path)
+        if not self._tidied:
+            self._tidy(folder, made.st_mtime)
+        return path, made.st_dev
+
+    def _remove_probe(self) -> None:
+        """One that cannot be removed now is left behind, as by a crash."""
+        if self._probe:
+            (path, _), self._probe = self._probe, None
             self._nfs.unlink(path)
 
     def _tidy(self, folder: str, now: float) -> None:

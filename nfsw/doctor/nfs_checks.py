@@ -14,6 +14,8 @@ from nfsw.actors.files import Arrival, FileRef
 from nfsw.actors.lock import LockTaken, SessionLock
 from nfsw.actors.mount import Mount
 from nfsw.actors.nfs import Nfs, said
+from nfsw.actors.stability import Rule
+from nfsw.actors.stability_rule import StabilityRule
 from nfsw.actors.statx import Seen
 from nfsw.actors.tree import NfsTree
 from nfsw.doctor.errors import known_mount, remedy, translated
@@ -24,6 +26,10 @@ from nfsw.doctor.plan import Plan
 _CLOCK_S = 2.0
 #: A new name may be seen so many seconds late before it is worth a word; the kernel's default.
 _LATE_S, _LATE_BY_DEFAULT_S = 10, 60
+#: Seconds between two tries for a lease that was refused.
+_LEASE_AGAIN_S = 0.25
+#: Capabilities by their numbers in linux/capability.h: either lets a process lease files that it does not own.
+_CAP_SETUID, _CAP_LEASE = 7, 28
 _MOUNT_AS = "mount it with hard,nfsvers=4.1,actimeo=5: mountOptions of the PersistentVolume"
 
 
@@ -41,6 +47,7 @@ def checks(plan: Plan) -> Generator[Check]:
         yield Check("NFS link", share.link, needed=True)
         yield Check("NFS rename", share.rename, needed=True)
         yield Check("NFS flock", share.lock)
+        yield Check("NFS leases", lambda: share.leases(plan.limit_s / 2))
         yield Check("NFS unlink", share.unlink)
     finally:
         share.leave()
@@ -192,6 +199,31 @@ class Share:
                 held.release(forget=True)
         raise Wrong("a second holder gets the lock too: two pods could hold one session", _MOUNT_AS)
 
+    def leases(self, patience_s: float) -> str:
+        """Whether the file system tells who has a file open for writing. `patience_s`: a server may be slow to grant the first one."""
+        stability = StabilityRule(self._probe)
+        deadline = time.monotonic() + patience_s
+        with translated("it cannot be found out whether leases are granted"):
+            stability.find_out(time.monotonic())
+            while stability.rule is None and time.monotonic() < deadline:
+                time.sleep(_LEASE_AGAIN_S)
+                stability.find_out(time.monotonic())
+        if stability.rule is not Rule.LEASE:
+            reason = stability.reason if stability.rule else "every lease is refused, on a file of our own too"
+            raise Wrong(
+                f"{reason}. Files have to be quiet for APP_WRITEBACK_AGE_S instead, open or not",
+                "mount a server that gives delegations with NFSv4.1; on a Linux server /proc/sys/fs/leases-enable has to be 1",
+                Verdict.WARN,
+            )
+        if not _may_lease_files_of_others():
+            raise Wrong(
+                f"{stability.reason}, but user {os.geteuid()} may lease no file of another owner: such files have to be quiet for "
+                "APP_WRITEBACK_AGE_S instead, open or not",
+                "add SETUID to the container's capabilities, as k3s/base does, and let it run as user 0",
+                Verdict.WARN,
+            )
+        return stability.reason
+
     def unlink(self) -> str:
         with translated("cannot remove the test files"):
             for path in (self._probe.tree.source(self._ARRIVAL), self._probe.tree.completed(self._CLAIMED)):
@@ -219,3 +251,9 @@ class Share:
         if seen is None:
             raise Wrong("a file that was just created is not visible", _MOUNT_AS)
         return seen
+
+
+def _may_lease_files_of_others() -> bool:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        effective = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff:"))
+    return bool(effective >> _CAP_SETUID & 1 or effective >> _CAP_LEASE & 1)

@@ -8,8 +8,8 @@ from tests.deploy.overlays import OVERLAYS, named, of_kind, pod, service_contain
 
 pytestmark = pytest.mark.parametrize("overlay", OVERLAYS)
 
-#: Of what the Pod Security Standards let a "baseline" pod add, the part that has to do with files.
-BASELINE = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"}
+#: Of what the Pod Security Standards let a "baseline" pod add, the part that has to do with files and their owners.
+BASELINE = {"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID"}
 
 
 def test_no_pod_has_a_token_for_the_api_server_or_a_place_on_its_node(overlay: str) -> None:
@@ -33,7 +33,7 @@ def test_every_pod_runs_under_the_default_seccomp_profile(overlay: str) -> None:
 
 def test_the_service_is_root_with_the_capabilities_that_its_file_system_asks_for(overlay: str) -> None:
     volume = named(overlay, "PersistentVolume", "nfs-data-pv")["spec"]
-    expected = {"FOWNER"} if "nfs" in volume else {"DAC_OVERRIDE", "FOWNER"}
+    expected = {"FOWNER", "SETUID"} if "nfs" in volume else {"DAC_OVERRIDE", "FOWNER", "SETUID"}
 
     assert service_pod(overlay)["securityContext"]["runAsUser"] == 0
     assert set(service_container(overlay)["securityContext"]["capabilities"]["add"]) == expected

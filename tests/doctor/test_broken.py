@@ -70,6 +70,23 @@ def test_a_share_that_refuses_a_call_is_named_with_the_call(
     assert remedy in opinion.checks[check]["remedy"]
 
 
+def test_a_file_system_that_cannot_tell_who_has_a_file_open_is_a_warning(site: Site, disk: FaultyFileSystem, tmp_path: Path) -> None:
+    opinion = ask_doctor(tmp_path, site.settings(**SMALL, APP_NFS_ROOT=str(disk.mount)))
+
+    assert opinion.of("NFS leases") == "warn"
+    assert "APP_WRITEBACK_AGE_S" in opinion.said("NFS leases")
+    assert "fuse" in opinion.said("NFS leases")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to go without")
+def test_a_pod_that_may_not_lease_files_of_others_is_a_warning(site: Site, tmp_path: Path) -> None:
+    """As the container was before it had SETUID."""
+    opinion = ask_doctor(tmp_path, site.settings(**SMALL), without_capabilities=("setuid", "lease"))
+
+    assert opinion.of("NFS leases") == "warn"
+    assert "SETUID" in opinion.checks["NFS leases"]["remedy"]
+
+
 def test_what_a_failed_check_has_left_is_removed(site: Site, disk: FaultyFileSystem, tmp_path: Path) -> None:
     with disk.failing(errno.EPERM, "link"):
         ask_doctor(tmp_path, site.settings(**SMALL, APP_NFS_ROOT=str(disk.mount)))

@@ -19,7 +19,7 @@ from tests.support.site import Site, files_below
 CHECKS = [
     "settings",
     *(f"NFS {check}" for check in ("root", "mount", "attribute cache", "folders", "mkdir", "write", "clock")),
-    *(f"NFS {check}" for check in ("statx", "link", "rename", "flock", "unlink")),
+    *(f"NFS {check}" for check in ("statx", "link", "rename", "flock", "leases", "unlink")),
     *(f"staging {check}" for check in ("folder", "write", "room", "disk")),
     *(
         f"Azure {check}"

@@ -26,6 +26,7 @@ def test_a_healthy_mount_has_nothing_wrong(site: SeenThrough, tmp_path: Path) ->
             "link",
             "rename",
             "flock",
+            "leases",
             "unlink",
         )
     }

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,12 @@ class Opinion:
         return {name for name, check in self.checks.items() if check["verdict"] == "warn"}
 
 
-def ask_doctor(home: Path, settings: Mapping[str, str], *arguments: str) -> Opinion:
+def ask_doctor(home: Path, settings: Mapping[str, str], *arguments: str, without_capabilities: Sequence[str] = ()) -> Opinion:
+    """`without_capabilities`: by their names, such as setuid. Only root has any to go without."""
+    gone = ",".join(f"-{name}" for name in without_capabilities)
+    through = ["setpriv", f"--bounding-set={gone}", f"--inh-caps={gone}"] if gone else []
     begun = time.monotonic()
-    done = run_nfsw(home, "doctor", "--json", *arguments, settings=settings, timeout=120)
+    done = run_nfsw(home, "doctor", "--json", *arguments, settings=settings, timeout=120, through=through)
     seconds = time.monotonic() - begun
     assert not done.stderr, done.stderr
     said = json.loads(done.stdout)

@@ -42,11 +42,11 @@ def clean_environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]
 
 
 def run_nfsw(
-    home: Path, *arguments: str, settings: Mapping[str, str] | None = None, timeout: float = 60
+    home: Path, *arguments: str, settings: Mapping[str, str] | None = None, timeout: float = 60, through: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """One command, to its end."""
+    """One command, to its end. `through`: a command that runs the one behind it, such as nice."""
     return subprocess.run(
-        [sys.executable, "-m", "nfsw", *arguments],
+        [*through, sys.executable, "-m", "nfsw", *arguments],
         env=clean_environment(home, settings or {}),
         cwd=CHECKOUT,
         capture_output=True,

@@ -14,7 +14,8 @@ import pytest
 from nfsw.actors.board import Board
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.tree import NfsTree
-from tests.support.mortal_nfs import EventfulNfs
+from tests.support.descriptors import open_below
+from tests.support.mortal_nfs import EventfulNfs, refused
 from tests.support.open_elsewhere import Writer, open_elsewhere
 
 
@@ -108,8 +109,17 @@ def test_on_nfs_it_is_let_go_before_our_own_changes_which_would_wait_for_it(
         assert lease.held()
         lease.before_own_change()
         assert not lease.held()
+        assert open_below(path.parent) == []
         with open_elsewhere(path):
             pass
+
+
+def test_an_error_while_it_is_asked_for_leaves_nothing_open(nfs: EventfulNfs, path: Path) -> None:
+    nfs.before[1] = refused(errno.EIO)
+    with pytest.raises(OSError, match="Input"), nfs.lease(str(path)):
+        pass
+    assert nfs.calls == ["open", "lease", "close"]
+    assert open_below(path.parent) == []
 
 
 def test_a_file_system_without_leases_says_so(nfs: Nfs, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

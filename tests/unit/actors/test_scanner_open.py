@@ -10,7 +10,7 @@ import pytest
 
 from nfsw.actors.board import Board
 from nfsw.actors.files import Arrival, FileRef
-from nfsw.actors.lease import Lease
+from nfsw.actors.lease import Announcement, Lease
 from nfsw.actors.messages import FileStable, LinksInTheWay, OpenForWriting
 from nfsw.actors.stability import Rule
 from nfsw.actors.tree import NfsTree
@@ -48,12 +48,12 @@ def refusing(monkeypatch: pytest.MonkeyPatch, code: int, when: Callable[[str], b
     asked: list[str] = []
     ask = Lease.on
 
-    def answer(fd: int, *, own_changes_end_it: bool) -> Lease:
+    def answer(fd: int, *, own_changes_end_it: bool, closing: Announcement) -> Lease:
         path = os.readlink(f"/proc/self/fd/{fd}")
         asked.append(path)
         if when(path):
-            return Lease(fd, own_changes_end_it=own_changes_end_it, error=OSError(code, os.strerror(code)))
-        return ask(fd, own_changes_end_it=own_changes_end_it)
+            return Lease(fd, own_changes_end_it=own_changes_end_it, closing=closing, error=OSError(code, os.strerror(code)))
+        return ask(fd, own_changes_end_it=own_changes_end_it, closing=closing)
 
     with monkeypatch.context() as patch:
         patch.setattr(Lease, "on", answer)

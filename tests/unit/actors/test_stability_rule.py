@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nfsw.actors.board import Board
-from nfsw.actors.lease import Lease
+from nfsw.actors.lease import Announcement, Lease
 from nfsw.actors.stability import Rule
 from nfsw.actors.stability_rule import StabilityRule
 from nfsw.actors.tree import NfsTree
@@ -31,9 +31,9 @@ class Leases:
         self.code: int | None = None
         monkeypatch.setattr(Lease, "on", self._answer)
 
-    def _answer(self, fd: int, *, own_changes_end_it: bool) -> Lease:
+    def _answer(self, fd: int, *, own_changes_end_it: bool, closing: Announcement) -> Lease:
         error = OSError(self.code, os.strerror(self.code)) if self.code else None
-        return Lease(fd if error else None, own_changes_end_it=own_changes_end_it, error=error)
+        return Lease(fd, own_changes_end_it=own_changes_end_it, closing=closing, error=error)
 
 
 @pytest.fixture
@@ -85,11 +85,25 @@ def test_refusals_are_believed_after_some_seconds(rule: StabilityRule, leases: L
     assert "delegations" in rule.reason
 
 
-def test_a_grant_that_comes_late_is_one(rule: StabilityRule, leases: Leases) -> None:
+def test_a_grant_that_comes_late_is_one(nfs: EventfulNfs, rule: StabilityRule, leases: Leases) -> None:
+    """It is the same file that is asked about: an NFS client closes one in the background, so the first lease on each is refused."""
     leases.code = errno.EAGAIN
     rule.find_out(0.0)
     leases.code = None
     assert found(rule, 2.0) is Rule.LEASE
+    assert nfs.calls.count("create") == 1
+    assert probes(nfs) == []
+
+
+def test_a_file_of_ours_that_somebody_removes_is_made_again(nfs: EventfulNfs, rule: StabilityRule, leases: Leases) -> None:
+    leases.code = errno.EAGAIN
+    rule.find_out(0.0)
+    (left,) = probes(nfs)
+    Path(nfs.tree.probes, left).unlink()
+    with pytest.raises(FileNotFoundError):
+        rule.find_out(2.0)
+    leases.code = None
+    assert found(rule, 4.0) is Rule.LEASE
 
 
 def test_where_leases_were_granted_refusals_are_believed_only_when_they_last(rule: StabilityRule, leases: Leases) -> None:
