@@ -1,6 +1,7 @@
 """The supervisor's side of one actor: its mailbox, what it has in hand, and what became of its lives. Main process."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -47,6 +48,8 @@ class ActorRef:
     calls_back: int = 0
     #: Whether this life has said that it takes messages.
     started: bool = False
+    #: When the first of the lives began that did not come so far, one after the other up to this one (seconds, monotonic).
+    starting_since: float = math.inf
     _numbers: int = 0
     _past_calls: Tallies = field(default_factory=dict)
 

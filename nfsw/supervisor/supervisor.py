@@ -106,7 +106,7 @@ class Supervisor:
         while True:
             await self._live(ref)
             self._give_back(ref)
-            if _counts(ref) and not ref.intensity.allows(time.monotonic()):
+            if (ref.hang is None or _never_came_up(ref)) and not ref.intensity.allows(time.monotonic()):
                 ref.state = ActorState.GAVE_UP
                 self._escalate(f"{ref.name} died more than {ref.intensity.restarts} times within {ref.intensity.period_s:.0f} s")
                 return
@@ -134,6 +134,7 @@ class Supervisor:
         if ref.hang is None:
             ref.state = ActorState.STARTING
         log.info("started %s, pid %d", ref.name, child.pid, extra={"actor": ref.name, "action": "start"})
+        ref.starting_since = min(ref.starting_since, child.started) if _never_came_up(ref) else child.started
         ref.condemned.clear()
         ref.calls_back, ref.started = 0, False
         death = asyncio.create_task(child.gone(), name=f"death watch {ref.name}")
@@ -233,13 +234,14 @@ class Supervisor:
             log.critical("this pod has to be restarted: %s", reason, extra={"action": "escalate"})
 
 
-def _counts(ref: ActorRef) -> bool:
-    """Whether the life that is over counts for the restart intensity.
+def _never_came_up(ref: ActorRef) -> bool:
+    """Whether the life that is over never got to work, though no NFS call kept it.
 
-    That of an actor that hangs does not, since the remedy for a server that is away is to wait for it, and the limit is the
-    hang's own. But one that never got to work does, unless it was killed in an NFS call.
+    It counts for the restart intensity even while the actor hangs. Other lives do not count then, since the remedy for a server
+    that is away is to wait for it, and the limit is the hang's own.
     """
-    return ref.hang is None or not (ref.started or (ref.condemned.is_set() and ref.hang.in_call))
+    killed_in_call = ref.condemned.is_set() and ref.hang is not None and ref.hang.in_call
+    return not ref.started and not killed_in_call
 
 
 def _how(code: int) -> str:

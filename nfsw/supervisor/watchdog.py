@@ -59,6 +59,8 @@ class Watchdog:
                 self._treat(ref, child, unresponsive, now, kill=True)
             elif ref.hang:
                 self._check_recovery(ref, child, ref.hang, now, idle=call is None)
+            elif not ref.started and ref.starting_since < child.started and now - ref.starting_since >= BOOT_S:
+                ref.hangs(Hang("ends again and again before it has started", ref.starting_since, in_call=False))
         if ref.hang and now - max(ref.hang.since, self._latest_progress()) >= self._hang_escalate_s:
             self._escalate(f"{ref.name}: {ref.hang.described(now)}")
 

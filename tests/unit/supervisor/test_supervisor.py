@@ -353,6 +353,7 @@ async def test_five_deaths_within_a_minute_are_borne_and_the_sixth_makes_the_pod
 async def test_deaths_that_are_far_apart_are_borne_for_ever() -> None:
     async with actor() as company:
         for _ in range(50):
+            company["a"].starts()
             await dies(company, 1)
             await asyncio.sleep(13)
         assert company.supervisor.sick() is None

@@ -278,6 +278,33 @@ async def test_lives_that_crash_before_they_start_count_though_the_actor_hangs()
         assert company.supervisor.sick() == "a died more than 5 times within 60 s"
 
 
+async def test_lives_that_end_slowly_before_they_start_make_the_pod_sick_in_the_time_of_a_hang() -> None:
+    """A slow machine: too few deaths a minute for the restart intensity."""
+    lives = Lives()
+    async with Company(ref("a", lives), plot=Play(), lives={"a": lives}) as company:
+        begun = clock().now()
+        while company.supervisor.sick() is None:
+            await asyncio.sleep(20)
+            company["a"].exits(1)
+        assert clock().now() - begun == pytest.approx(ESCALATE_S, abs=20)
+        assert (company.supervisor.sick() or "").startswith("a: ends again and again before it has started for 12")
+
+
+async def test_a_life_that_starts_ends_such_a_series() -> None:
+    lives = Lives()
+    async with Company(ref("a", lives), plot=Play(), lives={"a": lives}) as company:
+        for _ in range(20):
+            await asyncio.sleep(20)
+            company["a"].exits(1)
+            await asyncio.sleep(20)
+            company["a"].starts()
+            await asyncio.sleep(3 * GLANCE_S)
+            assert company.supervisor.unready() is None
+            company["a"].exits(1)
+            await settled()
+        assert company.supervisor.sick() is None
+
+
 async def test_lives_that_are_killed_for_a_silence_at_their_start_count() -> None:
     lives = Lives(beats=False)
     async with Company(ref("a", lives), plot=Play(), lives={"a": lives}) as company:
