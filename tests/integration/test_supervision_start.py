@@ -5,6 +5,7 @@ import errno
 import os
 import resource
 import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -128,3 +129,10 @@ def descriptors() -> set[int]:
 
 def children() -> list[str]:
     return Path("/proc/thread-self/children").read_text().split()
+
+
+def test_a_child_whose_parent_has_ended_by_the_time_it_begins_leaves_at_once() -> None:
+    another = os.getppid()
+    command = run_module.command("nfsw.actors", "scanner", "0", "0", str(another))
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
