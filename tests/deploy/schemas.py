@@ -46,7 +46,7 @@ def _validator(version: str, api_version: str, kind: str) -> Draft202012Validato
 def _definitions(version: str) -> Registry[Any]:
     contents = _load(FOLDER / f"v{version}.0{STRICT}" / "_definitions.json")
     registry: Registry[Any] = Registry().with_resource("_definitions.json", Resource.from_contents(contents))
-    return registry
+    return registry.crawl()  # once: otherwise every reference does it again
 
 
 def _load(file: Traversable) -> Any:
