@@ -14,7 +14,7 @@ TEST_PACKAGES = chromium fonts-dejavu-core rsync fuse3 iproute2 kmod nfs-common 
 # More for pytest, as in `make unit ARGS="-k claim -x"`; for the other targets it goes to the program they run.
 ARGS =
 
-.PHONY: help setup setup-dev setup-node setup-debian lock test lint format types imports unit integration acceptance nfs nfs-soak nfs-figures demo soak bench image-test clean
+.PHONY: help setup setup-dev setup-node setup-debian lock test lint format types imports unit integration acceptance nfs ground nfs-soak nfs-figures demo soak bench image-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,8 @@ setup: ## .venv with the locked dependencies; then .venv/bin/nfsw works
 	@scripts/setup runtime
 
 test: setup-dev setup-node setup-debian lint types imports ## everything that is checked, after installing what the tests need
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not ground" $(ARGS)
+	@scripts/ground
 
 lint: setup-dev ## ruff: rules and form
 	.venv/bin/ruff check $(SOURCES)
@@ -50,6 +51,9 @@ acceptance: setup-dev setup-node ## tests of the whole service from outside
 
 nfs: setup-dev setup-node setup-debian ## tests on a real NFS mount
 	$(PYTHON) -m pytest -m nfs $(ARGS)
+
+ground: setup-dev setup-node setup-debian ## tests of what kernel and NFS do; `make test` runs them when that may have changed
+	@scripts/ground --always $(ARGS)
 
 demo: setup setup-node ## the service at work, from a local folder to Azurite
 	@scripts/demo $(ARGS)

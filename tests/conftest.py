@@ -43,6 +43,8 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if item.path.name.startswith("test_ground_"):
+            item.add_marker(pytest.mark.ground)
         if isinstance(item, pytest.Function):
             for marker in {NEEDS[name] for name in item.fixturenames if name in NEEDS}:
                 item.add_marker(marker)
