@@ -8,7 +8,7 @@ import base64
 import logging
 import mimetypes
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClien
 
 from nfsw.actors.azure_clock import AzureClock
 from nfsw.actors.azure_errors import REQUEST_ID, NotAzure, StoreTrouble, code_of, translated
-from nfsw.actors.azure_transport import transport_to
+from nfsw.actors.azure_transport import followed, transport_to
 from nfsw.actors.crc64 import wire
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.manifest import Block, Checksums
@@ -57,6 +57,14 @@ def source_note(fingerprint: Fingerprint) -> str:
 
 def crc64_note(checksums: Checksums) -> str:
     return base64.b64encode(wire(checksums.crc64)).decode()
+
+
+#: Is told, when a request begins that carries a body, how to count what of it has left, in bytes.
+type Follow = Callable[[Callable[[], int]], None]
+
+
+def _nobody(count: Callable[[], int]) -> None:
+    """Does not want to know."""
 
 
 class Store:
@@ -184,7 +192,15 @@ class Store:
         return self._takes_crc64
 
     async def put(
-        self, blob: str, data: bytes, whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None, md5: bytes | None = None
+        self,
+        blob: str,
+        data: bytes,
+        whole: Checksums,
+        fingerprint: Fingerprint,
+        *,
+        replace: StoredBlob | None,
+        md5: bytes | None = None,
+        follow: Follow = _nobody,
     ) -> None:
         """The whole blob in one request. `replace`: the one that may be there; any other raises BlobThere. `md5`: as for `stage`.
 
@@ -198,13 +214,17 @@ class Store:
                 content_settings=_settings(blob, whole),
                 metadata=_notes(whole, fingerprint),
                 **_check(whole.crc64, md5 or whole.md5),
+                **followed(follow),
                 **(_if_it_is(replace) if replace else {}),
             )
 
-    async def stage(self, blob: str, block: Block, body: AsyncIterator[bytes], md5: bytes | None = None) -> None:
+    async def stage(
+        self, blob: str, block: Block, body: AsyncIterator[bytes], md5: bytes | None = None, *, follow: Follow = _nobody
+    ) -> None:
         """One block. `md5`: of the block, by which the service is to check it; None: it is to check the block's CRC64."""
         with translated():
-            await self._blob(blob).stage_block(block.id, body, length=block.length, **_check(block.crc64, md5))  # type: ignore[arg-type]
+            options = _check(block.crc64, md5) | followed(follow)
+            await self._blob(blob).stage_block(block.id, body, length=block.length, **options)  # type: ignore[arg-type]
 
     async def commit(
         self, blob: str, blocks: Sequence[Block], whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None

@@ -320,8 +320,10 @@ class UploadBegun:
 class UploadGrew:
     file: FileRef
     held: int  # bytes of the file that Azure holds
-    sent: int  # bytes acknowledged since the last message of this kind
-    resent: int  # of these, bytes that had gone up before
+    left: int  # the same, and what has left in requests that are not answered yet
+    sent: int  # bytes that have left since the last message of this kind
+    resent: int  # of these, bytes that had left before
+    blocks: int = 0  # that Azure has taken since
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from collections.abc import Callable
 _BURST_S = 0.25
 #: Seconds of the limit that one request may carry, if it cannot be cut up.
 _AT_ONCE_S = 0.5
-#: A piece of a block, in bytes, when nothing limits it.
-LARGEST_PIECE = 512 * 1024
+#: A piece of a block, in bytes, when nothing limits it. Larger ones cost more CPU (measured). aiohttp waits for a connection that is
+#: full only when it has been given more than 64 KiB.
+LARGEST_PIECE = 72 * 1024
 _SMALLEST_PIECE = 1024
 
 

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from nfsw.actors.azure_errors import BytesRefused, ContainerMissing, ForeignBlocks, StoreTrouble
@@ -20,6 +20,7 @@ from nfsw.actors.backoff import pauses
 from nfsw.actors.logs import about
 from nfsw.actors.manifest import BadManifest, Block, BlockManifest, Checksums, ManifestReader
 from nfsw.actors.messages import Upload
+from nfsw.actors.progress import Progress
 from nfsw.actors.replacing import Write, write_in_place_of
 from nfsw.actors.staged_copy import StagedCopy, StagedCopyBroken
 from nfsw.actors.throttle import Throttle
@@ -31,17 +32,15 @@ log = logging.getLogger("nfsw.uploader")
 _TRIES = 4
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
-#: A piece that took this long to leave, in seconds, is followed by smaller ones, in bytes, so that a slow uplink is no stall.
-_SLOW_PIECE_S = 2.0
-_SLOW_PIECE = 32 * 1024
+#: A body that is sent in one go has a second more for so many bytes of it.
+_SLOWEST = 32 * 1024
 
 
 @dataclass(slots=True)
 class Account:
     """What the attempts for one file have done so far; kept from one to the next."""
 
-    tried: set[str] = field(default_factory=set)  # ids of blocks that have been on their way
-    held: int = 0  # bytes of the file that the service holds
+    progress: Progress
     overwrote: bool = False  # a blob with other content was there
     committed_at: float = 0.0  # when the latest attempt had nothing left to do but to read back (seconds, CLOCK_MONOTONIC)
 
@@ -64,12 +63,9 @@ class Attempt:
         uplink: Uplink,
         upload: Upload,
         account: Account,
-        acknowledged: Callable[[int, int], None],
         more_staged: Callable[[], Awaitable[bool]],
     ) -> None:
-        """`acknowledged`: called with the bytes that the service has taken, and how many of these had been on their way before.
-        `more_staged`: returns when more may be staged; False when all of the file is.
-        """
+        """`more_staged`: returns when more may be staged; False when all of the file is."""
         self._uplink = uplink
         self._store = uplink.store
         self._throttle = uplink.throttle
@@ -77,14 +73,14 @@ class Attempt:
         self._fingerprint = upload.fingerprint
         self._look_first = upload.look_first
         self._account = account
-        self._acknowledged = acknowledged
+        self._progress = account.progress
         self._more_staged = more_staged
         self._lines = ManifestReader(uplink.staging.manifest(upload.file))
         self._with_md5 = False  # the service takes no CRC64
 
     async def run(self) -> None:
         """Returns once the blob is committed and read back. Raises StoreTrouble, StagedCopyBroken."""
-        self._account.held = 0
+        self._progress.begin()
         self._copy = StagedCopy(self._uplink.staging.copy(self._file))
         try:
             self._with_md5 = not await self._store.takes_crc64()
@@ -103,21 +99,21 @@ class Attempt:
         whole = Block(0, 0, self._fingerprint.size, checksums.crc64)
         there = await self._store.look(self._file.blob) if self._look_first else None
         if self._is_ours(there):
-            self._account.held = whole.length
+            self._progress.begin(held=whole.length)
             return True
         md5 = self._copy.md5(whole) if self._with_md5 else None
         data = self._copy.read(whole)
         await self._throttle.take(len(data))
-        resent = self._begin(whole)
-        async with self._in_time(whole.length / _SLOW_PIECE):
+        async with self._in_time(whole.length / _SLOWEST):
             try:
-                await self._write(partial(self._store.put, self._file.blob, data, checksums, self._fingerprint, md5=md5), there)
+                with self._progress.request(whole) as body:
+                    put = partial(self._store.put, self._file.blob, data, checksums, self._fingerprint, md5=md5, follow=body.follow)
+                    await self._write(put, there)
             except BytesRefused:
                 self._copy.check(whole)
                 raise
             except ForeignBlocks:
                 return False
-        self._acknowledge(whole, resent=resent)
         return True
 
     async def _send_blocks(self) -> None:
@@ -144,14 +140,13 @@ class Attempt:
     async def _send_missing(self) -> None:
         """Sends each block as soon as it is staged, but for those that the service holds already."""
         held = await self._store.blocks(self._file.blob) or {}
-        self._account.held = 0
+        self._progress.begin()
         in_flight = asyncio.Semaphore(self._uplink.concurrency)
         try:
             async with asyncio.TaskGroup() as group:
                 async for block in self._blocks():
                     if held.get(block.id) == block.length:
-                        self._account.held += block.length
-                        self._acknowledged(0, 0)
+                        self._progress.holds(block.length)
                         continue
                     await in_flight.acquire()
                     sending = group.create_task(self._send(block), name=f"block {block.index} of {self._file.blob}")
@@ -161,11 +156,11 @@ class Attempt:
 
     async def _send(self, block: Block) -> None:
         for number, pause in enumerate(pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._uplink.chance), start=1):
-            resent = self._begin(block)
             try:
                 md5 = self._copy.md5(block) if self._with_md5 else None
-                async with self._in_time(None) as deadline:
-                    await self._store.stage(self._file.blob, block, self._pieces(block, deadline), md5)
+                with self._progress.request(block) as body:
+                    async with self._in_time(None) as deadline:
+                        await self._store.stage(self._file.blob, block, self._pieces(block, deadline), md5, follow=body.follow)
             except BytesRefused:
                 self._copy.check(block)
                 if number == _TRIES:
@@ -178,23 +173,20 @@ class Attempt:
                     raise
                 wait = max(pause, trouble.retry_after or 0)
             else:
-                self._acknowledge(block, resent=resent)
                 return
             await asyncio.sleep(min(wait, _LONGEST_PAUSE_S))
 
     async def _pieces(self, block: Block, deadline: asyncio.Timeout) -> AsyncIterator[bytes]:
         """The block's bytes. Each piece moves the deadline; time that the throttle takes does not count."""
         clock = asyncio.get_running_loop().time
-        offset, end, slow = block.offset, block.offset + block.length, False
+        offset, end = block.offset, block.offset + block.length
         while offset < end:
-            size = min(_SLOW_PIECE if slow else self._throttle.piece(), end - offset)
+            size = min(self._throttle.piece(), end - offset)
             deadline.reschedule(None)
             await self._throttle.take(size)
             data = self._copy.read_some(size, offset)
-            begun = clock()
-            deadline.reschedule(begun + STALL_S)
+            deadline.reschedule(clock() + STALL_S)
             yield data
-            slow = clock() - begun > _SLOW_PIECE_S
             offset += len(data)
         deadline.reschedule(clock() + STALL_S)
 
@@ -241,16 +233,6 @@ class Attempt:
         whole = self._manifest().whole
         assert whole is not None
         return whole
-
-    def _begin(self, block: Block) -> bool:
-        """Whether the block has been on its way before."""
-        before = block.id in self._account.tried
-        self._account.tried.add(block.id)
-        return before
-
-    def _acknowledge(self, block: Block, *, resent: bool) -> None:
-        self._account.held += block.length
-        self._acknowledged(block.length, block.length if resent else 0)
 
     def _say_overwrite(self) -> None:
         if not self._account.overwrote:

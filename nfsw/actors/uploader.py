@@ -8,6 +8,7 @@ import asyncio
 import logging
 import random
 import time
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from nfsw.actors.actor import Tell
@@ -31,8 +32,8 @@ from nfsw.actors.messages import (
     Upload,
     UploadBegun,
     UploadFailed,
-    UploadGrew,
 )
+from nfsw.actors.progress import Progress
 from nfsw.actors.slots import Slots
 from nfsw.actors.staged_copy import StagedCopyBroken
 from nfsw.actors.throttle import Throttle
@@ -54,6 +55,20 @@ _RIGHTS = (401, 403)
 _PROBE_S = 5.0
 #: A difference of our clock from Azure's, in seconds, that is worth a question or a word.
 _CLOCK_OFF_S = 60.0
+
+
+class _Pauses:
+    """Between the attempts for one file."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._usual = pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, chance)
+        self._refused = pauses(_FIRST_REFUSED_S, _LONGEST_REFUSED_S, chance)
+
+    def after(self, trouble: StoreTrouble) -> float:
+        """In seconds."""
+        if isinstance(trouble, Refused) and trouble.status not in _RIGHTS:
+            return next(self._refused)
+        return min(max(next(self._usual), trouble.retry_after or 0), _LONGEST_PAUSE_S)
 
 
 @dataclass(slots=True)
@@ -146,49 +161,42 @@ class Uploader:
         await job.over.wait()
 
     async def _keep_trying(self, job: Job, tell: Tell) -> None:
+        with closing(Progress(job.upload.file, tell)) as progress:
+            await self._try_until_sent(job, Account(progress), tell)
+
+    async def _try_until_sent(self, job: Job, account: Account, tell: Tell) -> None:
         file, fingerprint = job.upload.file, job.upload.fingerprint
-        account = Account()
+        extra = about(file.session, file.name, "upload")
         begun = time.monotonic()
-        waits = pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._chance)
-        waits_for_people = pauses(_FIRST_REFUSED_S, _LONGEST_REFUSED_S, self._chance)
+        waits = _Pauses(self._chance)
         number, refused = 0, False
         while True:
             number += 1
             tell(UploadBegun(file, number))
             try:
-                await self._attempt(job, account, tell, again=number > 1, refused=refused)
+                await self._attempt(job, account, again=number > 1, refused=refused)
             except StagedCopyBroken as broken:
-                log.error("will be staged again: %s", broken, extra=about(file.session, file.name, "upload"))
+                log.error("will be staged again: %s", broken, extra=extra)
+                account.progress.tell()
                 tell(StagedCopyBad(file, str(broken)))
                 return
             except StoreTrouble as failed:
                 trouble = await self._container_again(failed) if isinstance(failed, ContainerMissing) else failed
                 refused = isinstance(trouble, Refused)
-                if refused and trouble.status not in _RIGHTS:
-                    pause = next(waits_for_people)
-                else:
-                    pause = min(max(next(waits), trouble.retry_after or 0), _LONGEST_PAUSE_S)
-                log.warning(
-                    "attempt %d failed, next one in %.1f s: %s",
-                    number,
-                    pause,
-                    self._described(trouble),
-                    extra=about(file.session, file.name, "upload"),
-                )
-                tell(UploadFailed(file, number, self._described(trouble), pause))
+                pause, reason = waits.after(trouble), self._described(trouble)
+                log.warning("attempt %d failed, next one in %.1f s: %s", number, pause, reason, extra=extra)
+                account.progress.tell()
+                tell(UploadFailed(file, number, reason, pause))
                 await self._wait(pause, trouble)
             else:
                 seconds = time.monotonic() - begun
-                log.info("uploaded %d bytes in %.1f s", fingerprint.size, seconds, extra=about(file.session, file.name, "upload"))
+                log.info("uploaded %d bytes in %.1f s", fingerprint.size, seconds, extra=extra)
+                account.progress.tell()
                 tell(FileUploaded(file, fingerprint, seconds, account.overwrote, account.committed_at))
                 return
 
-    async def _attempt(self, job: Job, account: Account, tell: Tell, *, again: bool, refused: bool) -> None:
+    async def _attempt(self, job: Job, account: Account, *, again: bool, refused: bool) -> None:
         """`again`: it is not the first one. `refused`: so was the one before."""
-
-        def acknowledged(sent: int, resent: int) -> None:
-            tell(UploadGrew(job.upload.file, account.held, sent, resent))
-
         await self._throttle.opened()
         async with self._slots.turn(again=again) as turn:
 
@@ -201,7 +209,7 @@ class Uploader:
             if refused:
                 await self._store.may_write(job.upload.file.blob)
             upload = replace(job.upload, look_first=job.upload.look_first or again)
-            await Attempt(self._uplink, upload, account, acknowledged, more_staged).run()
+            await Attempt(self._uplink, upload, account, more_staged).run()
 
     async def _container_again(self, missing: ContainerMissing) -> StoreTrouble:
         """Makes the container again, once for all files that miss it. Returns what their attempts failed of."""

@@ -37,7 +37,7 @@ from nfsw.actors.messages import (
 )
 from nfsw.supervisor.gate import Gate
 from nfsw.supervisor.hands import Hands
-from nfsw.supervisor.ledger import Ledger, Stage
+from nfsw.supervisor.ledger import Ledger, Meter, Stage
 from nfsw.supervisor.session import Desk
 from nfsw.supervisor.telemetry import Telemetry
 
@@ -173,7 +173,7 @@ class Course:
     def _on_staging_begun(self, file: FileRef, fingerprint: Fingerprint) -> None:
         entry = self._ledger.get(file)
         if entry and entry.stage is Stage.STAGING:
-            entry.fingerprint, entry.staged, entry.held = fingerprint, 0, 0
+            entry.fingerprint, entry.staged, entry.left = fingerprint, 0, 0
             self._hands.post("uploader", Upload(file, fingerprint, look_first=entry.found_claimed or entry.attempts > 0), entry)
 
     def _on_staging_grew(self, grew: StagingGrew) -> None:
@@ -184,7 +184,7 @@ class Course:
 
     def _on_staged(self, whole: FileStaged, at: float) -> None:
         if entry := self._hands.staging(whole.file):
-            entry.stage, entry.staged = Stage.UPLOADING, entry.fingerprint.size
+            entry.stage, entry.staged, entry.meter = Stage.UPLOADING, entry.fingerprint.size, Meter()
             self._telemetry.staged(entry, at)
             self._hands.post("uploader", whole, entry)
 
@@ -221,9 +221,9 @@ class Course:
         entry = self._ledger.get(sent.file)
         self._telemetry.sent(entry, sent, at)
         if entry:
-            entry.held = sent.held
+            entry.left, entry.sent = sent.left, entry.sent + sent.sent
             if entry.stage is Stage.UPLOADING:
-                entry.meter.note(sent.held, time.monotonic())
+                entry.meter.note(entry.sent, time.monotonic())
 
     def _on_upload_failed(self, failed: UploadFailed, at: float) -> None:
         if entry := self._hands.sending(failed.file):
@@ -236,7 +236,7 @@ class Course:
         entry = self._hands.sending(uploaded.file)
         if entry is None or entry.fingerprint != uploaded.fingerprint:
             return
-        entry.stage, entry.held, entry.error = Stage.COMPLETING, entry.fingerprint.size, None
+        entry.stage, entry.left, entry.error = Stage.COMPLETING, entry.fingerprint.size, None
         self._telemetry.uploaded(entry, uploaded, at)
         self._hands.post("collector", Complete(uploaded.file, uploaded.fingerprint), entry)
 

@@ -63,7 +63,8 @@ class Entry:
     #: Nobody had it open for writing when it was seen stable; it is taken only if that is so still.
     leased: bool = False
     staged: int = 0  # bytes
-    held: int = 0  # bytes that Azure holds
+    left: int = 0  # bytes that Azure holds, or that have left for it in requests that are not answered yet
+    sent: int = 0  # bytes that have left, again and again if need be: what the uplink has carried
     attempts: int = 0
     error: str | None = None
     retry_at: float | None = None  # seconds, monotonic
@@ -97,7 +98,7 @@ class Entry:
 
     @property
     def done(self) -> int:
-        return self.staged if self.stage is Stage.STAGING else self.held
+        return self.staged if self.stage is Stage.STAGING else self.left
 
 
 class Ledger:

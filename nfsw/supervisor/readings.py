@@ -95,8 +95,8 @@ class Readings:
         create("files.processed", [one(lambda now: now.totals.completed)], "{file}", "Files in Azure, verified, and gone from NFS")
         create("files.given_up", [each("reason", lambda now: now.totals.given_up)], "{file}", "Claimed files that are no longer ours")
         create("files.failed", [each("step", lambda now: now.totals.failed_at)], "{file}", "Files that failed at least one attempt")
-        create("upload.sent", [one(lambda now: now.totals.bytes_sent)], "By", "Bytes that Azure has acknowledged")
-        create("upload.resent", [one(lambda now: now.totals.bytes_resent)], "By", "Of these, bytes that had been on their way before")
+        create("upload.sent", [one(lambda now: now.totals.bytes_sent)], "By", "Bytes that have left for Azure")
+        create("upload.resent", [one(lambda now: now.totals.bytes_resent)], "By", "Of these, bytes that had left before")
         create("actor.restarts", [each("actor", lambda now: now.restarts)], "{restart}", "Actors that ended, and were replaced")
 
     def _measure(self, meter: Meter) -> None:

@@ -58,8 +58,8 @@ class ByteCounts:
     completed: int  # bytes of the completed files, since the process started
     staged: int  # bytes that staging holds or has promised to hold
     staging_limit: int
-    sent: int  # bytes that Azure has acknowledged, since the process started
-    resent: int  # of these, bytes that had been sent once before
+    sent: int  # bytes that have left for Azure, since the process started
+    resent: int  # of these, bytes that had left once before
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +69,8 @@ class InFlight:
     date: str  # YYYYMMDD, UTC date of the claim
     state: FileState
     size: int  # bytes
-    done: int  # bytes staged (staging) or held by Azure (uploading)
-    rate: float  # bytes per second, over the last seconds
+    done: int  # bytes staged (staging); held by Azure, or on their way to it (uploading): what a failed request had sent does not count
+    rate: float  # bytes per second staged, or sent, over the last seconds
     eta_s: float | None  # None: not moving
     attempts: int  # upload attempts, the current one included
     error: str | None  # of the latest failed attempt

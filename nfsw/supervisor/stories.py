@@ -112,7 +112,7 @@ class Stories:
         blocks = story.blocks
         if grew.held < blocks.held:  # another attempt, which counts from the start
             blocks = story.blocks = _Blocks()
-        blocks.count += 1
+        blocks.count += grew.blocks
         blocks.sent += grew.sent
         blocks.resent += grew.resent
         size = entry.fingerprint.size

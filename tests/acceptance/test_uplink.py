@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from tests.support.content import KIB, MIB, some_bytes
 from tests.support.figures import Figure
 from tests.support.http import Answer
@@ -69,4 +71,39 @@ def test_a_pause_holds_and_what_was_sent_is_not_sent_again(linked: Site, link: L
     assert service.call("POST", "/v1/uploads/resume").status == 200
     link.limit(None)
     linked.all_arrived(within=30)
+    assert service.status()["bytes"]["resent"] == 0
+
+
+@pytest.mark.slow
+def test_on_a_slow_uplink_every_file_is_seen_to_move(linked: Site, link: Link, figure: Figure) -> None:
+    """4 files of 8 blocks of 4 MiB share 1 MiB/s: minutes pass before the first block is whole."""
+    service = linked.serve(APP_AZURE_MAX_BLOCK_SIZE=str(4 * MIB), APP_AZURE_MAX_SINGLE_PUT_SIZE="1")
+    service.start_session("s")
+    link.limit(MIB)
+    names = [f"{number}.bin" for number in range(4)]
+    for number, name in enumerate(names):
+        linked.write("s", name, some_bytes(number, 32 * MIB))
+    until(
+        lambda: [flight["state"] for flight in service.status()["in_flight"]] == ["uploading"] * 4,
+        within=60,
+        what=lambda: f"all are staged: {service.status()['in_flight']}",
+    )
+    moved, done, longest, still = dict.fromkeys(names, time.monotonic()), dict.fromkeys(names, 0), 0.0, 0
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        status = service.status()
+        for flight in status["in_flight"]:
+            name, now = flight["file"], time.monotonic()
+            assert flight["done"] <= flight["size"]
+            still += flight["rate"] == 0
+            if flight["done"] > done[name]:
+                moved[name], done[name] = now, flight["done"]
+            longest = max(longest, now - moved[name])
+        assert sum(done.values()) <= link.sent + 32 * 96 * KIB, "the kernel holds little unsent"
+        time.sleep(0.2)  # how closely it is looked at
+    figure("longest time in s in which a file was not seen to move, and how often its rate was 0", (round(longest, 1), still))
+    assert longest < 3
+    assert not [request for request in service.status()["in_flight"] if request["error"]]
+    link.limit(None)
+    linked.all_arrived(within=60)
     assert service.status()["bytes"]["resent"] == 0

@@ -12,6 +12,10 @@ from tests.support.azurite import Endpoint
 from tests.support.ports import listening, reserved_port
 
 CHUNK = 64 * 1024
+#: What a packet carries on a wire. Loopback's packets are of 64 KiB.
+_SEGMENT = 1448
+#: What a connection over a limited link has under way, in bytes. A large buffer that is full opens again in jumps of its size.
+_UNDER_WAY = 8 * 1024
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class Link:
     async def _listen(self) -> None:
         self._listening = listening(self.port)
         self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, CHUNK)  # what is not passed on yet has not been sent either
+        self._listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SEGMENT)
         self._listening.setblocking(False)
         self.loop.add_reader(self._listening, self._accept, self._listening)
 
@@ -71,48 +76,42 @@ class Link:
         """No step lies between a connection and its relay: an `asyncio.Server` that is closed in that step leaves its peer hanging."""
         with suppress(BlockingIOError):
             accepted, _ = listening.accept()
+            accepted.setblocking(False)
+            if self._rate is not None:
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UNDER_WAY)
             relay = self.loop.create_task(self._relay(accepted))
             self._relays.add(relay)
             relay.add_done_callback(partial(self._relayed, accepted))
 
     def _relayed(self, accepted: socket.socket, relay: "asyncio.Task[None]") -> None:
         self._relays.discard(relay)
-        accepted.close()  # if it was cut off before it began
+        accepted.close()
 
     async def _relay(self, accepted: socket.socket) -> None:
-        ends: list[asyncio.StreamWriter] = []
-        try:
-            with suppress(OSError):
-                reader, writer = await asyncio.open_connection(sock=accepted)
-                ends.append(writer)
-                upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", self.target.port)
-                ends.append(upstream)
-                both = [
-                    asyncio.ensure_future(self._pump(reader, upstream, self._pace)),
-                    asyncio.ensure_future(self._pump(upstream_reader, writer, self._pass)),
-                ]
-                try:
-                    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    for pump in both:
-                        pump.cancel()
-                    await asyncio.wait(both)
-            for end in ends:
-                end.close()
-                with suppress(OSError):
-                    await end.wait_closed()
-        finally:
-            for end in ends:
-                end.transport.abort()
+        """Plain sockets: a stream would take in all that has come, and what it holds would count as sent."""
+        with socket.socket() as upstream, suppress(OSError):
+            upstream.setblocking(False)
+            await self.loop.sock_connect(upstream, ("127.0.0.1", self.target.port))
+            both = [
+                asyncio.ensure_future(self._pump(accepted, upstream, self._pace)),
+                asyncio.ensure_future(self._pump(upstream, accepted, self._pass)),
+            ]
+            try:
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for pump in both:
+                    pump.cancel()
+                await asyncio.wait(both)
 
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: Callable[[int], Coroutine[None, None, None]]
-    ) -> None:
+    async def _pump(self, source: socket.socket, to: socket.socket, gate: Callable[[int], Coroutine[None, None, None]]) -> None:
         with suppress(OSError):
-            while chunk := await reader.read(CHUNK):
+            while chunk := await self.loop.sock_recv(source, self._chunk()):
                 await gate(len(chunk))
-                writer.write(chunk)
-                await writer.drain()
+                await self.loop.sock_sendall(to, chunk)
+
+    def _chunk(self) -> int:
+        """Bytes that go at a time: many connections share a limited link evenly, as packets do."""
+        return CHUNK if self._rate is None else max(_SEGMENT, min(CHUNK, int(self._rate / 64)))
 
     async def _pass(self, _: int) -> None:
         await self.flowing.wait()
@@ -151,7 +150,3 @@ def link_to(target: Endpoint) -> Iterator[Link]:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
-
-
-def _close(accepted: socket.socket, _: object) -> None:
-    accepted.close()

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from nfsw.actors.azure_clock import AzureClock
 from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks, Refused, StoreTrouble
-from nfsw.actors.azure_store import Store, StoredBlob, crc64_note, source_note
+from nfsw.actors.azure_store import Follow, Store, StoredBlob, crc64_note, source_note
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.manifest import Block, Checksums
 from tests.support.plain_crc64 import plain_crc64
@@ -143,9 +143,20 @@ class MemoryStore(Store):
         return self.knows_crc64
 
     async def put(
-        self, blob: str, data: bytes, whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None, md5: bytes | None = None
+        self,
+        blob: str,
+        data: bytes,
+        whole: Checksums,
+        fingerprint: Fingerprint,
+        *,
+        replace: StoredBlob | None,
+        md5: bytes | None = None,
+        follow: Follow = lambda _: None,
     ) -> None:
+        left = 0
+        follow(lambda: left)
         async with self._carried("put"):
+            left = len(data)
             self._check(data, whole.crc64, md5 or whole.md5)
         self.sent.append(blob)
         if replace is None and self.uncommitted.get(blob):
@@ -155,10 +166,15 @@ class MemoryStore(Store):
         self.uncommitted.pop(blob, None)
         self._lose_answer("put")
 
-    async def stage(self, blob: str, block: Block, body: AsyncIterator[bytes], md5: bytes | None = None) -> None:
+    async def stage(
+        self, blob: str, block: Block, body: AsyncIterator[bytes], md5: bytes | None = None, *, follow: Follow = lambda _: None
+    ) -> None:
+        data = b""
+        follow(lambda: len(data))
         async with self._carried("stage"):
             try:
-                data = b"".join([piece async for piece in body])
+                async for piece in body:
+                    data += piece
             except Exception as error:
                 raise no_answer() from error  # as the SDK has it: whatever the body raises looks like trouble of the connection
         if len(data) != block.length:

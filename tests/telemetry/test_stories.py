@@ -103,7 +103,7 @@ def test_blocks_of_another_attempt_are_counted_from_the_start(told: Told) -> Non
     entry = told.begun(size=100)
     told.stories.step(entry, "upload", 2.0)
     for held, sent in ((50, 50), (75, 25), (50, 0), (75, 0), (100, 25)):
-        told.stories.sent(entry, UploadGrew(CLAIMED, held, sent, 0), 3.0)
+        told.stories.sent(entry, UploadGrew(CLAIMED, held, held, sent, 0, 1), 3.0)
     told.stories.end(entry, "upload", 4.0)
 
     assert [dict(event.attributes or {})["bytes.held"] for event in told.span("upload").events] == [50, 75, 50, 75, 100]
@@ -126,7 +126,7 @@ def test_a_file_without_a_story_is_no_trouble(told: Told) -> None:
     told.stories.claimed(stranger)
     told.stories.step(stranger, "stage", 1.0)
     told.stories.event(stranger, "stage", "blocks", {}, 1.0)
-    told.stories.sent(stranger, UploadGrew(CLAIMED, 1, 1, 0), 1.0)
+    told.stories.sent(stranger, UploadGrew(CLAIMED, 1, 1, 1, 0), 1.0)
     told.stories.close(stranger, "completed", 1.0)
 
     assert not told.spans

@@ -73,9 +73,10 @@ def test_the_blocks_of_an_upload_are_its_events(site: Site, collector: Collector
 
     upload = steps_of(trace_of(collector, service, "a.bin"))["upload"]
 
-    assert [event.name for event in upload.events] == ["attempt", *["blocks"] * 4]
-    blocks = upload.events[1:]
-    assert [event.attributes["blocks"] for event in blocks] == [1] * 4
+    attempt, *blocks = upload.events
+    assert attempt.name == "attempt"
+    assert {event.name for event in blocks} == {"blocks"}
+    assert sum(event.attributes["blocks"] for event in blocks) == 4
     assert sum(event.attributes["bytes.sent"] for event in blocks) == MIB
     assert blocks[-1].attributes["bytes.held"] == MIB
 
@@ -89,7 +90,7 @@ def test_a_file_of_very_many_blocks_has_several_in_an_event(site: Site, collecto
     upload = steps_of(trace_of(collector, service, "a.bin"))["upload"]
 
     blocks = [event for event in upload.events if event.name == "blocks"]
-    assert 32 <= len(blocks) <= 101
+    assert 1 <= len(blocks) <= 101
     assert sum(event.attributes["blocks"] for event in blocks) == 256
     assert sum(event.attributes["bytes.sent"] for event in blocks) == MIB
 

@@ -85,8 +85,9 @@ async def test_what_is_told_adds_up(sending: Sending) -> None:
     grew = sending.told.of(UploadGrew)
     assert sum(message.sent for message in grew) == SIZE
     assert sum(message.resent for message in grew) == 0
+    assert sum(message.blocks for message in grew) == 5
     assert [message.held for message in grew] == sorted(message.held for message in grew)
-    assert grew[-1].held == SIZE
+    assert (grew[-1].held, grew[-1].left) == (SIZE, SIZE)
 
 
 async def test_blocks_are_sent_while_the_file_is_staged(sending: Sending, store: MemoryStore) -> None:
@@ -171,7 +172,7 @@ async def test_a_failed_attempt_is_gone_on_with_and_what_is_resent_is_told(sendi
     store.fail("commit", answered(500))
     await sending.sent(staged)
     grew = sending.told.of(UploadGrew)
-    assert sum(message.sent for message in grew) == SIZE
+    assert sum(message.sent for message in grew) == SIZE + BLOCK
     assert sum(message.resent for message in grew) == BLOCK
     assert sorted(store.sent) == sorted([*staged.ids, store.sent[0]])
 

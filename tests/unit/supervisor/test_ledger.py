@@ -134,7 +134,7 @@ def test_a_file_that_is_found_while_it_is_being_claimed_counts_once(ledger: Ledg
 )
 def test_a_state_and_the_bytes_done_follow_from_the_stage(stage: Stage, attempts: int, state: FileState | None, done: int) -> None:
     seen = entry(CLAIMED[0], stage=stage)
-    seen.attempts, seen.staged, seen.held = attempts, 7, 3
+    seen.attempts, seen.staged, seen.left = attempts, 7, 3
     assert (seen.state, seen.done) == (state, done)
 
 

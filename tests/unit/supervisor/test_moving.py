@@ -177,17 +177,41 @@ async def test_a_file_that_is_staged_shows_how_far_it_is_how_fast_it_goes_and_wh
         assert file.eta_s == pytest.approx(8.0, rel=0.02)
 
 
-async def test_a_file_that_is_sent_shows_what_azure_holds() -> None:
+async def test_a_file_that_is_sent_shows_what_has_left() -> None:
     async with Works() as works:
         await works.uploads("a", 1000)
         for second in range(1, 5):
-            await works.says("uploader", UploadGrew(A, held=second * 200, sent=200, resent=0))
+            await works.says("uploader", UploadGrew(A, held=0, left=second * 200, sent=200, resent=0))
             await asyncio.sleep(1)
         status = works.service.status()
         file = only_file(status)
         assert (file.state, file.done, file.attempts) == (FileState.UPLOADING, 800, 1)
         assert file.rate == pytest.approx(150, rel=0.02)
         assert status.bytes.sent == 800
+
+
+async def test_what_a_failed_request_had_sent_is_not_shown_as_done_and_the_rate_is_still_that_of_the_uplink() -> None:
+    async with Works() as works:
+        await works.uploads("a", 1000)
+        for second in range(1, 4):
+            await works.says("uploader", UploadGrew(A, held=0, left=second * 200, sent=200, resent=0))
+            await asyncio.sleep(1)
+        await works.says("uploader", UploadGrew(A, held=0, left=0, sent=0, resent=0))
+        await asyncio.sleep(0.5)
+        await works.says("uploader", UploadGrew(A, held=0, left=200, sent=200, resent=200))
+        file = only_file(works.service.status())
+        assert file.done == 200
+        assert file.rate == pytest.approx(171, rel=0.02)
+
+
+async def test_blocks_that_azure_held_already_are_done_and_no_speed() -> None:
+    async with Works() as works:
+        await works.uploads("a", 1000)
+        await works.says("uploader", UploadGrew(A, held=0, left=0, sent=0, resent=0))
+        await asyncio.sleep(1)
+        await works.says("uploader", UploadGrew(A, held=900, left=900, sent=0, resent=0))
+        file = only_file(works.service.status())
+        assert (file.done, file.rate) == (900, 0.0)
 
 
 async def test_a_file_that_does_not_move_has_no_time_left() -> None:

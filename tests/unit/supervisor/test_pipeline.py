@@ -147,8 +147,8 @@ async def test_the_uploader_is_told_to_look_first_where_an_earlier_life_may_have
 async def test_the_uploads_progress_is_in_the_ledger_and_the_totals() -> None:
     async with Works() as works:
         await works.uploads("a")
-        await works.says("uploader", UploadGrew(CLAIMED_A, held=60, sent=60, resent=10))
-        assert works.entry(CLAIMED_A).held == 60
+        await works.says("uploader", UploadGrew(CLAIMED_A, held=40, left=60, sent=60, resent=10))
+        assert works.entry(CLAIMED_A).done == 60
         assert (works.telemetry.totals.bytes_sent, works.telemetry.totals.bytes_resent) == (60, 10)
 
 
