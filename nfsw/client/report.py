@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterator
 
+from nfsw.actors.stability import Rule
 from nfsw.client.words import percent, rate, safe, size, span
 from nfsw.supervisor.status import ActorState, ActorStatus, FileCounts, InFlight, Status
 
+_TAKEN = {Rule.LEASE: "nobody has them open for writing", Rule.TIME: "they have been quiet for long enough, open or not"}
 #: More of them would push the rest off the screen; `--json` has all.
 REFUSED_SHOWN = 20
 
@@ -17,6 +19,8 @@ def report(status: Status) -> Iterator[str]:
     yield f"files     {counts(status.files)}"
     yield f"bytes     {size(sent.completed)} completed, {size(sent.sent)} sent, of which {size(sent.resent)} for the second time"
     yield f"staging   {size(sent.staged)} of {size(sent.staging_limit)}"
+    if found := status.stability:
+        yield f"taken     when {_TAKEN[found.rule]}: {safe(found.reason)}"
     for reason in status.waiting_for:
         yield f"waiting   {safe(reason)}"
     if status.in_flight:

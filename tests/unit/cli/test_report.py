@@ -2,8 +2,9 @@
 
 import dataclasses
 
+from nfsw.actors.stability import Rule
 from nfsw.client.report import REFUSED_SHOWN, report, session_line
-from nfsw.supervisor.status import RefusedFile, SessionState
+from nfsw.supervisor.status import RefusedFile, SessionState, Stability
 from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE
 
 
@@ -25,6 +26,13 @@ def test_what_the_service_waits_for_and_who_hangs_is_there() -> None:
     lines = list(report(HUNG))
     assert "waiting   a file of 3.0 GiB waits for room in staging" in lines
     assert "  scanner    hung, in scandir incoming/s1 for 42 s, 1 restart, pid 13" in lines
+
+
+def test_by_which_rule_files_are_taken_is_there() -> None:
+    assert "taken     when nobody has them open for writing: leases are granted (nfs4)" in list(report(IDLE))
+    by_time = dataclasses.replace(IDLE, stability=Stability(Rule.TIME, "no leases here"))
+    assert "taken     when they have been quiet for long enough, open or not: no leases here" in list(report(by_time))
+    assert not any(line.startswith("taken") for line in report(dataclasses.replace(IDLE, stability=None)))
 
 
 def test_hostile_names_stay_in_their_line() -> None:
