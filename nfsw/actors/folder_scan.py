@@ -69,6 +69,7 @@ class FolderScan:
             for entry in wanted
             if entry.name not in folder.reported and folder.refused.get(entry.name, _NOT_REFUSED) is not None and entry.name not in later
         ]
+        ripe: list[os.DirEntry[str]] = []  # may be stable
         due: list[os.DirEntry[str]] = []  # open files that are asked about again
         for entry, fingerprint in zip(pending, self._nfs.stats(folder.path, pending), strict=True):
             quiet = folder.quiet.get(entry.name)
@@ -81,11 +82,12 @@ class FolderScan:
             elif quiet := self._see(folder, entry.name, quiet, fingerprint, now, tell):
                 opened = folder.opened.get(entry.name)
                 if opened is None:
-                    self._judge(folder, entry, quiet, now, tell)
+                    ripe.append(entry)
                 elif opened.is_due(quiet, now):
                     due.append(entry)
+        ripe.sort(key=lambda entry: (folder.quiet[entry.name].fingerprint.mtime_ns, entry.name))  # the oldest goes first
         due.sort(key=lambda entry: folder.opened[entry.name].asked_at)
-        for entry in due:
+        for entry in (*ripe, *due):
             self._judge(folder, entry, folder.quiet[entry.name], now, tell)
         folder.forget_all_but({entry.name for entry in wanted}, tell)
         return bool(regular)

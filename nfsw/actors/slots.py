@@ -1,7 +1,7 @@
-"""Who may send now: APP_WORKERS files at a time. Uploader process, one event loop.
+"""Who may send now: APP_WORKERS files at a time, in the order of their places. Uploader process, one event loop.
 
 A file that has failed before steps back behind files that have not, so that one that fails for ever, or hangs in every
-attempt, takes no slot from the others while they want it. Among equals the first come is the first served.
+attempt, takes no slot from the others while they want it. Among equals the oldest goes first.
 """
 
 import asyncio
@@ -10,29 +10,31 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 
+from nfsw.actors.send_window import Place
+
 
 class Slots:
     def __init__(self, size: int) -> None:
         self._free = size
-        self._waiting: list[tuple[bool, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Place, int, asyncio.Future[None]]] = []
         self._order = count()
 
     @asynccontextmanager
-    async def turn(self, *, again: bool) -> "AsyncIterator[Turn]":
-        """A slot for the body. `again`: the file has failed before."""
-        turn = Turn(self, again=again)
+    async def turn(self, place: Place) -> "AsyncIterator[Turn]":
+        """A slot for the body. `place`: the file's in the line."""
+        turn = Turn(self, place)
         await turn.begin()
         try:
             yield turn
         finally:
             turn.end()
 
-    async def acquire(self, *, again: bool) -> None:
+    async def acquire(self, place: Place) -> None:
         if self._free:
             self._free -= 1
             return
         turn = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (again, next(self._order), turn))
+        heapq.heappush(self._waiting, (place, next(self._order), turn))
         try:
             await turn
         except asyncio.CancelledError:
@@ -50,13 +52,13 @@ class Slots:
 
 
 class Turn:
-    def __init__(self, slots: Slots, *, again: bool) -> None:
+    def __init__(self, slots: Slots, place: Place) -> None:
         self._slots = slots
-        self._again = again
+        self._place = place
         self._holds = False
 
     async def begin(self) -> None:
-        await self._slots.acquire(again=self._again)
+        await self._slots.acquire(self._place)
         self._holds = True
 
     def end(self) -> None:

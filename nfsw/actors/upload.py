@@ -22,6 +22,7 @@ from nfsw.actors.manifest import BadManifest, Block, BlockManifest, Checksums, M
 from nfsw.actors.messages import Upload
 from nfsw.actors.progress import Progress
 from nfsw.actors.replacing import Write, write_in_place_of
+from nfsw.actors.send_window import Leaving, Place, SendWindow
 from nfsw.actors.staged_copy import StagedCopy, StagedCopyBroken
 from nfsw.actors.throttle import Throttle
 from nfsw.actors.tree import StagingTree
@@ -52,6 +53,7 @@ class Uplink:
     store: Store
     staging: StagingTree
     throttle: Throttle
+    window: SendWindow
     chance: random.Random
     single_put_size: int  # bytes; a file of at most that many goes up in one request
     concurrency: int  # blocks in flight for one file
@@ -63,12 +65,14 @@ class Attempt:
         uplink: Uplink,
         upload: Upload,
         account: Account,
+        place: Place,
         more_staged: Callable[[], Awaitable[bool]],
     ) -> None:
-        """`more_staged`: returns when more may be staged; False when all of the file is."""
+        """`place`: where the file stands in the line. `more_staged`: returns when more may be staged; False when all of the file is."""
         self._uplink = uplink
         self._store = uplink.store
         self._throttle = uplink.throttle
+        self._place = place
         self._file = upload.file
         self._fingerprint = upload.fingerprint
         self._look_first = upload.look_first
@@ -102,18 +106,19 @@ class Attempt:
             self._progress.begin(held=whole.length)
             return True
         md5 = self._copy.md5(whole) if self._with_md5 else None
-        data = self._copy.read(whole)
-        await self._throttle.take(len(data))
-        async with self._in_time(whole.length / _SLOWEST):
-            try:
-                with self._progress.request(whole) as body:
-                    put = partial(self._store.put, self._file.blob, data, checksums, self._fingerprint, md5=md5, follow=body.follow)
-                    await self._write(put, there)
-            except BytesRefused:
-                self._copy.check(whole)
-                raise
-            except ForeignBlocks:
-                return False
+        async with self._leaving(whole):
+            data = self._copy.read(whole)
+            await self._throttle.take(len(data))
+            async with self._in_time(whole.length / _SLOWEST):
+                try:
+                    with self._progress.request(whole) as body:
+                        put = partial(self._store.put, self._file.blob, data, checksums, self._fingerprint, md5=md5, follow=body.follow)
+                        await self._write(put, there)
+                except BytesRefused:
+                    self._copy.check(whole)
+                    raise
+                except ForeignBlocks:
+                    return False
         return True
 
     async def _send_blocks(self) -> None:
@@ -158,9 +163,11 @@ class Attempt:
         for number, pause in enumerate(pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._uplink.chance), start=1):
             try:
                 md5 = self._copy.md5(block) if self._with_md5 else None
-                with self._progress.request(block) as body:
-                    async with self._in_time(None) as deadline:
-                        await self._store.stage(self._file.blob, block, self._pieces(block, deadline), md5, follow=body.follow)
+                async with self._leaving(block) as leaving:
+                    with self._progress.request(block) as body:
+                        async with self._in_time(None) as deadline:
+                            pieces = self._pieces(block, leaving, deadline)
+                            await self._store.stage(self._file.blob, block, pieces, md5, follow=body.follow)
             except BytesRefused:
                 self._copy.check(block)
                 if number == _TRIES:
@@ -176,7 +183,16 @@ class Attempt:
                 return
             await asyncio.sleep(min(wait, _LONGEST_PAUSE_S))
 
-    async def _pieces(self, block: Block, deadline: asyncio.Timeout) -> AsyncIterator[bytes]:
+    @asynccontextmanager
+    async def _leaving(self, block: Block) -> AsyncIterator[Leaving]:
+        """The block may be sent: it is its file's turn."""
+        leaving = await self._uplink.window.enter(self._place, block.length, self._fingerprint.size - block.offset)
+        try:
+            yield leaving
+        finally:
+            leaving.done()
+
+    async def _pieces(self, block: Block, leaving: Leaving, deadline: asyncio.Timeout) -> AsyncIterator[bytes]:
         """The block's bytes. Each piece moves the deadline; time that the throttle takes does not count."""
         clock = asyncio.get_running_loop().time
         offset, end = block.offset, block.offset + block.length
@@ -187,6 +203,7 @@ class Attempt:
             data = self._copy.read_some(size, offset)
             deadline.reschedule(clock() + STALL_S)
             yield data
+            leaving.sent(len(data))
             offset += len(data)
         deadline.reschedule(clock() + STALL_S)
 

@@ -34,6 +34,7 @@ from nfsw.actors.messages import (
     UploadFailed,
 )
 from nfsw.actors.progress import Progress
+from nfsw.actors.send_window import Place, SendWindow
 from nfsw.actors.slots import Slots
 from nfsw.actors.staged_copy import StagedCopyBroken
 from nfsw.actors.throttle import Throttle
@@ -93,7 +94,13 @@ class Uploader:
         self._chance = chance or random.Random()  # noqa: S311 - spreads retries, hides nothing
         self._throttle = Throttle(time.monotonic)
         self._uplink = Uplink(
-            store, StagingTree(config.staging_dir), self._throttle, self._chance, config.single_put_size, config.concurrency
+            store,
+            StagingTree(config.staging_dir),
+            self._throttle,
+            SendWindow(time.monotonic),
+            self._chance,
+            config.single_put_size,
+            config.concurrency,
         )
         self._jobs: dict[FileRef, Job] = {}
         self._answers = asyncio.Event()  # set when the service answers after it did not, and replaced then
@@ -198,7 +205,9 @@ class Uploader:
     async def _attempt(self, job: Job, account: Account, *, again: bool, refused: bool) -> None:
         """`again`: it is not the first one. `refused`: so was the one before."""
         await self._throttle.opened()
-        async with self._slots.turn(again=again) as turn:
+        file = job.upload.file
+        place = Place(again, job.upload.fingerprint.mtime_ns, file.name)
+        async with self._slots.turn(place) as turn:
 
             async def more_staged() -> bool:
                 if not job.staged:
@@ -207,9 +216,9 @@ class Uploader:
                 return not job.staged
 
             if refused:
-                await self._store.may_write(job.upload.file.blob)
+                await self._store.may_write(file.blob)
             upload = replace(job.upload, look_first=job.upload.look_first or again)
-            await Attempt(self._uplink, upload, account, more_staged).run()
+            await Attempt(self._uplink, upload, account, place, more_staged).run()
 
     async def _container_again(self, missing: ContainerMissing) -> StoreTrouble:
         """Makes the container again, once for all files that miss it. Returns what their attempts failed of."""

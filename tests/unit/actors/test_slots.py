@@ -6,8 +6,12 @@ from collections.abc import Awaitable, Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nfsw.actors.send_window import Place
 from nfsw.actors.slots import Slots, Turn
 from tests.support.faketime import FakeTimeLoop, settled
+
+#: By whether the file has failed before. All are of one age, so that the first come is the first served.
+PLACES = {failed: Place(failed, 0, "") for failed in (False, True)}
 
 
 class Worker:
@@ -18,10 +22,10 @@ class Worker:
         self._done = asyncio.Event()
         self._aside: asyncio.Event | None = None
         self._step = asyncio.Event()
-        self.task = asyncio.create_task(self._work(slots, again=again))
+        self.task = asyncio.create_task(self._work(slots, PLACES[again]))
 
-    async def _work(self, slots: Slots, *, again: bool) -> None:
-        async with slots.turn(again=again) as turn:
+    async def _work(self, slots: Slots, place: Place) -> None:
+        async with slots.turn(place) as turn:
             self.at_work = True
             while not self._done.is_set():
                 await self._step.wait()
@@ -93,8 +97,8 @@ async def test_whoever_steps_aside_leaves_its_slot_and_queues_again() -> None:
 async def test_a_slot_that_was_handed_to_a_cancelled_waiter_goes_on_to_the_next() -> None:
     """In the same turn of the loop: the slot is given, and its receiver is cancelled before it runs."""
     slots = Slots(1)
-    await slots.acquire(again=False)
-    doomed, next_one = (asyncio.create_task(slots.acquire(again=False)) for _ in range(2))
+    await slots.acquire(PLACES[False])
+    doomed, next_one = (asyncio.create_task(slots.acquire(PLACES[False])) for _ in range(2))
     await settled()
     slots.release()
     doomed.cancel()
@@ -160,3 +164,20 @@ def _in_fake_time(test: Callable[[], Awaitable[None]]) -> None:
 
     with asyncio.Runner(loop_factory=FakeTimeLoop) as runner:
         runner.run(run())
+
+
+async def test_the_oldest_file_that_waits_is_the_next_one() -> None:
+    slots = Slots(1)
+    await slots.acquire(Place(False, 5, "a"))
+    order: list[str] = []
+
+    async def work(place: Place) -> None:
+        async with slots.turn(place):
+            order.append(place.name)
+
+    waiting = [asyncio.create_task(work(Place(False, age, name))) for age, name in ((9, "b"), (3, "d"), (3, "c"))]
+    await settled()
+    slots.release()
+    await asyncio.gather(*waiting)
+
+    assert order == ["c", "d", "b"]

@@ -171,7 +171,7 @@ async def test_a_peer_that_takes_nothing_ends_the_request(sending: Sending, stor
     begun = loop.time()
     await sending.until(lambda: sending.told.of(UploadFailed))
     assert "no answer: nothing moved" in sending.told.of(UploadFailed)[0].error
-    assert loop.time() - begun < 300
+    assert loop.time() - begun < 400, "four tries of a minute each, in turn with other blocks: a peer that takes nothing gets two at a time"
     store.open.set()
     await upload
     assert sending.content(staged) == staged.content
