@@ -46,7 +46,7 @@ class Account:
     committed_at: float = 0.0  # when the latest attempt had nothing left to do but to read back (seconds, CLOCK_MONOTONIC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Uplink:
     """What all attempts share."""
 
@@ -57,6 +57,7 @@ class Uplink:
     chance: random.Random
     single_put_size: int  # bytes; a file of at most that many goes up in one request
     concurrency: int  # blocks in flight for one file
+    md5_missed: bool = False  # a Content-MD5 did not come back, and that was said
 
 
 class Attempt:
@@ -231,15 +232,17 @@ class Attempt:
             there = await self._store.look(self._file.blob)
         if there is None or not self._is_ours(there):
             raise StoreTrouble(f"the blob as read back is not the file as read from NFS: {there}")
-        if there.md5 != self._whole().md5 and self._whole().md5:
-            log.warning("the blob as read back has another Content-MD5 than was sent, or none", extra=self._about())
+        if self._whole().md5 and there.md5 is None and not self._uplink.md5_missed:
+            self._uplink.md5_missed = True
+            log.warning("Content-MD5 was sent and does not come back: something on the way takes it out; CRC64 and size agree")
 
     def _is_ours(self, there: StoredBlob | None) -> bool:
-        return there is not None and (there.size, there.crc64, there.source) == (
-            self._fingerprint.size,
-            crc64_note(self._whole()),
-            source_note(self._fingerprint),
-        )
+        """A Content-MD5 that is not there says nothing: a proxy may take it out. One that is there has to be right."""
+        if there is None:
+            return False
+        whole = self._whole()
+        noted = (there.size, there.crc64, there.source) == (self._fingerprint.size, crc64_note(whole), source_note(self._fingerprint))
+        return noted and (there.md5 == whole.md5 or None in (there.md5, whole.md5))
 
     def _manifest(self) -> BlockManifest:
         assert self._lines.manifest is not None

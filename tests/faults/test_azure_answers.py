@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
-from tests.support.content import some_bytes
+from tests.support.content import KIB, some_bytes
 from tests.support.figures import Figure
 from tests.support.http import Answer
 from tests.support.proxy import FaultProxy
@@ -35,6 +35,19 @@ def test_a_sign_in_page_does_not_pass_for_a_container(site: Site, proxy: FaultPr
     with proxy.failing(SignInPage()):
         reason = site.launch().reason_for_exit_1()
     assert "cannot use the Azure container: no answer from Azure: something on the way answered HTTP 200 OK" in reason
+
+
+def test_a_proxy_that_takes_the_md5_out_of_answers_makes_nothing_sent_twice(site: Site, proxy: FaultProxy) -> None:
+    service = site.serve(APP_CONTENT_MD5="true", APP_AZURE_MAX_BLOCK_SIZE=str(64 * KIB), APP_AZURE_MAX_SINGLE_PUT_SIZE=str(128 * KIB))
+    service.start_session("s")
+    names = ["put.bin", "list.bin", "another.bin"]
+    with proxy.failing(Rewrite({"Content-MD5": None}), method="HEAD"):
+        for number, name in enumerate(names):
+            site.write("s", name, some_bytes(number, (number + 1) * 100 * KIB))
+        site.all_arrived()
+    assert list(proxy.commits().values()) == [1, 1, 1]
+    assert sum(request.received for request in proxy.requests() if request.carries_data) == 600 * KIB
+    assert sum("Content-MD5 was sent and does not come back" in line["message"] for line in service.log()) == 1
 
 
 @pytest.mark.slow

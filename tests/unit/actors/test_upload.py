@@ -249,6 +249,32 @@ async def test_the_files_md5_goes_with_it_where_it_was_computed(sending: Sending
 
 
 @pytest.mark.parametrize("size", [BLOCK, SIZE])
+async def test_an_md5_that_does_not_come_back_is_missed_once_and_makes_nothing_sent_again(
+    sending: Sending, store: MemoryStore, size: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """There are proxies that take it out of the answer to a HEAD."""
+    store.tells_md5 = False
+    for name in "abc":
+        staged = sending.staged(name, size=size)
+        staged.content_md5 = True
+        await sending.sent(staged.whole())
+    assert len(store.sent) == 3 * (1 if size == BLOCK else 5)
+    assert caplog.text.count("Content-MD5 was sent and does not come back") == 1
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+async def test_a_blob_with_another_md5_is_written_again(sending: Sending, store: MemoryStore, size: int) -> None:
+    """Bodies are checked by their CRC64 alone, so the header may have suffered."""
+    staged = sending.staged(size=size)
+    staged.content_md5 = True
+    staged.whole()
+    right = (staged.content, crc64_note(staged.checksums), source_note(staged.fingerprint))
+    store.spoil(Kept(right[0], right[1], b"x" * 16, right[2]))
+    await sending.sent(staged)
+    assert store.blobs[staged.file.blob].md5 == hashlib.md5(staged.content).digest()
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
 async def test_a_service_that_takes_no_crc64_is_sent_an_md5(sending: Sending, store: MemoryStore, size: int) -> None:
     store.knows_crc64 = False
     staged = sending.staged(size=size).whole()
