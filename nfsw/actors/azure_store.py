@@ -219,21 +219,24 @@ class Store:
             )
 
     async def stage(
-        self, blob: str, block: Block, body: AsyncIterator[bytes], md5: bytes | None = None, *, follow: Follow = _nobody
+        self, blob: str, block_id: str, block: Block, body: AsyncIterator[bytes], md5: bytes | None = None, *, follow: Follow = _nobody
     ) -> None:
-        """One block. `md5`: of the block, by which the service is to check it; None: it is to check the block's CRC64."""
+        """One block, under that id. `md5`: of the block, by which the service is to check it; None: it is to check the block's CRC64."""
         with translated():
             options = _check(block.crc64, md5) | followed(follow)
-            await self._blob(blob).stage_block(block.id, body, length=block.length, **options)  # type: ignore[arg-type]
+            await self._blob(blob).stage_block(block_id, body, length=block.length, **options)  # type: ignore[arg-type]
 
     async def commit(
-        self, blob: str, blocks: Sequence[Block], whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None
+        self, blob: str, block_ids: Sequence[str], whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None
     ) -> None:
-        """`replace`: the blob that may be there; any other raises BlobThere."""
+        """Makes the blob of these blocks, and drops all others of its name.
+
+        `replace`: the blob that may be there; any other raises BlobThere.
+        """
         conditions = _if_it_is(replace) if replace else {"match_condition": MatchConditions.IfMissing}
         with translated():
             await self._blob(blob).commit_block_list(
-                [BlobBlock(block_id=block.id) for block in blocks],
+                [BlobBlock(block_id) for block_id in block_ids],
                 content_settings=_settings(blob, whole),
                 metadata=_notes(whole, fingerprint),
                 **conditions,

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from nfsw.actors.azure_errors import BytesRefused, ContainerMissing, ForeignBloc
 from nfsw.actors.azure_store import Store, StoredBlob, crc64_note, source_note
 from nfsw.actors.azure_transport import STALL_S
 from nfsw.actors.backoff import pauses
+from nfsw.actors.block_ids import BlockIds
 from nfsw.actors.logs import about
 from nfsw.actors.manifest import BadManifest, Block, BlockManifest, Checksums, ManifestReader
 from nfsw.actors.messages import Upload
@@ -81,6 +82,7 @@ class Attempt:
         self._progress = account.progress
         self._more_staged = more_staged
         self._lines = ManifestReader(uplink.staging.manifest(upload.file))
+        self._ids = BlockIds()
         self._with_md5 = False  # the service takes no CRC64
 
     async def run(self) -> None:
@@ -138,7 +140,8 @@ class Attempt:
             await self._store.clear_blocks(blob)
             await self._send_missing()
         async with self._in_time(0):
-            await self._write(partial(self._store.commit, blob, self._manifest().blocks, self._whole(), self._fingerprint), there)
+            ids = [self._ids.of(block) for block in self._manifest().blocks]
+            await self._write(partial(self._store.commit, blob, ids, self._whole(), self._fingerprint), there)
 
     async def _write(self, write: Write, there: StoredBlob | None) -> None:
         await write_in_place_of(there, write, self._store, self._file.blob, is_ours=self._is_ours, overwrites=self._say_overwrite)
@@ -147,11 +150,12 @@ class Attempt:
         """Sends each block as soon as it is staged, but for those that the service holds already."""
         held = await self._store.blocks(self._file.blob) or {}
         self._progress.begin()
+        self._fit_ids(held)
         in_flight = asyncio.Semaphore(self._uplink.concurrency)
         try:
             async with asyncio.TaskGroup() as group:
                 async for block in self._blocks():
-                    if held.get(block.id) == block.length:
+                    if held.get(self._ids.of(block)) == block.length and self._ids.name_content:
                         self._progress.holds(block.length)
                         continue
                     await in_flight.acquire()
@@ -159,6 +163,13 @@ class Attempt:
                     sending.add_done_callback(lambda _: in_flight.release())
         except* (StagedCopyBroken, StoreTrouble) as failed:
             raise _gravest(failed) from None
+
+    def _fit_ids(self, held: Mapping[str, int]) -> None:
+        """Raises ForeignBlocks when no ids of ours go together with those that the service holds."""
+        if not self._ids.fit(held):
+            raise ForeignBlocks("their ids are too short for ours to go beside them")
+        if self._ids.length:
+            log.info("somebody else has left blocks under this name; the commit will drop them", extra=self._about())
 
     async def _send(self, block: Block) -> None:
         for number, pause in enumerate(pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._uplink.chance), start=1):
@@ -168,7 +179,7 @@ class Attempt:
                     with self._progress.request(block) as body:
                         async with self._in_time(None) as deadline:
                             pieces = self._pieces(block, leaving, deadline)
-                            await self._store.stage(self._file.blob, block, pieces, md5, follow=body.follow)
+                            await self._store.stage(self._file.blob, self._ids.of(block), block, pieces, md5, follow=body.follow)
             except BytesRefused:
                 self._copy.check(block)
                 if number == _TRIES:

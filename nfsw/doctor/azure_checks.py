@@ -115,10 +115,10 @@ class Account:
             yield self._data
 
         async def send() -> None:
-            await self._store.stage(self._blob, block, body(), await self._md5())
+            await self._store.stage(self._blob, block.id, block, body(), await self._md5())
             if await self._store.blocks(self._blob) != {block.id: block.length}:
                 raise StoreTrouble("the block that was sent is not among the blocks")
-            await self._store.commit(self._blob, [block], self._whole, self._fingerprint, replace=await self._store.look(self._blob))
+            await self._store.commit(self._blob, [block.id], self._whole, self._fingerprint, replace=await self._store.look(self._blob))
 
         with self._told("cannot write a blob in blocks"):
             self._run(send())

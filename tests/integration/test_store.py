@@ -7,6 +7,7 @@ import pytest
 
 from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks
 from nfsw.actors.azure_store import Store
+from nfsw.actors.block_ids import BlockIds
 from nfsw.actors.crc64 import crc64
 from nfsw.actors.manifest import Checksums
 from tests.support.store_ground import (
@@ -18,6 +19,7 @@ from tests.support.store_ground import (
     blocks_of,
     body,
     checksums,
+    ids_of,
     in_azurite,
     in_memory,
     is_made_of,
@@ -87,7 +89,7 @@ async def test_the_files_md5_is_stored_where_it_is_asked_for(store: Store, *, in
     whole = Checksums(crc64(CONTENT), hashlib.md5(CONTENT).digest())
     if in_blocks:
         await stage(store, CONTENT, blocks_of(CONTENT))
-        await store.commit(BLOB, blocks_of(CONTENT), whole, FINGERPRINT, replace=None)
+        await store.commit(BLOB, ids_of(blocks_of(CONTENT)), whole, FINGERPRINT, replace=None)
     else:
         await store.put(BLOB, CONTENT, whole, FINGERPRINT, replace=None)
     there = await store.look(BLOB)
@@ -97,7 +99,7 @@ async def test_the_files_md5_is_stored_where_it_is_asked_for(store: Store, *, in
 
 async def test_a_blob_in_blocks_has_no_md5_otherwise(store: Store) -> None:
     await stage(store, CONTENT, blocks_of(CONTENT))
-    await store.commit(BLOB, blocks_of(CONTENT), checksums(CONTENT), FINGERPRINT, replace=None)
+    await store.commit(BLOB, ids_of(blocks_of(CONTENT)), checksums(CONTENT), FINGERPRINT, replace=None)
     there = await store.look(BLOB)
     assert there is not None
     assert there.md5 is None
@@ -108,14 +110,14 @@ async def test_a_service_that_takes_no_crc64_checks_an_md5(store: Store) -> None
     (block,) = blocks_of(CONTENT[:BLOCK])
     right, wrong = hashlib.md5(CONTENT[:BLOCK]).digest(), hashlib.md5(b"").digest()
     for refused in (
-        store.stage(BLOB, block, body(CONTENT[:BLOCK]), wrong),
+        store.stage(BLOB, block.id, block, body(CONTENT[:BLOCK]), wrong),
         store.put(BLOB, CONTENT[:BLOCK], checksums(CONTENT[:BLOCK]), FINGERPRINT, replace=None, md5=wrong),
     ):
         with pytest.raises(BytesRefused):
             await refused
     await store.put(BLOB, CONTENT[:BLOCK], checksums(CONTENT[:BLOCK]), FINGERPRINT, replace=None, md5=right)
-    await store.stage(BLOB, block, body(CONTENT[:BLOCK]), right)
-    await store.commit(BLOB, [block], checksums(CONTENT[:BLOCK]), FINGERPRINT, replace=await store.look(BLOB))
+    await store.stage(BLOB, block.id, block, body(CONTENT[:BLOCK]), right)
+    await store.commit(BLOB, ids_of([block]), checksums(CONTENT[:BLOCK]), FINGERPRINT, replace=await store.look(BLOB))
     assert is_made_of(CONTENT[:BLOCK], await store.look(BLOB))
 
 
@@ -171,7 +173,7 @@ async def test_bytes_that_are_not_those_of_the_hash_are_refused(ground: Ground, 
         await store.put(BLOB, CONTENT, checksums(b"other"), FINGERPRINT, replace=None)
     (first, *_) = blocks_of(CONTENT)
     with pytest.raises(BytesRefused):
-        await store.stage(BLOB, first, body(b"0123456789"))
+        await store.stage(BLOB, first.id, first, body(b"0123456789"))
     assert ground.content(BLOB) is None
     assert not await store.blocks(BLOB)
 
@@ -181,7 +183,7 @@ async def test_blocks_become_a_blob_when_they_are_committed_and_not_before(groun
     await stage(store, CONTENT, reversed(blocks))
     assert await store.blocks(BLOB) == {block.id: BLOCK for block in blocks}
     assert await store.look(BLOB) is None
-    await store.commit(BLOB, blocks, checksums(CONTENT), FINGERPRINT, replace=None)
+    await store.commit(BLOB, ids_of(blocks), checksums(CONTENT), FINGERPRINT, replace=None)
     assert is_made_of(CONTENT, await store.look(BLOB))
     assert ground.content(BLOB) == CONTENT
     assert await store.blocks(BLOB) == {}
@@ -190,7 +192,7 @@ async def test_blocks_become_a_blob_when_they_are_committed_and_not_before(groun
 async def test_blocks_of_equal_content_are_all_there(ground: Ground, store: Store) -> None:
     content = b"the same10" * 3
     await stage(store, content, blocks_of(content))
-    await store.commit(BLOB, blocks_of(content), checksums(content), FINGERPRINT, replace=None)
+    await store.commit(BLOB, ids_of(blocks_of(content)), checksums(content), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == content
 
 
@@ -200,7 +202,7 @@ async def test_a_partial_upload_is_gone_on_with(ground: Ground, store: Store) ->
     held = await store.blocks(BLOB)
     assert held == {blocks[0].id: BLOCK, blocks[1].id: BLOCK}
     await stage(store, CONTENT, [block for block in blocks if block.id not in held])
-    await store.commit(BLOB, blocks, checksums(CONTENT), FINGERPRINT, replace=None)
+    await store.commit(BLOB, ids_of(blocks), checksums(CONTENT), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == CONTENT
 
 
@@ -217,9 +219,9 @@ async def test_a_commit_never_replaces_unasked(ground: Ground, store: Store) -> 
     ground.elsewhere.commit_elsewhere(BLOB, ["0" * 37])
     await stage(store, CONTENT, blocks)
     with pytest.raises(BlobThere):
-        await store.commit(BLOB, blocks, checksums(CONTENT), FINGERPRINT, replace=None)
+        await store.commit(BLOB, ids_of(blocks), checksums(CONTENT), FINGERPRINT, replace=None)
     assert ground.content(BLOB) == b"another program's"
-    await store.commit(BLOB, blocks, checksums(CONTENT), FINGERPRINT, replace=await store.look(BLOB))
+    await store.commit(BLOB, ids_of(blocks), checksums(CONTENT), FINGERPRINT, replace=await store.look(BLOB))
     assert ground.content(BLOB) == CONTENT
 
 
@@ -232,7 +234,7 @@ async def test_a_block_that_the_service_does_not_hold_cannot_be_committed(store:
     blocks = blocks_of(CONTENT)
     await stage(store, CONTENT, blocks[:2])
     with pytest.raises(ForeignBlocks):
-        await store.commit(BLOB, blocks, checksums(CONTENT), FINGERPRINT, replace=None)
+        await store.commit(BLOB, ids_of(blocks), checksums(CONTENT), FINGERPRINT, replace=None)
 
 
 async def test_a_block_beside_ids_of_another_length_is_refused(ground: Ground, store: Store) -> None:
@@ -240,6 +242,21 @@ async def test_a_block_beside_ids_of_another_length_is_refused(ground: Ground, s
     with pytest.raises(ForeignBlocks):
         await stage(store, CONTENT, blocks_of(CONTENT))
     assert await store.blocks(BLOB) == {"short": 7}
+
+
+@pytest.mark.parametrize("length", [5, 8, 12, 36, 48, 64])
+async def test_ours_go_beside_foreign_blocks_under_ids_of_their_length_and_the_commit_drops_theirs(
+    ground: Ground, store: Store, length: int
+) -> None:
+    ground.elsewhere.stage_elsewhere(BLOB, "y" * length, b"foreign")
+    ids, blocks = BlockIds(), blocks_of(CONTENT)
+    assert ids.fit(await store.blocks(BLOB) or {})
+    for block in blocks:
+        await store.stage(BLOB, ids.of(block), block, body(CONTENT[block.offset : block.offset + block.length]))
+    assert await store.look(BLOB) is None
+    await store.commit(BLOB, [ids.of(block) for block in blocks], checksums(CONTENT), FINGERPRINT, replace=None)
+    assert ground.content(BLOB) == CONTENT
+    assert not await store.blocks(BLOB)
 
 
 async def test_cleared_of_foreign_blocks_a_name_takes_ours(ground: Ground, store: Store) -> None:
@@ -253,7 +270,7 @@ async def test_cleared_of_foreign_blocks_a_name_takes_ours(ground: Ground, store
 async def test_to_clear_blocks_leaves_a_blob_of_blocks_as_it_is(ground: Ground, store: Store) -> None:
     blocks = blocks_of(CONTENT)
     await stage(store, CONTENT, blocks)
-    await store.commit(BLOB, blocks, checksums(CONTENT), FINGERPRINT, replace=None)
+    await store.commit(BLOB, ids_of(blocks), checksums(CONTENT), FINGERPRINT, replace=None)
     before = await store.look(BLOB)
     ground.elsewhere.stage_elsewhere(BLOB, "x" * 37, b"foreign")
     await store.clear_blocks(BLOB)

@@ -8,7 +8,7 @@ import pytest
 from nfsw.actors.azure_errors import NotAzure, StoreTrouble
 from nfsw.actors.azure_store import Store
 from tests.support.answering import REQUEST_ID, answering, store_at
-from tests.support.store_ground import BLOB, CONTENT, FINGERPRINT, blocks_of, checksums, stage
+from tests.support.store_ground import BLOB, CONTENT, FINGERPRINT, blocks_of, checksums, ids_of, stage
 
 type Ask = Callable[[Store], Awaitable[object]]
 
@@ -22,7 +22,7 @@ REQUESTS: Mapping[str, Ask] = {
     "blocks": lambda store: store.blocks(BLOB),
     "put": lambda store: store.put(BLOB, CONTENT, checksums(CONTENT), FINGERPRINT, replace=None),
     "stage": lambda store: stage(store, CONTENT, blocks_of(CONTENT)),
-    "commit": lambda store: store.commit(BLOB, blocks_of(CONTENT), checksums(CONTENT), FINGERPRINT, replace=None),
+    "commit": lambda store: store.commit(BLOB, ids_of(blocks_of(CONTENT)), checksums(CONTENT), FINGERPRINT, replace=None),
     "clear_blocks": lambda store: store.clear_blocks(BLOB),
     "delete": lambda store: store.delete(BLOB),
 }

@@ -7,7 +7,7 @@ import pytest
 from nfsw.actors.azure_errors import StoreTrouble
 from nfsw.actors.azure_store import Store
 from tests.support.azurite import Endpoint
-from tests.support.store_ground import CONTENT, FINGERPRINT, Ground, blocks_of, checksums, in_azurite, is_made_of, stage
+from tests.support.store_ground import CONTENT, FINGERPRINT, Ground, blocks_of, checksums, ids_of, in_azurite, is_made_of, stage
 
 BLOB = "20260131/s/a.bin"
 
@@ -40,7 +40,7 @@ async def test_odd_names_are_kept_to_the_letter(ground: Ground, name: str) -> No
     assert ground.content(blob) == b"put"
     await stage(store, CONTENT, blocks_of(CONTENT), blob)
     assert len(await store.blocks(blob) or {}) == 3
-    await store.commit(blob, blocks_of(CONTENT), checksums(CONTENT), FINGERPRINT, replace=await store.look(blob))
+    await store.commit(blob, ids_of(blocks_of(CONTENT)), checksums(CONTENT), FINGERPRINT, replace=await store.look(blob))
     assert ground.content(blob) == CONTENT
 
 

@@ -170,7 +170,14 @@ class MemoryStore(Store):
         self._lose_answer("put")
 
     async def stage(
-        self, blob: str, block: Block, body: AsyncIterator[bytes], md5: bytes | None = None, *, follow: Follow = lambda _: None
+        self,
+        blob: str,
+        block_id: str,
+        block: Block,
+        body: AsyncIterator[bytes],
+        md5: bytes | None = None,
+        *,
+        follow: Follow = lambda _: None,
     ) -> None:
         data = b""
         follow(lambda: len(data))
@@ -183,22 +190,22 @@ class MemoryStore(Store):
         if len(data) != block.length:
             raise no_answer()
         self._check(data, block.crc64, md5)
-        if any(len(other) != len(block.id) for other in self.uncommitted[blob]):
+        if any(len(other) != len(block_id) for other in self.uncommitted[blob]):
             raise ForeignBlocks("HTTP 400 InvalidBlobOrBlock", status=400)
-        self.sent.append(block.id)
-        self.uncommitted[blob][block.id] = data
+        self.sent.append(block_id)
+        self.uncommitted[blob][block_id] = data
         self._lose_answer("stage")
 
     async def commit(
-        self, blob: str, blocks: Sequence[Block], whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None
+        self, blob: str, block_ids: Sequence[str], whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None
     ) -> None:
         await self._request("commit")
         self._mind(blob, replace=replace)
         there = (self.blobs[blob].blocks if blob in self.blobs else {}) | self.uncommitted[blob]
-        if any(block.id not in there for block in blocks):
+        if any(block_id not in there for block_id in block_ids):
             raise ForeignBlocks("HTTP 400 InvalidBlockList", status=400)
-        chosen = {block.id: there[block.id] for block in blocks}
-        content = b"".join(chosen[block.id] for block in blocks)
+        chosen = {block_id: there[block_id] for block_id in block_ids}
+        content = b"".join(chosen[block_id] for block_id in block_ids)
         self._keep(blob, Kept(content, crc64_note(whole), whole.md5, source_note(fingerprint), chosen))
         self.uncommitted.pop(blob)
         self._lose_answer("commit")

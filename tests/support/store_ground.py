@@ -112,6 +112,10 @@ def is_made_of(content: bytes, there: StoredBlob | None) -> bool:
     )
 
 
+def ids_of(blocks: Iterable[Block]) -> list[str]:
+    return [block.id for block in blocks]
+
+
 async def body(content: bytes) -> AsyncIterator[bytes]:
     """In pieces, as a throttled block leaves."""
     for at in range(0, len(content), 3):
@@ -120,4 +124,4 @@ async def body(content: bytes) -> AsyncIterator[bytes]:
 
 async def stage(store: Store, content: bytes, blocks: Iterable[Block], blob: str = BLOB) -> None:
     for block in blocks:
-        await store.stage(blob, block, body(content[block.offset : block.offset + block.length]))
+        await store.stage(blob, block.id, block, body(content[block.offset : block.offset + block.length]))

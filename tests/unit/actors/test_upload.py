@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 
+from nfsw.actors.azure_errors import ForeignBlocks
 from nfsw.actors.azure_store import crc64_note, source_note
 from nfsw.actors.messages import FileUploaded, StagedCopyBad, UploadBegun, UploadGrew
 from nfsw.actors.tree import StagingTree
@@ -227,13 +228,47 @@ async def test_an_older_version_of_our_own_is_overwritten(sending: Sending, stor
     assert (await sending.sent(sending.staged(version=2).whole())).overwrote
 
 
-@pytest.mark.parametrize("foreign", [{"short": b"x"}, {"y" * 64: b"x", "z" * 64: b"y"}])
-async def test_blocks_of_another_program_are_cleared_once_and_ours_sent(
-    sending: Sending, store: MemoryStore, foreign: dict[str, bytes], caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("foreign", [["short"], ["y" * 36], ["y" * 64, "z" * 64]], ids=["short", "shorter", "longer"])
+async def test_beside_blocks_of_another_program_ours_get_ids_that_fit_and_the_commit_drops_theirs(
+    sending: Sending, store: MemoryStore, foreign: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """To clear the name would make an empty blob for an instant."""
+    caplog.set_level("INFO")
+    staged = sending.staged().whole()
+    for block_id in foreign:
+        store.stage_elsewhere(staged.file.blob, block_id, b"theirs")
+    await sending.sent(staged)
+    assert "clear_blocks" not in store.calls
+    assert len(store.sent) == 5
+    assert {len(block_id) for block_id in store.sent} == {len(foreign[0])}
+    assert caplog.text.count("somebody else has left blocks") == 1
+    assert not store.uncommitted.get(staged.file.blob)
+
+
+@pytest.mark.parametrize(("foreign", "resent"), [("y" * 64, 0), ("y" * 36, 3)], ids=["longer ids name the content", "shorter ones do not"])
+async def test_what_was_sent_beside_blocks_of_another_program_is_gone_on_with_where_its_ids_name_the_content(
+    sending: Sending, store: MemoryStore, foreign: str, resent: int
+) -> None:
+    staged = sending.staged().begun().grown(3)
+    store.stage_elsewhere(staged.file.blob, foreign, b"theirs")
+    upload = sending.upload(staged)
+    await sending.until(lambda: len(store.sent) == 3)
+    await sending.die()
+    assert upload.cancelled()
+    staged.grown(2).finished()
+    await sending.sent(staged)
+    assert len(store.sent) == 5 + resent
+
+
+@pytest.mark.parametrize("why", ["ids that are too short", "too many blocks"])
+async def test_blocks_of_another_program_that_leave_no_room_are_cleared_once_and_ours_sent(
+    sending: Sending, store: MemoryStore, why: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     staged = sending.staged().whole()
-    for block_id, content in foreign.items():
-        store.stage_elsewhere(staged.file.blob, block_id, content)
+    if why == "too many blocks":
+        store.fail("stage", ForeignBlocks("HTTP 409 BlockCountExceedsLimit", status=409))
+    else:
+        store.stage_elsewhere(staged.file.blob, "abcd", b"theirs")
     await sending.sent(staged)
     assert store.calls.count("clear_blocks") == 1
     assert len(sending.told.of(UploadBegun)) == 1, "within one attempt"
