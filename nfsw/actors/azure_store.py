@@ -201,13 +201,15 @@ class Store:
         replace: StoredBlob | None,
         md5: bytes | None = None,
         follow: Follow = _nobody,
-    ) -> None:
-        """The whole blob in one request. `replace`: the one that may be there; any other raises BlobThere. `md5`: as for `stage`.
+    ) -> str:
+        """The whole blob in one request. Returns Azure's id of the request.
+
+        `replace`: the one that may be there; any other raises BlobThere. `md5`: as for `stage`.
 
         One that is to have an MD5 is checked by that: here the service refuses a CRC64 beside it.
         """
         with translated():
-            await self._blob(blob).upload_blob(
+            made = await self._blob(blob).upload_blob(
                 data,
                 length=len(data),
                 overwrite=replace is not None,
@@ -217,6 +219,7 @@ class Store:
                 **followed(follow),
                 **(_if_it_is(replace) if replace else {}),
             )
+            return str(made.get("request_id"))
 
     async def stage(
         self, blob: str, block_id: str, block: Block, body: AsyncIterator[bytes], md5: bytes | None = None, *, follow: Follow = _nobody
@@ -228,19 +231,20 @@ class Store:
 
     async def commit(
         self, blob: str, block_ids: Sequence[str], whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None
-    ) -> None:
-        """Makes the blob of these blocks, and drops all others of its name.
+    ) -> str:
+        """Makes the blob of these blocks, and drops all others of its name. Returns Azure's id of the request.
 
         `replace`: the blob that may be there; any other raises BlobThere.
         """
         conditions = _if_it_is(replace) if replace else {"match_condition": MatchConditions.IfMissing}
         with translated():
-            await self._blob(blob).commit_block_list(
+            made = await self._blob(blob).commit_block_list(
                 [BlobBlock(block_id) for block_id in block_ids],
                 content_settings=_settings(blob, whole),
                 metadata=_notes(whole, fingerprint),
                 **conditions,
             )
+            return str(made.get("request_id"))
 
     async def read(self, blob: str) -> bytes:
         with translated():

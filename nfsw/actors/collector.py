@@ -17,7 +17,7 @@ from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.logs import about
 from nfsw.actors.manifest import BadManifest, BlockManifest
 from nfsw.actors.messages import Complete, FileChanged, FileCompleted, FileTroubled, Unstage, Unstaged, Watch
-from nfsw.actors.names import COMPLETED
+from nfsw.actors.names import COMPLETED, shown
 from nfsw.actors.nfs import Nfs, is_gone, said
 from nfsw.actors.staging_folder import discard, staged_files
 from nfsw.actors.tree import NfsTree, StagingTree, is_date
@@ -152,6 +152,12 @@ class Collector(Actor):
         completed = self._nfs.observe(self._nfs.tree.completed(file))
         with suppress(FileExistsError):
             if completed is not None and self._delete(file, self._sent(file) or completed.fingerprint, tell):
+                log.info(
+                    "in Azure and deleted from NFS: blob %s, %d bytes, sent by an earlier life",
+                    shown(file.blob),
+                    completed.fingerprint.size,
+                    extra=about(file.session, file.name, "complete"),
+                )
                 self._unstage(file, tell)
 
     def _sent(self, file: FileRef) -> Fingerprint | None:

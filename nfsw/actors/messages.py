@@ -351,6 +351,9 @@ class FileUploaded:
     seconds: float  # from the first attempt to the verified blob
     overwrote: bool  # a blob of that name with other content was there
     committed_at: float = field(default=0.0, compare=False)  # when it was in Azure, and only to be read back (seconds, CLOCK_MONOTONIC)
+    attempts: int = field(default=1, compare=False)
+    crc64: str = field(default="", compare=False)  # of the file, as the blob's metadata has it
+    request_id: str | None = field(default=None, compare=False)  # Azure's, of the commit; None: an earlier life had sent it
 
 
 # --- Collector -------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from nfsw.actors.logs import about
 from nfsw.actors.manifest import BadManifest, Block, BlockManifest, Checksums, ManifestReader
 from nfsw.actors.messages import Upload
 from nfsw.actors.progress import Progress
-from nfsw.actors.replacing import Write, write_in_place_of
+from nfsw.actors.replacing import write_in_place_of
 from nfsw.actors.send_window import Leaving, Place, SendWindow
 from nfsw.actors.staged_copy import StagedCopy, StagedCopyBroken
 from nfsw.actors.throttle import Throttle
@@ -44,6 +44,8 @@ class Account:
 
     progress: Progress
     overwrote: bool = False  # a blob with other content was there
+    crc64: str = ""  # of the file, as the blob's metadata has it
+    request_id: str | None = None  # Azure's, of the request that made the blob; None: an earlier life had made it
     committed_at: float = 0.0  # when the latest attempt had nothing left to do but to read back (seconds, CLOCK_MONOTONIC)
 
 
@@ -93,7 +95,7 @@ class Attempt:
             self._with_md5 = not await self._store.takes_crc64()
             if self._fingerprint.size > min(self._uplink.single_put_size, self._throttle.at_once()) or not await self._put():
                 await self._send_blocks()
-            self._account.committed_at = time.monotonic()
+            self._account.committed_at, self._account.crc64 = time.monotonic(), crc64_note(self._whole())
             await self._verify()
         finally:
             self._copy.close()
@@ -143,7 +145,12 @@ class Attempt:
             ids = [self._ids.of(block) for block in self._manifest().blocks]
             await self._write(partial(self._store.commit, blob, ids, self._whole(), self._fingerprint), there)
 
-    async def _write(self, write: Write, there: StoredBlob | None) -> None:
+    async def _write(self, request: Callable[..., Awaitable[str]], there: StoredBlob | None) -> None:
+        """`request`: makes the blob, and returns Azure's id of the request."""
+
+        async def write(*, replace: StoredBlob | None) -> None:
+            self._account.request_id = await request(replace=replace)
+
         await write_in_place_of(there, write, self._store, self._file.blob, is_ours=self._is_ours, overwrites=self._say_overwrite)
 
     async def _send_missing(self) -> None:

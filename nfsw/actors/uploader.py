@@ -197,9 +197,13 @@ class Uploader:
                 await self._wait(pause, trouble)
             else:
                 seconds = time.monotonic() - begun
-                log.info("uploaded %d bytes in %.1f s", fingerprint.size, seconds, extra=extra)
+                log.debug("uploaded %d bytes in %.1f s", fingerprint.size, seconds, extra=extra)
                 account.progress.tell()
-                tell(FileUploaded(file, fingerprint, seconds, account.overwrote, account.committed_at))
+                tell(
+                    FileUploaded(
+                        file, fingerprint, seconds, account.overwrote, account.committed_at, number, account.crc64, account.request_id
+                    )
+                )
                 return
 
     async def _attempt(self, job: Job, account: Account, *, again: bool, refused: bool) -> None:

@@ -35,9 +35,10 @@ from nfsw.actors.messages import (
     UploadFailed,
     UploadGrew,
 )
+from nfsw.actors.names import shown
 from nfsw.supervisor.gate import Gate
 from nfsw.supervisor.hands import Hands
-from nfsw.supervisor.ledger import Ledger, Meter, Stage
+from nfsw.supervisor.ledger import Entry, Ledger, Meter, Stage
 from nfsw.supervisor.session import Desk
 from nfsw.supervisor.telemetry import Telemetry
 
@@ -237,6 +238,7 @@ class Course:
         if entry is None or entry.fingerprint != uploaded.fingerprint:
             return
         entry.stage, entry.left, entry.error = Stage.COMPLETING, entry.fingerprint.size, None
+        entry.uploaded = uploaded
         self._telemetry.uploaded(entry, uploaded, at)
         self._hands.post("collector", Complete(uploaded.file, uploaded.fingerprint), entry)
 
@@ -247,6 +249,7 @@ class Course:
         self._hands.post("scanner", LetGo(completed.file))
         self._hands.succeeded(completed.file)
         if entry:
+            _log_end(entry, completed.file)
             self._telemetry.completed(entry, completed, at)
         self._hands.wake()
 
@@ -257,3 +260,20 @@ class Course:
         self._hands.gone(file)
         if actor != "scanner":
             self._hands.let_go(file)
+
+
+def _log_end(entry: Entry, file: FileRef) -> None:
+    """The one line at INFO that each file has at its end."""
+    sent = entry.uploaded
+    if sent is None:
+        return
+    log.info(
+        "in Azure and deleted from NFS: blob %s, %d bytes, %.1f s, %s, CRC64 %s, Azure's request id %s",
+        shown(file.blob),
+        sent.fingerprint.size,
+        sent.seconds,
+        f"{sent.attempts} attempt" + ("s" if sent.attempts > 1 else ""),
+        sent.crc64,
+        sent.request_id or "unknown (an earlier life had sent it)",
+        extra=about(file.session, file.name, "complete"),
+    )

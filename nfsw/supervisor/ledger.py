@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
+from nfsw.actors.messages import FileUploaded
 from nfsw.supervisor.status import FileState
 
 
@@ -75,6 +76,7 @@ class Entry:
     #: What was staged was worthless once already.
     spoilt: bool = False
     meter: Meter = field(default_factory=Meter)
+    uploaded: FileUploaded | None = None  # once it is in Azure
     traceparent: str | None = None
     seen_at: float = field(default_factory=time.monotonic)  # when a scan saw it first of all (seconds, CLOCK_MONOTONIC)
 

@@ -21,6 +21,8 @@ from nfsw.actors.files import Fingerprint
 from nfsw.actors.manifest import Block, Checksums
 from tests.support.plain_crc64 import plain_crc64
 
+#: What the service calls every request.
+REQUEST_ID = "00000000-1111-2222-3333-444444444444"
 #: Seconds that a request takes.
 ROUND_TRIP_S = 0.01
 #: And after which the client gives up waiting for an answer.
@@ -155,7 +157,7 @@ class MemoryStore(Store):
         replace: StoredBlob | None,
         md5: bytes | None = None,
         follow: Follow = lambda _: None,
-    ) -> None:
+    ) -> str:
         left = 0
         follow(lambda: left)
         async with self._carried("put"):
@@ -168,6 +170,7 @@ class MemoryStore(Store):
         self._keep(blob, Kept(data, crc64_note(whole), whole.md5, source_note(fingerprint)))
         self.uncommitted.pop(blob, None)
         self._lose_answer("put")
+        return REQUEST_ID
 
     async def stage(
         self,
@@ -198,7 +201,7 @@ class MemoryStore(Store):
 
     async def commit(
         self, blob: str, block_ids: Sequence[str], whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None
-    ) -> None:
+    ) -> str:
         await self._request("commit")
         self._mind(blob, replace=replace)
         there = (self.blobs[blob].blocks if blob in self.blobs else {}) | self.uncommitted[blob]
@@ -209,6 +212,7 @@ class MemoryStore(Store):
         self._keep(blob, Kept(content, crc64_note(whole), whole.md5, source_note(fingerprint), chosen))
         self.uncommitted.pop(blob)
         self._lose_answer("commit")
+        return REQUEST_ID
 
     async def clear_blocks(self, blob: str) -> None:
         await self._request("clear_blocks")

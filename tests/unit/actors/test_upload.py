@@ -9,7 +9,7 @@ from nfsw.actors.azure_store import crc64_note, source_note
 from nfsw.actors.messages import FileUploaded, StagedCopyBad, UploadBegun, UploadGrew
 from nfsw.actors.tree import StagingTree
 from tests.support.faketime import settled
-from tests.support.memory_store import Kept, MemoryStore, answered
+from tests.support.memory_store import REQUEST_ID, Kept, MemoryStore, answered
 from tests.support.sending import BLOCK, CONCURRENCY, SINGLE, SIZE, Sending
 
 
@@ -73,6 +73,20 @@ async def test_a_larger_file_goes_in_blocks(sending: Sending, store: MemoryStore
     assert sorted(store.sent) == sorted(staged.ids)
     kept = store.blobs[staged.file.blob]
     assert (kept.crc64, kept.md5, kept.source) == (crc64_note(staged.checksums), None, source_note(staged.fingerprint))
+
+
+@pytest.mark.parametrize("size", [BLOCK, SIZE])
+async def test_what_is_told_of_a_sent_file_has_its_attempts_its_checksum_and_the_request_that_made_the_blob(
+    sending: Sending, store: MemoryStore, size: int
+) -> None:
+    staged = sending.staged(size=size).whole()
+    store.fail("put" if size == BLOCK else "commit", answered(503))
+    uploaded = await sending.sent(staged)
+    assert (uploaded.attempts, uploaded.crc64, uploaded.request_id) == (2, crc64_note(staged.checksums), REQUEST_ID)
+    sending.told.clear()
+    sending.live()
+    found = await sending.sent(staged, look_first=True)
+    assert (found.attempts, found.crc64, found.request_id) == (1, crc64_note(staged.checksums), None)
 
 
 async def test_no_more_blocks_are_on_their_way_than_allowed(sending: Sending, store: MemoryStore) -> None:

@@ -174,6 +174,21 @@ async def test_a_completed_file_is_in_nobodys_hands_and_takes_no_room() -> None:
             assert (len(ref.mailbox), ref.jobs()) == (0, [])
 
 
+async def test_at_its_end_each_file_has_one_line_with_all_that_is_known_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    async with Works() as works:
+        upload = await works.uploads("a")
+        uploaded = FileUploaded(CLAIMED_A, upload.fingerprint, 1.5, overwrote=False, attempts=2, crc64="rosKnw==", request_id="4711")
+        await works.says("uploader", uploaded)
+        await works.says("collector", FileCompleted(CLAIMED_A))
+    [line] = [record for record in caplog.records if "deleted from NFS" in record.getMessage()]
+    assert line.levelname == "INFO"
+    assert line.getMessage() == (
+        f"in Azure and deleted from NFS: blob {CLAIMED_A.blob}, 100 bytes, 1.5 s, 2 attempts, CRC64 rosKnw==, Azure's request id 4711"
+    )
+    assert (line.__dict__["session_name"], line.__dict__["file_name"]) == ("s", "a")
+
+
 async def test_a_hundred_files_pass_and_leave_nothing_behind() -> None:
     async with Works() as works:
         for number in range(100):
