@@ -15,7 +15,7 @@ from nfsw.actors.config import ScannerConfig
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.logs import about
 from nfsw.actors.messages import FileRefused, FileStable, RefusalLifted
-from nfsw.actors.names import COMPLETED, is_wanted, refusal
+from nfsw.actors.names import COMPLETED, is_hidden, is_wanted, refusal
 from nfsw.actors.nfs import Nfs, is_gone, said
 from nfsw.actors.scanned_folder import Folder, Opened
 from nfsw.actors.stability import Quiet, Rule, Verdict
@@ -60,6 +60,8 @@ class FolderScan:
         extensions = self._extensions if arrivals else ()
         regular = [entry for entry in self._nfs.listing(folder.path) if entry.is_file(follow_symlinks=False)]
         wanted = [entry for entry in regular if is_wanted(entry.name, extensions) and (arrivals or not entry.name.endswith(COMPLETED))]
+        if arrivals:
+            folder.hidden = sum(is_hidden(entry.name) for entry in regular)
         if arrivals and aside:
             wanted = [entry for entry in wanted if (folder.session, entry.name) not in aside]
         now = time.monotonic()

@@ -91,6 +91,13 @@ class OpenForWriting:
 
 
 @dataclass(frozen=True, slots=True)
+class HiddenFiles:
+    """How many files of the active session in `incoming` have a hidden name, and so are never taken. Told when it changes."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class LinksInTheWay:
     """Symbolic links where folders have to be; nothing is taken from there. Told when it changes."""
 

@@ -31,12 +31,17 @@ def bad_session_name(name: str) -> str | None:
     return None
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file of this name is never taken: writers use such names for what is not complete yet, NFS for silly renames (`.nfs…`)."""
+    return name.startswith(".")
+
+
 def is_wanted(name: str, extensions: tuple[str, ...]) -> bool:
-    """Whether a file of this name is to be looked at: no hidden file (NFS's silly renames `.nfs…` are), an extension that is asked for.
+    """Whether a file of this name is to be looked at: not hidden, and with an extension that is asked for.
 
     `extensions` are casefolded: instruments write `x.bin` and `x.BIN` alike.
     """
-    return not name.startswith(".") and (not extensions or name.casefold().endswith(extensions))
+    return not is_hidden(name) and (not extensions or name.casefold().endswith(extensions))
 
 
 def refusal(name: str, prefix: str, longest: int) -> str | None:

@@ -2,10 +2,10 @@
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from nfsw.actors.actor import Tell
-from nfsw.actors.messages import LinksInTheWay, LookFailed, OpenForWriting, RuleFound
+from nfsw.actors.messages import HiddenFiles, LinksInTheWay, LookFailed, OpenForWriting, RuleFound
 from nfsw.actors.nfs import LinkInTheWay, said
 from nfsw.actors.scanned_folder import Folder
 from nfsw.actors.stability import Rule
@@ -24,6 +24,7 @@ class ScanNews:
         self._trouble: str | None = None  # of the look before, in words
         self._told_rule: RuleFound | None = None
         self._told_open = OpenForWriting(0)
+        self._told_hidden = HiddenFiles(0)
         self._told_links = LinksInTheWay(())
 
     def begin(self) -> None:
@@ -53,10 +54,11 @@ class ScanNews:
             )
         tell(found)
 
-    def end(self, folders: Iterable[Folder], tell: Tell) -> None:
+    def end(self, folders: Collection[Folder], tell: Tell) -> None:
         """The look is done."""
         self._say_links(tell)
         self._say_open(folders, tell)
+        self._say_hidden(folders, tell)
         self._say_trouble(tell)
 
     def _say_open(self, folders: Iterable[Folder], tell: Tell) -> None:
@@ -69,6 +71,12 @@ class ScanNews:
         now = OpenForWriting(count, oldest[1], oldest[0]) if oldest else OpenForWriting(0)
         if now != self._told_open:
             self._told_open = now
+            tell(now)
+
+    def _say_hidden(self, folders: Iterable[Folder], tell: Tell) -> None:
+        now = HiddenFiles(sum(folder.hidden for folder in folders))
+        if now != self._told_hidden:
+            self._told_hidden = now
             tell(now)
 
     def _say_links(self, tell: Tell) -> None:

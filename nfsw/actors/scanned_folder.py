@@ -40,6 +40,7 @@ class Folder:
     reported: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)  # claimed files that were let go: the main process waits to hear of them again
     refused: dict[str, Fingerprint | None] = field(default_factory=dict)  # the version that is refused; None: any, for its name's sake
+    hidden: int = 0  # arrivals whose names are hidden
 
     def file(self, name: str) -> File:
         return FileRef(self.date, self.session, name) if self.date else Arrival(self.session, name)

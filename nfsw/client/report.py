@@ -64,9 +64,10 @@ def session_words(status: Status) -> str:
 
 def counts(files: FileCounts) -> str:
     waiting = f"{files.open_for_writing} open for writing, " if files.open_for_writing else ""
+    hidden = f", {files.hidden} hidden" if files.hidden else ""
     return (
         f"{waiting}{files.queued} queued, {files.staging} staging, {files.uploading} uploading, "
-        f"{files.completed} completed, {files.failed} failed, {files.refused} refused"
+        f"{files.completed} completed, {files.failed} failed, {files.refused} refused{hidden}"
     )
 
 

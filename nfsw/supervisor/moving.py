@@ -99,6 +99,7 @@ class Moving:
                 completed=totals.completed,
                 failed=totals.failed,
                 refused=len(refused),
+                hidden=self._pipeline.hidden,
             ),
             bytes=ByteCounts(totals.bytes_completed, ledger.staging_used, ledger.staging_limit, totals.bytes_sent, totals.bytes_resent),
             in_flight=tuple(_in_flight(entry, state, now) for entry, state in self._listed()),

@@ -19,6 +19,7 @@ from nfsw.actors.messages import (
     FileClaimed,
     FileCompleted,
     FileRefused,
+    HiddenFiles,
     Hold,
     HoldFailed,
     LinksInTheWay,
@@ -66,6 +67,7 @@ class Pipeline:
         #: Whether the file system tells that a file is open for writing; None: it has not been found out yet.
         self.stability: RuleFound | None = None
         self.open_for_writing = OpenForWriting(0)
+        self.hidden = 0  # files in `incoming` with a hidden name
         self.links = LinksInTheWay(())
         #: Whether NFS may have been away since the last time it could.
         self._maybe_away = False
@@ -86,7 +88,7 @@ class Pipeline:
         match actor:
             case "scanner":
                 self.refused.clear()
-                self.open_for_writing, self.links = OpenForWriting(0), LinksInTheWay(())
+                self.open_for_writing, self.hidden, self.links = OpenForWriting(0), 0, LinksInTheWay(())
                 self._maybe_away = True  # it may have hung
                 return [self._desk.watch()]
             case "collector":
@@ -118,6 +120,8 @@ class Pipeline:
                 self.stability = found
             case OpenForWriting() as opened:
                 self.open_for_writing = opened
+            case HiddenFiles(count):
+                self.hidden = count
             case LinksInTheWay() as links:
                 self.links = links
             case LookFailed(error):

@@ -51,6 +51,7 @@ class FileCounts:
     completed: int  # since the process started
     failed: int  # files that failed at least one upload attempt, since the process started
     refused: int
+    hidden: int  # in incoming, with a name that begins with a dot: never taken
 
 
 @dataclass(frozen=True, slots=True)

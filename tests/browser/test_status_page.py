@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from nfsw.supervisor.status import SessionState
+from nfsw.actors.stability import Rule
+from nfsw.supervisor.status import SessionState, Stability
 from tests.browser.chromium import Page, browser, chromium, new_page
 from tests.support.memory_service import ACTIVE, BUSY, HUNG, MemoryService, in_flight
 from tests.support.serving import served
@@ -76,6 +77,24 @@ async def test_of_very_many_files_some_are_shown_and_the_others_counted(page: Pa
     assert await page.evaluate("document.title") == "(2500) s1 · nfsw"
     service.now = BUSY
     await page.until("document.querySelector('#more-files').hidden")
+
+
+async def test_open_and_hidden_files_and_the_rule_in_force_are_shown(page: Page, service: MemoryService, url: str) -> None:
+    oldest = "the writers of 3 files that are still open, the oldest since 2026-01-31T09:00:00Z: s1/a.bin"
+    service.now = dataclasses.replace(BUSY, files=dataclasses.replace(BUSY.files, open_for_writing=3), waiting_for=(oldest,))
+    await page.open(url)
+    await page.until("document.querySelector('#counts').innerText.includes('Open for writing')")
+    counts = (await page.text("#counts")).split("\n")
+    shown = dict(zip(counts[::2], counts[1::2], strict=True))
+    assert (shown["Open for writing"], shown["Refused"], shown["Hidden (.name)"]) == ("3", "2", "5")
+    assert oldest in await page.text("#waiting")
+    assert await page.text("#rule") == "Files are taken when nobody has them open for writing: leases are granted (nfs4)."
+    service.now = dataclasses.replace(service.now, stability=Stability(Rule.TIME, "leases are refused (nfs4)"))
+    await page.until("document.querySelector('#rule').innerText.includes('without a change')")
+    assert "APP_WRITEBACK_AGE_S" in await page.text("#rule")
+    assert "leases are refused (nfs4)" in await page.text("#rule")
+    service.now = dataclasses.replace(service.now, stability=None)
+    await page.until("document.querySelector('#rule').innerText === ''")
 
 
 async def test_files_that_move_keep_their_place_in_the_page(page: Page, service: MemoryService, url: str) -> None:

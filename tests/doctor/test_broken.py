@@ -224,4 +224,4 @@ def test_a_time_that_is_none_is_bad_usage(tmp_path: Path, given: str) -> None:
     done = run_nfsw(tmp_path, "doctor", "--timeout", given)
 
     assert done.returncode == 2
-    assert "no number of seconds" in done.stderr
+    assert "not a number of seconds" in done.stderr

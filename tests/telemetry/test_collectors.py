@@ -78,7 +78,9 @@ def test_a_collector_that_refuses_is_said_once_and_its_recovery_too(site: Site, 
 
 def test_without_an_endpoint_nothing_of_an_exporter_is_loaded(site: Site) -> None:
     """Protobuf is the exporter's, and it is a shared object, which the kernel shows."""
-    assert not loads_protobuf(site.serve())
+    quiet = site.serve()
+    assert not loads_protobuf(quiet)
+    quiet.stop()
     with collector() as running:
         service = site.serve(**running.settings)
         until(lambda: running.requests, within=30, what="it exports")

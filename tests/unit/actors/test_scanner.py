@@ -10,7 +10,18 @@ from nfsw.actors.board import Board
 from nfsw.actors.channel import PACKET, pack
 from nfsw.actors.envelope import Envelope
 from nfsw.actors.files import Arrival, FileRef
-from nfsw.actors.messages import FileGone, FileRefused, FileStable, LetGo, Looked, LookFailed, NameAside, RefusalLifted, SessionFound
+from nfsw.actors.messages import (
+    FileGone,
+    FileRefused,
+    FileStable,
+    HiddenFiles,
+    LetGo,
+    Looked,
+    LookFailed,
+    NameAside,
+    RefusalLifted,
+    SessionFound,
+)
 from nfsw.actors.tree import NfsTree
 from tests.support.faketime import FakeClock
 from tests.support.mortal_nfs import EventfulNfs, refused
@@ -48,6 +59,18 @@ def test_a_name_that_cannot_be_sent_is_refused_once_and_left_alone(watching: Wat
     told = watching.ticks(60)
     assert [type(message) for message in told] == [FileRefused]
     assert share.incoming(name).read_bytes() == b"content"
+
+
+def test_how_many_names_are_hidden_is_told_when_it_changes(watching: Watching, share: Share) -> None:
+    for name in (".a.bin", ".nfs0001", "..b"):
+        share.written(share.incoming(name))
+    (share.root / "incoming" / "s" / ".folder").mkdir()
+    share.written(share.claimed(".c"))
+    assert watching.ticks(60) == [HiddenFiles(3)]
+    share.incoming(".a.bin").rename(share.incoming("a.bin"))
+    assert watching.tick() == [HiddenFiles(2)]
+    watching.watch(None, "s")
+    assert watching.tick() == [HiddenFiles(0)], "only arrivals are waited for"
 
 
 def test_a_refusal_is_lifted_when_the_file_is_gone(watching: Watching, share: Share) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from nfsw.actors.board import Board
 from nfsw.actors.files import Arrival, FileRef
-from nfsw.actors.messages import FileStable, LetGo
+from nfsw.actors.messages import FileStable, HiddenFiles, LetGo
 from nfsw.actors.tree import NfsTree
 from tests.support.faketime import FakeClock
 from tests.support.mortal_nfs import EventfulNfs
@@ -169,7 +169,7 @@ def test_of_a_flood_of_new_files_each_gets_its_first_look_in_turn(
 def test_hidden_files_are_not_looked_at(watching: Watching, share: Share, name: str) -> None:
     share.written(share.incoming(name))
     share.written(share.claimed(name))
-    assert watching.ticks(SOON) == []
+    assert watching.ticks(SOON) == [HiddenFiles(1)]
 
 
 def test_links_pipes_folders_and_sockets_are_never_reported(watching: Watching, share: Share) -> None:

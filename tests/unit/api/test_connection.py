@@ -7,10 +7,12 @@ from typing import Any
 import h11
 import pytest
 import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from uvicorn.server import ServerState
 
 from nfsw.api.connection import PATIENCE_S, QUIET_S, BadRequests, Connection
-from tests.support.faketime import clock, settled
+from tests.support.faketime import FakeTimeLoop, clock, settled
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BIG = 200_000
@@ -213,3 +215,48 @@ async def test_uvicorn_says_nothing_of_its_own_at_each_of_them(caplog: pytest.Lo
         Wire().sends(GET.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
         await settled()
     assert [record.name for record in caplog.records] == ["nfsw.http"]
+
+
+#: What requests, good and bad ones, are made of.
+PIECES = (
+    b"GET / HTTP/1.1\r\n",
+    b"GET /big HTTP/1.1\r\n",
+    b"GET /slow HTTP/1.0\r\n",
+    b"POST / HTTP/1.1\r\n",
+    b"CONNECT evil.example:80 HTTP/1.1\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"Host: localhost\r\n",
+    b"Content-Length: 5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Expect: 100-continue\r\n",
+    b"Connection: close\r\n",
+    b"Connection: Upgrade\r\nUpgrade: websocket\r\n",
+    b"\r\n",
+    b"hello",
+    b"5\r\nhello\r\n",
+    b"0\r\n\r\n",
+    b"zz\r\n",
+    b"\x16\x03\x01\x02\x00",
+    b"x" * 70_000,
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(PIECES) | st.binary(min_size=1, max_size=20), max_size=25))
+def test_no_bytes_of_a_client_are_an_error_of_the_service(pieces: list[bytes]) -> None:
+    with asyncio.Runner(loop_factory=FakeTimeLoop) as runner:
+        errors: list[dict[str, Any]] = []
+        runner.get_loop().set_exception_handler(lambda _, context: errors.append(context))
+        runner.run(_talk(pieces))
+    assert errors == []
+
+
+async def _talk(pieces: list[bytes]) -> None:
+    wire = Wire()
+    for piece in pieces:
+        if wire.is_closing():
+            break
+        wire.sends(piece)
+        await settled()
+    await after(20 * PATIENCE_S)
+    assert wire.is_closing()

@@ -31,7 +31,17 @@ def test_the_status_is_the_contract_word_for_word(service: MemoryService, ask: A
     service.now = BUSY
     status = ask("GET", "/v1/watch/status").json()
     assert status["session"] == {"name": "s1", "state": "active", "started_at": "2026-01-31T12:00:00Z", "resumed": False}
-    assert status["files"] == {"open_for_writing": 1, "queued": 3, "staging": 1, "uploading": 4, "completed": 17, "failed": 1, "refused": 2}
+    assert status["files"] == {
+        "open_for_writing": 1,
+        "queued": 3,
+        "staging": 1,
+        "uploading": 4,
+        "completed": 17,
+        "failed": 1,
+        "refused": 2,
+        "hidden": 5,
+    }
+    assert status["stability"] == {"rule": "lease", "reason": "leases are granted (nfs4)"}
     assert status["bytes"]["completed"] == 123_456_789
     assert status["in_flight"][0] == {
         "file": "camera-left_20260131T115900.mp4",

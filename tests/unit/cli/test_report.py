@@ -3,7 +3,7 @@
 import dataclasses
 
 from nfsw.actors.stability import Rule
-from nfsw.client.report import REFUSED_SHOWN, report, session_line
+from nfsw.client.report import REFUSED_SHOWN, counts, report, session_line
 from nfsw.supervisor.status import RefusedFile, SessionState, Stability
 from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE
 
@@ -60,3 +60,8 @@ def test_a_session_line_has_name_and_state() -> None:
     line = session_line(dataclasses.replace(ACTIVE, session=draining))
     assert line.startswith("session s1, draining since")
     assert line.endswith(", resumed")
+
+
+def test_hidden_files_are_counted_where_there_are_any() -> None:
+    assert counts(BUSY.files).endswith("2 refused, 5 hidden")
+    assert counts(IDLE.files).endswith("0 refused")

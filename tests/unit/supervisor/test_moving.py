@@ -16,6 +16,7 @@ from nfsw.actors.messages import (
     FileRefused,
     FileStable,
     FileTroubled,
+    HiddenFiles,
     LinksInTheWay,
     Looked,
     LookFailed,
@@ -291,6 +292,14 @@ async def test_files_in_flight_are_listed_up_to_a_bound_those_that_move_first_an
         assert len(status.in_flight) == MOST_LISTED
         assert [file.file for file in status.in_flight[:2]] == ["moving", "00000"]
         assert f"the next attempt of {MOST_LISTED + 500} files that failed" in status.waiting_for
+
+
+async def test_files_with_hidden_names_are_counted() -> None:
+    async with Works() as works:
+        await works.says("scanner", HiddenFiles(3))
+        assert works.service.status().files.hidden == 3
+        await works.dies("scanner")
+        assert works.service.status().files.hidden == 0, "the next one counts anew"
 
 
 # --- Actors, readiness, sickness ---
