@@ -183,8 +183,9 @@ class Store:
                     await self._container.get_container_properties(headers={"x-ms-content-crc64": base64.b64encode(wire(0)).decode()})
                 except HttpResponseError as error:
                     if code_of(error) == "FeatureNotSupported":
+                        if self._takes_crc64 is None:  # several files may have asked at a time
+                            log.warning("the blob service does not take CRC64 (an older Azurite?): bodies go up with an MD5 instead")
                         self._takes_crc64 = False
-                        log.warning("the blob service does not take CRC64 (an older Azurite?): bodies go up with an MD5 instead")
                         return False
                     if (error.status_code or 500) >= 500:
                         raise

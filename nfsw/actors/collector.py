@@ -5,20 +5,21 @@ The sweep does the same for what a crash left behind, and removes folders and st
 """
 
 import logging
-import time
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
+from nfsw.actors.completion import Completion, Ending
 from nfsw.actors.config import CollectorConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.logs import about
-from nfsw.actors.manifest import BadManifest, BlockManifest
-from nfsw.actors.messages import Complete, FileChanged, FileCompleted, FileTroubled, Unstage, Unstaged, Watch
+from nfsw.actors.messages import Complete, FileChanged, FileCompleted, FileTroubled, RuleFound, Unstage, Unstaged, Watch
 from nfsw.actors.names import COMPLETED, shown
-from nfsw.actors.nfs import Nfs, is_gone, said
+from nfsw.actors.nfs import Nfs, said
+from nfsw.actors.stability import Rule
 from nfsw.actors.staging_folder import discard, staged_files
 from nfsw.actors.tree import NfsTree, StagingTree, is_date
 
@@ -32,12 +33,17 @@ class Collector(Actor):
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
         self._staging = StagingTree(config.staging_dir)
         self._watch = Watch(None, frozenset(), frozenset())
+        self._rule: Rule | None = None  # whether the file system tells that somebody has a file open; None: not known yet
         self._errors: list[OSError] = []  # of this sweep
+        self._in_hand: set[FileRef] = set()
+        self._turn = threading.Condition()  # guards it
 
     def on_message(self, message: Message, tell: Tell) -> None:
         match message:
             case Watch():
                 self._watch = message
+            case RuleFound(rule):
+                self._rule = rule
             case Complete(file, fingerprint):
                 try:
                     self._complete(file, fingerprint, tell)
@@ -54,50 +60,39 @@ class Collector(Actor):
         if self._errors:
             log.warning("sweep cut short, next one in %.0f s: %s", self.interval, said(self._errors[0]), extra={"action": "sweep"})
 
-    def _complete(self, file: FileRef, fingerprint: Fingerprint, tell: Tell) -> None:
-        source, completed = self._nfs.tree.source(file), self._nfs.tree.completed(file)
-        marked_at: float | None = None
-        seen = self._nfs.observe(source)
-        if seen is not None:
-            if seen.fingerprint != fingerprint:
-                log.info("changed after its upload, will be sent again", extra=about(file.session, file.name, "complete"))
-                tell(FileChanged(file))
-                return
-            if self._nfs.observe(completed) is not None:
-                # No claim is made while a .completed is there, so this one has been looked at before: it is this file's, or an older one's.
-                self._nfs.unlink(completed)
-            self._rename(source, completed)
-            marked_at = time.monotonic()
-        if not self._delete(file, fingerprint, tell):
-            return
-        self._unstage(file, tell)
-        tell(FileCompleted(file, marked_at))
+    def _complete(self, file: FileRef, sent: Fingerprint, tell: Tell) -> None:
+        with self._alone(file):
+            ending, marked_at = self._completion(file).complete(sent)
+            if self._ended(file, ending, tell):
+                tell(FileCompleted(file, marked_at))
 
-    def _rename(self, source: str, completed: str) -> None:
-        """The ambiguous answer of a replayed request is settled by a look."""
-        try:
-            self._nfs.rename(source, completed)
-        except OSError as error:
-            if not is_gone(error) or self._nfs.observe(completed) is None:
-                raise
+    def _completion(self, file: FileRef) -> Completion:
+        return Completion(self._nfs, self._staging, file, leased=self._rule is not Rule.TIME)
 
-    def _delete(self, file: FileRef, fingerprint: Fingerprint, tell: Tell) -> bool:
-        """Deletes `.completed` unless it is another version than the one that was sent; that one becomes a claimed file again.
-
-        Raises OSError; FileExistsError when it has been given back already: then the mark goes when the file is complete.
-        """
-        completed = self._nfs.tree.completed(file)
-        seen = self._nfs.observe(completed)
-        if seen is None:
+    def _ended(self, file: FileRef, ending: Ending, tell: Tell) -> bool:
+        """Whether it was deleted. Says what became of it else."""
+        if ending is Ending.DELETED:
+            self._unstage(file, tell)
             return True
-        if seen.fingerprint.same_but_ctime(fingerprint):  # marking it changed the ctime
-            self._nfs.unlink(completed)
-            return True
-        log.warning("changed after it was marked as sent, will be sent again", extra=about(file.session, file.name, "complete"))
-        self._nfs.link(completed, self._nfs.tree.source(file))
-        self._nfs.unlink(completed)
+        if ending is Ending.OPEN:
+            log.info("somebody has it open for writing: it is looked at again once it is closed", extra=self._about(file))
+        else:
+            log.info("changed after its upload, or not known to be what was sent: it is taken up again", extra=self._about(file))
         tell(FileChanged(file))
         return False
+
+    @contextmanager
+    def _alone(self, file: FileRef) -> Iterator[None]:
+        """The sweep and a message never work on the same file at a time."""
+        with self._turn:
+            self._turn.wait_for(lambda: file not in self._in_hand)
+            self._in_hand.add(file)
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._in_hand.remove(file)
+                self._turn.notify_all()
 
     def _unstage(self, file: FileRef, tell: Tell) -> None:
         try:
@@ -122,7 +117,7 @@ class Collector(Actor):
                 self._sweep_day(date, recorded, tell)
         for date, session, name, _ in staged_files(self._staging):
             file = FileRef(date, session, name)
-            with self._noted():
+            with self._noted(), self._alone(file):
                 if self._nfs.observe(self._nfs.tree.source(file)) is None and self._nfs.observe(self._nfs.tree.completed(file)) is None:
                     self._unstage(file, tell)
 
@@ -146,23 +141,21 @@ class Collector(Actor):
                     self._finish(FileRef(date, session, entry.name.removesuffix(COMPLETED)), tell)
 
     def _finish(self, file: FileRef, tell: Tell) -> None:
-        """A `.completed` that a crash left: its blob was verified. What is still staged of it tells which version that was."""
-        if self._nfs.observe(self._nfs.tree.source(file)) is not None:
-            return  # it was given back, and this is its other name, which goes when the file is complete
-        completed = self._nfs.observe(self._nfs.tree.completed(file))
-        with suppress(FileExistsError):
-            if completed is not None and self._delete(file, self._sent(file) or completed.fingerprint, tell):
-                log.info(
-                    "in Azure and deleted from NFS: blob %s, %d bytes, sent by an earlier life",
-                    shown(file.blob),
-                    completed.fingerprint.size,
-                    extra=about(file.session, file.name, "complete"),
-                )
-                self._unstage(file, tell)
+        """A `.completed` that a crash left: its blob was verified."""
+        if self._rule is None:
+            return  # the next sweep knows whether a lease has to be granted
+        with self._alone(file):
+            if self._nfs.observe(self._nfs.tree.source(file)) is not None:
+                return  # it was given back, and this is its other name, which goes when the file is complete
+            marked = self._nfs.observe(self._nfs.tree.completed(file))
+            with suppress(FileExistsError):
+                if marked and self._ended(file, self._completion(file).finish(), tell):
+                    log.info(
+                        "in Azure and deleted from NFS: blob %s, %d bytes, sent by an earlier life",
+                        shown(file.blob),
+                        marked.fingerprint.size,
+                        extra=self._about(file),
+                    )
 
-    def _sent(self, file: FileRef) -> Fingerprint | None:
-        try:
-            with open(self._staging.manifest(file), encoding="ascii", errors="replace") as lines:
-                return BlockManifest.parse_header(lines.readline().removesuffix("\n")).fingerprint
-        except (OSError, BadManifest):
-            return None
+    def _about(self, file: FileRef) -> dict[str, str]:
+        return about(file.session, file.name, "complete")

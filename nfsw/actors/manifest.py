@@ -97,11 +97,6 @@ class BlockManifest:
         self.whole = whole
         return _line(f"end {whole.crc64:016x} {whole.md5.hex() if whole.md5 else '-'}")
 
-    def complete(self, ctime_ns: int) -> str:
-        """The source is `.completed`; returns the line that says so."""
-        self.completed_ns = ctime_ns
-        return _line(f"completed {ctime_ns}")
-
     def feed(self, line: str) -> None:
         """One line as it was read. Raises BadManifest."""
         content = _checked(line)
@@ -114,7 +109,7 @@ class BlockManifest:
             self.finish(Checksums(int(end[1], 16), None if end[2] == "-" else bytes.fromhex(end[2])))
         elif completed := _COMPLETED.fullmatch(content):
             fits = self.whole is not None
-            self.complete(int(completed[1]))
+            self.completed_ns = int(completed[1])
         else:
             raise BadManifest(f"unreadable line {line[:80]!r}")
         if not fits:
@@ -131,15 +126,15 @@ class BlockManifest:
 
 
 class ManifestReader:
-    """Follows a manifest while it grows. Uploader and Claimer; local disk."""
+    """Follows a manifest while it grows. Any process; local disk."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._offset = 0
         self.manifest: BlockManifest | None = None
 
-    def read_on(self, fingerprint: Fingerprint) -> BlockManifest | None:
-        """All that is there by now; None while not even the header is.
+    def read_on(self, fingerprint: Fingerprint | None) -> BlockManifest | None:
+        """All that is there by now; None while not even the header is. `fingerprint`: of the version that it has to be of; None: of any.
 
         Raises BadManifest, also when lines that were there are not any more, and OSError (FileNotFoundError: wiped).
         """
@@ -155,9 +150,14 @@ class ManifestReader:
                 self.manifest.feed(line)
                 continue
             self.manifest = BlockManifest.parse_header(line)
-            if self.manifest.fingerprint != fingerprint:
+            if fingerprint and self.manifest.fingerprint != fingerprint:
                 raise BadManifest("the manifest is of another version of the file")
         return self.manifest
+
+
+def completed_line(ctime_ns: int) -> str:
+    """To be added to a whole manifest when its source is `.completed`, with the ctime that it has since."""
+    return _line(f"completed {ctime_ns}")
 
 
 def manifest_bytes(size: int, block_size: int) -> int:

@@ -92,7 +92,7 @@ class Pipeline:
                 self._maybe_away = True  # it may have hung
                 return [self._desk.watch()]
             case "collector":
-                return [self._desk.watch()]
+                return [self._desk.watch(), *([self.stability] if self.stability else [])]
             case "keeper":
                 return self._desk.greeting()
             case "uploader":
@@ -118,6 +118,7 @@ class Pipeline:
                 self._hands.wake()
             case RuleFound() as found:
                 self.stability = found
+                self._hands.post("collector", found)
             case OpenForWriting() as opened:
                 self.open_for_writing = opened
             case HiddenFiles(count):

@@ -50,15 +50,15 @@ def test_a_name_that_is_marked_completed_is_swept_and_then_claimed(site: Site) -
     site.all_arrived()
 
 
-def test_a_writer_that_goes_on_after_the_claim_has_its_last_bytes_sent(linked: Site, link: Link) -> None:
-    """It keeps the file open; the claim's rename does not stop it. Each upload takes longer than its pauses."""
+def test_a_writer_that_opens_a_claimed_file_and_goes_on_has_its_last_bytes_sent(linked: Site, link: Link) -> None:
+    """Each upload takes longer than its pauses."""
     linked.serve().start_session("s")
     link.limit(4 * MIB)
-    path = linked.incoming("s") / "a.bin"
     begin, rest = some_bytes(1, 6 * MIB), some_bytes(2, 2 * MIB)
-    with path.open("wb", buffering=0) as file:
-        file.write(begin)
-        until((linked.processing("s") / "a.bin").exists, within=30, what="it is claimed")
+    linked.write("s", "a.bin", begin)
+    held = linked.processing("s") / "a.bin"
+    until(held.exists, within=30, what="it is claimed")
+    with held.open("ab", buffering=0) as file:
         for place in range(0, len(rest), 256 * KIB):
             file.write(rest[place : place + 256 * KIB])
             time.sleep(0.2)  # the writer's pace

@@ -24,8 +24,9 @@ from tests.support.waiting import until
 
 POLL_S, AGE_S = 0.5, 2.0
 SETTINGS = {"APP_POLL_INTERVAL_S": str(POLL_S), "APP_MIN_FILE_AGE_S": str(AGE_S)}
-#: From the moment in which nothing is in a file's way until it is in Azure and gone: two polls, the age, and a box with other work.
-TAKEN_WITHIN_S = 30.0
+#: From the moment in which nothing is in a file's way until it is in Azure and gone: two polls, the age, a box with other work, and the
+#: minute for which a server gives no delegation of a file for which it has called one back.
+TAKEN_WITHIN_S = 120.0
 #: To the server and back, in the tests that put writers between two calls of the service.
 ROUND_TRIP_S = 0.010
 #: A client that keeps what was written no longer than this, and the quiet time that follows from it.
@@ -111,7 +112,6 @@ def test_a_newer_version_that_is_renamed_over_the_name_in_the_instant_of_the_cla
     assert trials.lost(nodes.site) == []
 
 
-@pytest.mark.xfail(reason="nothing keeps a writer from the file between look and delete", strict=True)
 def test_what_is_appended_between_the_last_look_and_the_delete_arrives(nodes: Nodes) -> None:
     with distant(5 * ROUND_TRIP_S):  # so that the moments of a few trials cover the time between look and delete
         trials = append_before_the_delete(nodes.site, "appended", 8, step_s=1.25 * ROUND_TRIP_S, patience_s=1.5)

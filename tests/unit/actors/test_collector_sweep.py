@@ -8,7 +8,8 @@ import pytest
 
 from nfsw.actors.board import Board
 from nfsw.actors.files import FileRef
-from nfsw.actors.messages import FileChanged, Unstaged
+from nfsw.actors.messages import Complete, FileChanged, RuleFound, Unstaged
+from nfsw.actors.stability import Rule
 from nfsw.actors.staging_folder import staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.collecting import FILE, SENT, Collecting
@@ -23,9 +24,13 @@ def collecting(share: Share, tree: NfsTree, staging: StagingTree, board: Board, 
 
 def marked(collecting: Collecting, file: FileRef = FILE) -> Path:
     """A crash left it: sent, marked, not deleted."""
-    collecting.sent(file)
+    sent = collecting.sent(file)
     path = collecting.share.claimed(file.name, file.session, file.date)
-    return path.rename(path.with_name(path.name + ".completed"))
+    collecting.nfs.at["unlink", f"{path.relative_to(collecting.share.root)}.completed"] = killed
+    with pytest.raises(Killed):
+        collecting.hear(Complete(file, sent))
+    collecting.live()
+    return path.with_name(path.name + ".completed")
 
 
 def test_a_mark_that_was_left_is_ended(collecting: Collecting, share: Share, staging: StagingTree) -> None:
@@ -35,11 +40,20 @@ def test_a_mark_that_was_left_is_ended(collecting: Collecting, share: Share, sta
     assert staged_files(staging) == []
 
 
-def test_it_is_ended_without_a_staged_copy_too(collecting: Collecting, share: Share, staging: StagingTree) -> None:
-    """The pod's staging is empty after it was moved to another node."""
+def test_without_a_staged_copy_it_becomes_a_claimed_file_again(collecting: Collecting, share: Share) -> None:
+    """The pod's staging is empty after it was moved to another node: nobody knows what was sent, but Azure, which is asked."""
     share.written(share.claimed("a.completed"))
+    assert collecting.sweep() == [FileChanged(FILE)]
+    assert set(share.files()) == {f".processing/{DATE}/s/a"}
+
+
+def test_until_it_is_known_whether_leases_are_granted_no_mark_is_touched(collecting: Collecting, share: Share) -> None:
+    marked(collecting)
+    collecting.rule = None
+    collecting.live()
+    assert collecting.sweep() == []
+    collecting.hear(RuleFound(Rule.TIME, "by a test"))
     assert collecting.sweep() == [Unstaged(FILE)]
-    assert share.files() == {}
 
 
 @pytest.mark.parametrize("damage", [b"", b"junk\n", b"\xff\xfe\n", bytes(100)])
@@ -48,8 +62,8 @@ def test_a_manifest_that_is_unreadable_tells_nothing_of_the_version(
 ) -> None:
     marked(collecting)
     Path(staging.manifest(FILE)).write_bytes(damage)
-    collecting.sweep()
-    assert share.files() == {}
+    assert collecting.sweep() == [FileChanged(FILE)]
+    assert share.files() == {f".processing/{DATE}/s/a": SENT}
 
 
 def test_one_that_was_changed_after_it_was_marked_becomes_a_claimed_file_again(collecting: Collecting, share: Share) -> None:
@@ -85,7 +99,7 @@ def test_only_sessions_that_are_held_are_swept(collecting: Collecting, share: Sh
     for session in ("s", "adopted", "another pod's"):
         share.written(share.claimed("a.completed", session))
     collecting.sweep()
-    assert list(share.files()) == [f".processing/{DATE}/another pod's/a.completed"]
+    assert set(share.files()) == {f".processing/{DATE}/{found}" for found in ("s/a", "adopted/a", "another pod's/a.completed")}
 
 
 def test_empty_folders_go_but_for_the_newest_of_a_recorded_session(collecting: Collecting, share: Share) -> None:
@@ -153,6 +167,7 @@ def test_what_cannot_be_swept_holds_nothing_else_up(
     for session in ("bad", "s", "t"):
         share.claimed("", session).mkdir(parents=True)
         marked(collecting, FileRef("20250101", session, "a"))
+    collecting.hold("bad", "s", "t", recorded=())
     collecting.sent(FileRef(DATE, "bad", "a"))
     orphan = FileRef(DATE, "t", "orphan")
     collecting.sent(orphan)

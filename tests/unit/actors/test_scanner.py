@@ -263,3 +263,18 @@ def test_what_cannot_be_looked_at_holds_nothing_else_up(
     eventful.at.clear()
     watching.told.clear()
     assert not [message for message in watching.tick() if isinstance(message, LookFailed)]
+
+
+def test_claimed_files_of_a_session_that_another_pod_holds_are_neither_looked_at_nor_reported(
+    eventful: EventfulNfs, watching: Watching, share: Share
+) -> None:
+    """Whoever holds it sends them; reported here, they would be sent twice, or deleted under its hands."""
+    share.written(share.claimed("theirs", "another pod's"))
+    share.written(share.claimed("ours"))
+    looks: list[str] = []
+    eventful.at["stat", f".processing/{DATE}/another pod's"] = lambda: looks.append("theirs")
+    assert watching.stable(60) == ["ours"]
+    assert looks == []
+    watching.watch("s", "another pod's")
+    assert watching.stable(60) == ["theirs"], "now it is ours"
+    assert looks == ["theirs"]

@@ -233,6 +233,21 @@ def test_a_source_that_changes_at_any_moment_is_never_taken_for_whole(bench: Sta
     happens_at_each_call(bench, change)
 
 
+@pytest.mark.parametrize("size", [0, BLOCK, SIZE])
+def test_a_source_that_changes_after_its_last_byte_was_read_is_not_taken_for_whole(bench: StagingBench, share: Share, size: int) -> None:
+    """Nothing but the last look can tell."""
+    bench.claimed(some_bytes(1, size))
+    path = share.claimed("a")
+
+    def grew(staged: int) -> None:
+        if staged == size:
+            os.utime(path, ns=(0, bench.expected.mtime_ns + 1))
+
+    with pytest.raises(SourceChanged):
+        bench.life()[0].stage(FILE, bench.expected, grew)
+    assert bench.manifest().whole is None
+
+
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
 def test_what_is_no_regular_file_any_more_is_not_staged(bench: StagingBench, share: Share, tmp_path: Path, kind: str) -> None:
     path = share.claimed("a")

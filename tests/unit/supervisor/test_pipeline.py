@@ -22,6 +22,7 @@ from nfsw.actors.messages import (
     NameTaken,
     PutBack,
     RefusalLifted,
+    RuleFound,
     SessionFound,
     SetUploads,
     StagedCopyBad,
@@ -33,6 +34,7 @@ from nfsw.actors.messages import (
     UploadGrew,
     Watch,
 )
+from nfsw.actors.stability import Rule
 from nfsw.supervisor.ledger import Stage
 from tests.support.faketime import settled
 from tests.unit.supervisor.works import DATE, MANIFEST, QUEUE, WORKERS, Works, arrival, claimed, version
@@ -480,3 +482,13 @@ async def test_a_word_that_nobody_understands_is_an_error() -> None:
     works = Works()
     with pytest.raises(TypeError, match="which nobody understands"):
         await works.pipeline.on_message("scanner", Envelope(Take(A, version(1))))
+
+
+async def test_the_collector_is_told_whether_leases_are_granted_also_the_next_one() -> None:
+    """It deletes nothing that is open, where that can be known."""
+    async with Works() as works:
+        found = RuleFound(Rule.LEASE, "granted")
+        await works.says("scanner", found)
+        assert works["collector"].hears()[-1] == found
+        await works.dies("collector")
+        assert found in works["collector"].hears()
