@@ -96,7 +96,9 @@ class AsyncHost:
 def run(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
     """Never returns."""
     board.beat()
-    asyncio.run(_upload(config, sock, board))
+    import uvloop  # noqa: PLC0415 - it loads while the heartbeat above already tells that the child runs
+
+    asyncio.run(_upload(config, sock, board), loop_factory=uvloop.new_event_loop)
 
 
 async def _upload(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
