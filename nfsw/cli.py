@@ -58,6 +58,17 @@ def _parser() -> ArgumentParser:
     )
     stop.set_defaults(run=_as_client(_stop))
 
+    abandon = commands.add_parser(
+        "abandon",
+        parents=[client],
+        help="give up on a claimed file that can never be finished",
+        description="Give up on a claimed file. It stays under .processing, is listed as refused, and its session can end without it.",
+    )
+    abandon.add_argument("session", metavar="SESSION", help="the session of the file")
+    abandon.add_argument("file", metavar="FILE", help="its name, as the status shows it")
+    abandon.add_argument("--date", metavar="YYYYMMDD", help="UTC date of its claim, if files of this name were claimed on several days")
+    abandon.set_defaults(run=_as_client(_abandon))
+
     status = commands.add_parser("status", parents=[client], help="show the status", description="Show the status of the service.")
     status.add_argument("--watch", action="store_true", help="keep showing it until Ctrl-C, each file with its progress")
     status.add_argument("--json", action="store_true", help="print it as JSON; with --watch, one line a second")
@@ -134,6 +145,11 @@ def _stop(client: "Client", _options: Namespace) -> None:
     from nfsw.client.report import session_line  # noqa: PLC0415
 
     print(session_line(client.stop()))
+
+
+def _abandon(client: "Client", options: Namespace) -> None:
+    client.abandon(options.session, options.file, options.date)
+    print("abandoned; it stays under .processing, and .nfsw/abandoned has a note of it")
 
 
 def _status(client: "Client", options: Namespace) -> None:

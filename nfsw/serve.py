@@ -121,6 +121,7 @@ def _assemble(chosen: Settings) -> tuple[Moving, Supervisor, Providers, Readings
         ask=lambda message: refs["keeper"].mailbox.post(Envelope(message, traceparent=logs.traceparent.get())),
         show=lambda watch: pipeline.show(watch),  # noqa: PLW0108 - the pipeline is made below, with the desk
         busy=ledger.of_session,
+        holdup=lambda session: pipeline.holdup(session),  # noqa: PLW0108 - as above
         lost=lost,
     )
     refs = {ref.name: ref for ref in _refs(chosen, desk, exporting.logs.fd if exporting.logs else None)}

@@ -32,6 +32,12 @@ OPEN_LEASES = 100
 _NOT_REFUSED = Fingerprint(-1, -1, -1, -1)
 
 
+def is_in_the_way(entry: "os.DirEntry[str]", abandoned: Set[str]) -> bool:
+    """Whether it is a file that its session cannot end without: not a hidden one, unless NFS has hidden it until it is closed."""
+    name = entry.name
+    return entry.is_file(follow_symlinks=False) and name not in abandoned and (not name.startswith(".") or name.startswith(".nfs"))
+
+
 class FolderScan:
     """`note` is told what NFS refuses; it holds no other file up."""
 
@@ -55,10 +61,10 @@ class FolderScan:
             self._longest = os.statvfs(self._nfs.tree.root).f_namemax
 
     def scan(self, folder: Folder, aside: Set[tuple[str, str]], tell: Tell) -> bool:
-        """Returns whether the folder holds any file, `.completed` ones included. `aside`: sessions and names that wait. Raises OSError."""
+        """Returns whether the folder holds a file that is to be seen to. `aside`: sessions and names that wait. Raises OSError."""
         arrivals = folder.date is None
         extensions = self._extensions if arrivals else ()
-        regular = [entry for entry in self._nfs.listing(folder.path) if entry.is_file(follow_symlinks=False)]
+        regular = [entry for entry in self._nfs.listing(folder.path) if is_in_the_way(entry, folder.abandoned)]
         wanted = [entry for entry in regular if is_wanted(entry.name, extensions) and (arrivals or not entry.name.endswith(COMPLETED))]
         if arrivals:
             folder.hidden = sum(is_hidden(entry.name) for entry in regular)
@@ -91,6 +97,7 @@ class FolderScan:
         due.sort(key=lambda entry: folder.opened[entry.name].asked_at)
         for entry in (*ripe, *due):
             self._judge(folder, entry, folder.quiet[entry.name], now, tell)
+        folder.awaited -= folder.abandoned
         folder.forget_all_but({entry.name for entry in wanted}, tell)
         return bool(regular)
 

@@ -6,28 +6,37 @@ if another pod was quicker, this pod ends.
 """
 
 import logging
+import os
+import stat
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from nfsw.actors.abandoned import abandon, claimed_files, forget_abandoned
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
 from nfsw.actors.config import KeeperConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.lock import LockTaken, SessionLock, begun
+from nfsw.actors.logs import about
 from nfsw.actors.messages import (
+    AbandonFailed,
+    AbandonFile,
     Confirm,
     Drain,
+    FileAbandoned,
     Hold,
     HoldFailed,
+    NotOneClaimedFile,
     Release,
     SessionDenied,
     SessionHeld,
     SessionReleased,
+    SessionUnusable,
     StopFailed,
     StopNoted,
 )
-from nfsw.actors.nfs import Nfs, said
+from nfsw.actors.nfs import Nfs, is_gone, said
 from nfsw.actors.tree import NfsTree, is_date
 
 log = logging.getLogger("nfsw.keeper")
@@ -48,6 +57,8 @@ class Keeper(Actor):
                 self._drain(session, tell)
             case Confirm(session):
                 self._confirm(session, tell)
+            case AbandonFile():
+                self._abandon(message, tell)
             case Release(session, forget):
                 tell(SessionReleased(session, kept=self._release(session, forget=forget)))
 
@@ -67,6 +78,10 @@ class Keeper(Actor):
             if message.record and message.started_at is None and not self._is_there(session):
                 kept = self._release(session, forget=True)  # it ended between the look that found it and this lock
                 tell(SessionReleased(session, kept))
+                return
+            if message.started_at is not None and (reason := self._unusable(session)):
+                self._release(session, forget=False)
+                tell(SessionUnusable(session, reason))
                 return
             if message.record:
                 lock.write(begun(lock.note, self._holder, self._instance, message.started_at))
@@ -107,7 +122,7 @@ class Keeper(Actor):
         extra = {"session_name": session, "action": "release"}
         try:
             if forget and (left := self._remove_folders(session)):
-                log.warning("not removed, because something is in it that is not nfsw's: %s", left, extra=extra)
+                log.warning("a folder of the session stays, because it is not empty: %s", left, extra=extra)
                 kept, forget = True, False
                 lock.write(replace(lock.note, draining=True))  # the folder is found again, and this says that the session is over
         except OSError as error:
@@ -120,6 +135,39 @@ class Keeper(Actor):
         else:
             log.info("session released", extra=extra)
         return kept
+
+    def _abandon(self, message: AbandonFile, tell: Tell) -> None:
+        request, session = message.request, message.session
+        if session not in self._locks:
+            tell(AbandonFailed(request, "the session's lock is not held"))
+            return
+        try:
+            files = claimed_files(self._nfs, session, message.name, message.date)
+            if len(files) == 1 and abandon(self._nfs, files[0], message.reason):
+                log.warning("abandoned: %s", message.reason, extra=about(session, files[0].name, "abandon"))
+                tell(FileAbandoned(request, files[0]))
+            else:
+                tell(NotOneClaimedFile(request, tuple(file.date for file in files) if len(files) > 1 else ()))
+        except OSError as error:
+            tell(AbandonFailed(request, said(error)))
+
+    def _unusable(self, session: str) -> str | None:
+        """Which of the session's folders is no folder; None: none of them. One that is missing will be made."""
+        tree = self._nfs.tree
+        today = f"{datetime.now(UTC):%Y%m%d}"
+        for path in (tree.incoming(session), tree.processing, tree.day(today), tree.claimed(today, session)):
+            with self._nfs.call("lstat", path):
+                try:
+                    mode = os.lstat(path).st_mode
+                except OSError as error:
+                    if is_gone(error):
+                        continue
+                    raise
+            if stat.S_ISLNK(mode):
+                return f"{tree.shown(path)} is a symbolic link, which is not followed"
+            if not stat.S_ISDIR(mode):
+                return f"{tree.shown(path)} is not a folder"
+        return None
 
     def _is_there(self, session: str) -> bool:
         """Whether any folder under `.processing` records the session."""
@@ -139,6 +187,8 @@ class Keeper(Actor):
                 self._nfs.remove_folder(tree.day(date))
             elif self._nfs.observe(folder):
                 left = tree.shown(folder)
+        if left is None:
+            forget_abandoned(self._nfs, session)
         return left
 
     def _drain(self, session: str, tell: Tell) -> None:

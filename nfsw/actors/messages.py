@@ -36,10 +36,11 @@ class FileStable:
 
 @dataclass(frozen=True, slots=True)
 class FileRefused:
-    """The file will never be claimed under this name; it stays where it is."""
+    """The file is not taken, or not finished if it is claimed; it stays where it is."""
 
     file: File
     reason: str
+    abandoned: bool = False  # a claimed file that an operator has given up on: its session may end without it
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,17 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class AbandonFile:
+    """To Keeper: note that a claimed file is not to be finished. Its answer has the same `request`."""
+
+    request: int
+    session: str
+    name: str  # as the directory or the status has it
+    date: str | None  # of its claim; None: whichever there is
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SessionHeld:
     session: str
     started_at: float  # seconds since the epoch
@@ -166,6 +178,14 @@ class HoldFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionUnusable:
+    """The session cannot be started: something that is no folder is where one of its folders has to be."""
+
+    session: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopNoted:
     """No restart makes the session active again."""
 
@@ -175,6 +195,28 @@ class StopNoted:
 @dataclass(frozen=True, slots=True)
 class StopFailed:
     session: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileAbandoned:
+    """The note is on the server's disk."""
+
+    request: int
+    file: FileRef
+
+
+@dataclass(frozen=True, slots=True)
+class NotOneClaimedFile:
+    """There is no claimed file of that name, or there are several."""
+
+    request: int
+    dates: tuple[str, ...]  # of the claims
+
+
+@dataclass(frozen=True, slots=True)
+class AbandonFailed:
+    request: int
     error: str
 
 

@@ -48,6 +48,13 @@ class LinkInTheWay(OSError):
         super().__init__(errno.ELOOP, "it is a symbolic link, which is not followed", path)
 
 
+class FileInTheWay(OSError):
+    """Something that is no folder is where a folder has to be."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(errno.EEXIST, "it is not a folder", path)
+
+
 class Nfs:
     """The calls of one actor. Threads share it; each has a slot of its own on the board."""
 
@@ -100,11 +107,14 @@ class Nfs:
             lease.close()
 
     def listing(self, folder: str) -> "list[os.DirEntry[str]]":
-        """What is in `folder`, with the kind of each entry; empty when it is not there. Raises LinkInTheWay, OSError."""
+        """What is in `folder`, with the kind of each entry; empty when it is not there. Raises LinkInTheWay, FileInTheWay, OSError."""
         with self.call("scandir", folder):
             try:
-                if stat.S_ISLNK(os.lstat(folder).st_mode):
+                mode = os.lstat(folder).st_mode
+                if stat.S_ISLNK(mode):
                     raise LinkInTheWay(folder)
+                if not stat.S_ISDIR(mode):
+                    raise FileInTheWay(folder)
                 with os.scandir(folder) as listing:
                     entries = list(listing)
                 for entry in entries:

@@ -39,6 +39,7 @@ class Folder:
     opened: dict[str, Opened] = field(default_factory=dict)  # open for writing; whoever was looked at last comes last
     reported: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)  # claimed files that were let go: the main process waits to hear of them again
+    abandoned: set[str] = field(default_factory=set)  # not to be finished, and not in the way of the session's end
     refused: dict[str, Fingerprint | None] = field(default_factory=dict)  # the version that is refused; None: any, for its name's sake
     hidden: int = 0  # arrivals whose names are hidden
 

@@ -9,12 +9,13 @@ import os
 import time
 from collections.abc import Callable
 
+from nfsw.actors.abandoned import AbandonedFiles
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
 from nfsw.actors.config import ScannerConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.files import FileRef
-from nfsw.actors.folder_scan import FolderScan
+from nfsw.actors.folder_scan import FolderScan, is_in_the_way
 from nfsw.actors.messages import FileGone, LetGo, Looked, NameAside, RefusalLifted, SessionFound, Watch
 from nfsw.actors.nfs import LinkInTheWay, Nfs
 from nfsw.actors.scan_news import ScanNews
@@ -36,6 +37,7 @@ class Scanner(Actor):
         self._watch = Watch(None, frozenset(), frozenset())
         self._folders: dict[str, Folder] = {}
         self._aside: set[tuple[str, str]] = set()  # session and name
+        self._abandoned = AbandonedFiles(self._nfs)
         self._news = ScanNews(self._nfs.tree, config.writeback_age_s)
         self._stability = StabilityRule(self._nfs)
         self._files = FolderScan(self._nfs, config, self._stability, self._news.note)
@@ -84,6 +86,7 @@ class Scanner(Actor):
         watched: set[str] = set()
         complete = True
         asides = self._look_at_asides(tell)
+        self._look_for_notes(tell)
         for date in sorted(filter(is_date, self._folders_in(tree.processing, is_date)), reverse=True):
             try:
                 sessions = self._folders_in(tree.day(date), lambda name: name in self._watch.held)
@@ -107,9 +110,17 @@ class Scanner(Actor):
             return None
         for path in [path for path in self._folders if path.startswith(tree.processing) and path not in watched]:
             self._forget(path, tell)
+        self._abandoned.tell_refused(tell)
         for session in asides - found.keys():  # it does not end before the name is back
             found[session] = SessionFound(session, "", 0, files=True)
         return list(found.values())
+
+    def _look_for_notes(self, tell: Tell) -> None:
+        try:
+            self._abandoned.look()
+        except OSError as error:
+            self._news.note(error)
+        self._abandoned.tell_lifted(tell)
 
     def _folders_in(self, path: str, is_ours: Callable[[str], bool]) -> list[str]:
         """Names of the folders in the one at `path`. A link that has the name of one of ours is said, and not followed."""
@@ -139,11 +150,13 @@ class Scanner(Actor):
 
     def _look_at(self, path: str, session: str, date: str | None, tell: Tell) -> bool:
         """Whether there is any file in the folder, as far as can be known. One that NFS does not let us look at holds no other up."""
+        abandoned = self._abandoned.names(date, session) if date else set()
         try:
             if date is None or session in self._watch.held:
                 folder = self._folders.setdefault(path, Folder(path, session, date))
+                folder.abandoned = abandoned
                 return self._files.scan(folder, self._aside, tell)
-            return any(entry.is_file(follow_symlinks=False) for entry in self._nfs.listing(path))
+            return any(is_in_the_way(entry, abandoned) for entry in self._nfs.listing(path))
         except OSError as error:
             self._news.note(error)
             return True

@@ -57,6 +57,14 @@ class NfsTree:
         """Files of ours on which it is found out what the file system can tell."""
         return f"{self.root}/.nfsw/probes"
 
+    @property
+    def abandoned(self) -> str:
+        """Notes about claimed files that an operator has given up on."""
+        return f"{self.root}/.nfsw/abandoned"
+
+    def abandoned_note(self, file: FileRef) -> str:
+        return f"{self.abandoned}/{file.blob}"
+
     def asides(self, session: str) -> str:
         """Names that claims moved out of their way, a folder for each life of a claimer."""
         return f"{self.root}/.nfsw/aside/{session}"

@@ -23,6 +23,10 @@ BODY_S = 30.0
 LARGEST_RATE = 2**53 - 1
 
 
+#: What `bad_session_name` lets pass.
+SESSION = r"^[a-zA-Z0-9_-]([a-zA-Z0-9_.-]{0,126}[a-zA-Z0-9_-])?$"
+
+
 def _session_name(name: str) -> str:
     if reason := bad_session_name(name):
         raise PydanticCustomError("session", "{reason}", {"reason": reason})
@@ -46,12 +50,26 @@ class Start(BaseModel):
             description="1 to 128 of [a-zA-Z0-9_-.], no dot first or last; null or left out: 00-session-<UUIDv7>",
             json_schema_extra={
                 "anyOf": [
-                    {"type": "string", "pattern": r"^[a-zA-Z0-9_-]([a-zA-Z0-9_.-]{0,126}[a-zA-Z0-9_-])?$"},
+                    {"type": "string", "pattern": SESSION},
                     {"type": "null"},
                 ]
             },
         ),
     ] = None
+
+
+class Abandon(BaseModel):
+    """The claimed file to give up on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    session: Annotated[str, AfterValidator(_session_name)] = Field(
+        description="the session of the file", json_schema_extra={"pattern": SESSION}
+    )
+    file: str = Field(min_length=1, max_length=4096, description="its name, as the status shows it")
+    date: str | None = Field(
+        None, pattern=r"^[0-9]{8}$", description="YYYYMMDD, UTC date of its claim; null or left out: the only one there is"
+    )
 
 
 class NewLimits(BaseModel):

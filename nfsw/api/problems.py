@@ -14,13 +14,15 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
 from nfsw.api.answers import encode
-from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, SessionConflict
+from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, NoSuchFile, SessionConflict, SeveralFiles
 
 MEDIA_TYPE = "application/problem+json"
 
 _STATUS: Mapping[type[Exception], HTTPStatus] = {
     SessionConflict: HTTPStatus.CONFLICT,
     NoSession: HTTPStatus.CONFLICT,
+    NoSuchFile: HTTPStatus.NOT_FOUND,
+    SeveralFiles: HTTPStatus.CONFLICT,
     NfsSilent: HTTPStatus.SERVICE_UNAVAILABLE,
     AzureSilent: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -1,4 +1,4 @@
-"""The session: start, stop, status. Main process."""
+"""The session: start, stop, abandon, status. Main process."""
 
 from http import HTTPStatus
 
@@ -25,7 +25,8 @@ def add_watch(app: FastAPI, service: Service) -> None:
                 **CHANGES,
                 **BODY,
                 HTTPStatus.BAD_REQUEST: "A bad session name, or a bad body; what is wrong with it.",
-                HTTPStatus.CONFLICT: "A session is active in this pod, or another pod holds this one; `detail` names it.",
+                HTTPStatus.CONFLICT: "A session is active in this pod, another pod holds this one, or a symbolic link or a file is where "
+                "a folder of it has to be; `detail` names it.",
                 HTTPStatus.SERVICE_UNAVAILABLE: "The session was not started: NFS did not answer in time or answered with an error, "
                 "or the Azure container has not answered since the service started; `detail` says which.",
             }
@@ -54,6 +55,31 @@ def add_watch(app: FastAPI, service: Service) -> None:
     )
     async def stop() -> Response:
         return answer(await service.stop())
+
+    @app.post(
+        "/v1/watch/abandon",
+        tags=["watch"],
+        summary="Give up on a claimed file that can never be finished",
+        description="It stays under .processing on NFS, is listed as refused, and its session can end without it. "
+        "To have it taken up again, remove its note: .nfsw/abandoned/<date>/<session>/<file>.",
+        response_model=Status,
+        response_description="Abandoned; the status.",
+        responses=described(
+            {
+                **CHANGES,
+                **BODY,
+                HTTPStatus.BAD_REQUEST: "A bad body; what is wrong with it.",
+                HTTPStatus.NOT_FOUND: "The session has no claimed file of this name.",
+                HTTPStatus.CONFLICT: "This pod does not hold the session, or it has claimed files of this name on several days; "
+                "`detail` says which.",
+                HTTPStatus.SERVICE_UNAVAILABLE: "NFS did not answer in time or answered with an error; `detail` says which.",
+            }
+        ),
+        openapi_extra=bodies.described(bodies.Abandon, required=True),
+    )
+    async def abandon(request: Request) -> Response:
+        given_up = await bodies.read(request, bodies.Abandon)
+        return answer(await service.abandon(given_up.session, given_up.file, given_up.date))
 
     @app.get("/v1/watch/status", tags=["watch"], summary="The status", response_model=Status, response_description="The status.")
     async def status() -> Response:

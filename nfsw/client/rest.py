@@ -31,6 +31,9 @@ class Client:
     def stop(self) -> Status:
         return self._as_status(self._call("POST", "/v1/watch/stop", NEEDS_NFS))
 
+    def abandon(self, session: str, file: str, date: str | None) -> Status:
+        return self._as_status(self._call("POST", "/v1/watch/abandon", NEEDS_NFS, {"session": session, "file": file, "date": date}))
+
     def status(self) -> Status:
         return self._as_status(self.status_json())
 

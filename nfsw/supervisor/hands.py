@@ -2,7 +2,7 @@
 
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.files import Arrival, File, FileRef
-from nfsw.actors.messages import Abandon, FileClaimed, FileStable, LetGo, Take
+from nfsw.actors.messages import Abandon, FileClaimed, FileStable, LetGo, Take, Unstage
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
 from nfsw.supervisor.mailbox import Mailbox
 from nfsw.supervisor.parking import Parking
@@ -101,6 +101,14 @@ class Hands:
             self._telemetry.let_go(entry)
         self.post("scanner", LetGo(file))
         self.wake()
+
+    def abandoned(self, file: FileRef) -> None:
+        """Nobody is to finish the file. The Scanner reports it as refused from now on."""
+        self.queue.remove(lambda message: isinstance(message, Take) and message.file == file)
+        self.let_go(file)
+        self._parking.forget(file)
+        if not self.has_claimer(file):  # else what it stages counts until others need the room
+            self.post("collector", Unstage(file))
 
     def failed(self, entry: Entry, error: str, step: str | None = None) -> None:
         """Counts once, until it succeeds. `step`: which failed, where the stage does not tell: a file is sent while it is staged."""

@@ -13,6 +13,7 @@ from nfsw.actors.files import FileRef
 from nfsw.actors.names import shown
 from nfsw.supervisor.ledger import Entry
 from nfsw.supervisor.pipeline import Pipeline
+from nfsw.supervisor.service import SessionConflict
 from nfsw.supervisor.session import Desk
 from nfsw.supervisor.status import ByteCounts, FileCounts, FileState, InFlight, Limits, RefusedFile, Stability, Status
 from nfsw.supervisor.supervisor import Supervisor
@@ -63,6 +64,12 @@ class Moving:
         await stopping.settled(self._patience_s)
         return self.status()
 
+    async def abandon(self, session: str, file: str, date: str | None) -> Status:
+        if not self._desk.holds(session):
+            raise SessionConflict(f"this pod does not hold session {session}")
+        await self._pipeline.abandon(session, file, date, self._patience_s)
+        return self.status()
+
     def sick(self) -> str | None:
         return self._supervisor.sick()
 
@@ -103,7 +110,7 @@ class Moving:
             ),
             bytes=ByteCounts(totals.bytes_completed, ledger.staging_used, ledger.staging_limit, totals.bytes_sent, totals.bytes_resent),
             in_flight=tuple(_in_flight(entry, state, now) for entry, state in self._listed()),
-            refused=tuple(RefusedFile(shown(file.name), file.session, refused[file]) for file in list(refused)[:MOST_LISTED]),
+            refused=tuple(RefusedFile(shown(file.name), file.session, refused[file].reason) for file in list(refused)[:MOST_LISTED]),
             actors=tuple(ref.status() for ref in self._supervisor.refs.values()),
             uploads="paused" if self._pipeline.uploads.paused else "running",
             stability=Stability(found.rule, found.reason) if (found := self._pipeline.stability) else None,
@@ -131,6 +138,9 @@ class Moving:
             since = datetime.fromtimestamp(opened.since, UTC)
             files = "1 file" if opened.count == 1 else f"{opened.count} files"
             yield f"the writers of {files} that are still open, the oldest since {since:%Y-%m-%dT%H:%M:%SZ}: {oldest}"
+        active = self._desk.active
+        if active and active.draining and (holdup := self._pipeline.holdup(active.name)):
+            yield f"the end of session {active.name}: {holdup}"
         if self._pipeline.gate.short_of_room:
             yield "room in staging"
         if waiting := sum(entry.retry_at is not None for entry in self._pipeline.ledger if entry.state):

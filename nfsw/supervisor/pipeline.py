@@ -11,11 +11,14 @@ from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.files import File
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
+    AbandonFailed,
+    AbandonFile,
     ClockMeasured,
     Complete,
     ContainerReady,
     ContainerRefused,
     Drain,
+    FileAbandoned,
     FileClaimed,
     FileCompleted,
     FileRefused,
@@ -26,6 +29,7 @@ from nfsw.actors.messages import (
     Looked,
     LookFailed,
     NameAside,
+    NotOneClaimedFile,
     OpenForWriting,
     PutBack,
     RefusalLifted,
@@ -34,6 +38,7 @@ from nfsw.actors.messages import (
     SessionDenied,
     SessionHeld,
     SessionReleased,
+    SessionUnusable,
     SetUploads,
     StopFailed,
     StopNoted,
@@ -42,9 +47,12 @@ from nfsw.actors.messages import (
     Upload,
     Watch,
 )
+from nfsw.actors.names import shown
+from nfsw.supervisor.abandoning import Abandoning
 from nfsw.supervisor.course import Course
 from nfsw.supervisor.gate import Gate
 from nfsw.supervisor.hands import Hands
+from nfsw.supervisor.holdup import held_up, holdup
 from nfsw.supervisor.ledger import Ledger
 from nfsw.supervisor.ref import ActorRef
 from nfsw.supervisor.session import Desk
@@ -58,7 +66,7 @@ class Pipeline:
 
     def __init__(self, refs: dict[str, ActorRef], ledger: Ledger, desk: Desk, telemetry: Telemetry, workers: int, block_size: int) -> None:
         self.ledger = ledger
-        self.refused: dict[File, str] = {}
+        self.refused: dict[File, FileRefused] = {}
         self.uploads = SetUploads(None, paused=False)
         #: Set once the Uploader has said whether the container is there: None when it is, else why not.
         self.container: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
@@ -75,6 +83,7 @@ class Pipeline:
         self._claiming = False
         self._desk = desk
         self._telemetry = telemetry
+        self._abandoning = Abandoning(lambda message: self._hands.post("keeper", message))
         self._hands = Hands(refs, ledger, telemetry)
         self._course = Course(self._hands, ledger, desk, telemetry, workers, block_size)
 
@@ -102,8 +111,8 @@ class Pipeline:
 
     async def on_message(self, actor: str, envelope: Envelope) -> None:
         match envelope.message:
-            case FileRefused(file, reason):
-                self.refused[file] = reason
+            case FileRefused(file) as refused:
+                self.refused[file] = refused
                 self._telemetry.refused(file)
             case RefusalLifted(file):
                 self.refused.pop(file, None)
@@ -133,10 +142,19 @@ class Pipeline:
                 self._desk.on_denied(denied)
             case HoldFailed() as failed:
                 self._desk.on_hold_failed(failed)
+            case SessionUnusable() as unusable:
+                self._desk.on_unusable(unusable)
             case StopNoted() as noted:
                 self._desk.on_stop_noted(noted)
             case StopFailed() as unnoted:
                 self._desk.on_stop_failed(unnoted)
+            case FileAbandoned(_, abandoned) as noted_so:
+                self._hands.abandoned(abandoned)
+                self._abandoning.on_abandoned(noted_so)
+            case NotOneClaimedFile() as found:
+                self._abandoning.on_not_one(found)
+            case AbandonFailed() as not_abandoned:
+                self._abandoning.on_failed(not_abandoned)
             case SessionReleased() as released:
                 self._desk.on_released(released)
             case ContainerReady():
@@ -176,6 +194,8 @@ class Pipeline:
                 self._desk.on_hold_failed(HoldFailed(session, reason))
             case Drain(session):
                 self._desk.on_stop_failed(StopFailed(session, reason))
+            case AbandonFile(request):
+                self._abandoning.on_failed(AbandonFailed(request, reason))
             case Release(session):
                 self._desk.on_released(SessionReleased(session))  # the lock has gone with the Keeper
             case Unstage(file):
@@ -188,6 +208,17 @@ class Pipeline:
         if uploads != self.uploads:
             self.uploads = uploads
             self._hands.post("uploader", uploads)
+
+    async def abandon(self, session: str, name: str, date: str | None, timeout_s: float) -> None:
+        """Raises NoSuchFile, SeveralFiles, NfsSilent."""
+        held = held_up(session, self.ledger, self.refused, self.open_for_writing.oldest)
+        reasons = [reason for file, reason in held if name in (file.name, shown(file.name))]
+        reason = reasons[0] if reasons else "by a call, before any error was seen"
+        await self._abandoning.abandon(session, name, date, reason, timeout_s)
+
+    def holdup(self, session: str) -> str | None:
+        """What keeps a session that was stopped from ending; None: nothing that is known."""
+        return holdup(session, self.ledger, self.refused, self.open_for_writing.oldest)
 
     def show(self, watch: Watch) -> None:
         """The sessions that are held have changed."""

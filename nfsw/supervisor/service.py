@@ -6,7 +6,18 @@ from nfsw.supervisor.status import Limits, Status
 
 
 class SessionConflict(Exception):
-    """The session cannot be started: one is active here, or another pod holds it. The message names it and the holder."""
+    """The session cannot be started: one is active here, another pod holds it, or something is in its folder's place.
+
+    The message names it.
+    """
+
+
+class NoSuchFile(Exception):
+    """The session has no claimed file of that name."""
+
+
+class SeveralFiles(Exception):
+    """The session has several claimed files of that name. The message names their dates."""
 
 
 class NoSession(Exception):
@@ -29,6 +40,13 @@ class Service(Protocol):
 
     async def stop(self) -> Status:
         """Claim no more; finish what is claimed. Raises NoSession, NfsSilent."""
+
+    async def abandon(self, session: str, file: str, date: str | None) -> Status:
+        """Give up on a claimed file: it stays under `.processing`, and its session can end without it.
+
+        `file`: its name as the directory or the status has it. `date`: of its claim (YYYYMMDD); None: the only one there is.
+        Raises SessionConflict (the session is not this pod's), NoSuchFile, SeveralFiles, NfsSilent.
+        """
 
     def status(self) -> Status: ...
 

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from nfsw.actors.envelope import Message
 from nfsw.actors.messages import (
@@ -24,13 +23,15 @@ from nfsw.actors.messages import (
     SessionFound,
     SessionHeld,
     SessionReleased,
+    SessionUnusable,
     StopFailed,
     StopNoted,
     Watch,
 )
+from nfsw.supervisor.active import Active
 from nfsw.supervisor.admission import Admission
 from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, SessionConflict
-from nfsw.supervisor.status import SessionState, SessionStatus
+from nfsw.supervisor.status import SessionStatus
 from nfsw.supervisor.stopping import Stopping
 
 log = logging.getLogger("nfsw.session")
@@ -40,15 +41,6 @@ log = logging.getLogger("nfsw.session")
 ADOPT_AFTER_S = 10.0
 #: How often the locks are looked at, in seconds: one that was lost while the server was away is another pod's by now.
 CONFIRM_S = 30.0
-
-
-@dataclass(slots=True)
-class Active:
-    name: str
-    started_at: float  # seconds since the epoch
-    resumed: bool
-    draining: bool = False
-    held: bool = False  # the Keeper has its lock
 
 
 @dataclass(slots=True)
@@ -62,6 +54,8 @@ class Desk:
     show: Callable[[Watch], None]
     #: Whether a file of the session is in hand.
     busy: Callable[[str], bool]
+    #: What keeps a session that was stopped from ending, if that is known.
+    holdup: Callable[[str], str | None]
     #: Ends the service: another pod has what we hold.
     lost: Callable[[str], None]
     active: Active | None = None
@@ -82,8 +76,7 @@ class Desk:
         if reason := self.admission.session_refusal():
             raise AzureSilent(f"no session is started: {reason}")
         if self.active and (self.active.held or not self.active.resumed):
-            state = "still draining" if self.active.draining else "active"
-            raise SessionConflict(f"session {self.active.name} is {state} in this pod")
+            raise SessionConflict(self.active.why_busy(self.holdup))
         self._to_try.clear()
         self.active = Active(name, time.time(), resumed=False)
         answer = self._answers[name] = asyncio.get_running_loop().create_future()
@@ -143,10 +136,7 @@ class Desk:
         return [self._again(name) for name in sorted(self.watch().held)]
 
     def status(self) -> SessionStatus | None:
-        if self.active is None or not self.active.held:
-            return None
-        state = SessionState.DRAINING if self.active.draining else SessionState.ACTIVE
-        return SessionStatus(self.active.name, state, datetime.fromtimestamp(self.active.started_at, UTC), self.active.resumed)
+        return self.active.status() if self.active and self.active.held else None
 
     # What the Keeper says.
 
@@ -194,6 +184,13 @@ class Desk:
         if self.active and self.active.name == name and not self.active.held:
             self._refuse(name, NfsSilent(f"NFS would not let us hold session {name}: {failed.error}"))
             self._resume_next()
+
+    def on_unusable(self, unusable: SessionUnusable) -> None:
+        name = unusable.session
+        self._asked.discard(name)
+        log.error("the session cannot be started: %s", unusable.reason, extra={"session_name": name, "action": "hold"})
+        if self.active and self.active.name == name and not self.active.held:
+            self._refuse(name, SessionConflict(f"session {name} cannot be started: {unusable.reason}"))
 
     def on_stop_noted(self, noted: StopNoted) -> None:
         if self._stopping and self._stopping.session == noted.session:

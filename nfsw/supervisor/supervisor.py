@@ -17,7 +17,7 @@ from typing import Protocol
 
 from nfsw.actors import logs
 from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import Complete, Done, Drain, Hold, PutBack, Release, Started, Take, Unstage, Upload
+from nfsw.actors.messages import AbandonFile, Complete, Done, Drain, Hold, PutBack, Release, Started, Take, Unstage, Upload
 from nfsw.supervisor.child import Child
 from nfsw.supervisor.hang import Hang
 from nfsw.supervisor.ref import ActorRef
@@ -36,7 +36,7 @@ _END_S = 0.4
 MOST_LOST = 3
 #: Deliveries of one job before it is set aside: it may be what kills its actor.
 MOST_DELIVERIES = 3
-_JOBS = (Take, PutBack, Upload, Complete, Unstage, Hold, Drain, Release)
+_JOBS = (Take, PutBack, Upload, Complete, Unstage, Hold, Drain, Release, AbandonFile)
 
 
 class Plot(Protocol):

@@ -19,9 +19,10 @@ JSON = "application/json"
 HTML = "text/html"
 EVENT_STREAM = "text/event-stream"
 START, STOP, STATUS, EVENTS = "/v1/watch/start", "/v1/watch/stop", "/v1/watch/status", "/v1/watch/events"
+ABANDON = "/v1/watch/abandon"
 LIMITS, PAUSE, RESUME = "/v1/limits", "/v1/uploads/pause", "/v1/uploads/resume"
 GETS = (STATUS, LIMITS, "/healthz", "/readyz", "/", "/docs", "/openapi.json")
-UNSAFE = (("POST", START), ("POST", STOP), ("PUT", LIMITS), ("POST", PAUSE), ("POST", RESUME))
+UNSAFE = (("POST", START), ("POST", STOP), ("POST", ABANDON), ("PUT", LIMITS), ("POST", PAUSE), ("POST", RESUME))
 FORM = "application/x-www-form-urlencoded"
 LARGE = json.dumps({"session": "x" * 70_000})
 
@@ -69,6 +70,11 @@ def test_head_answers_where_get_does(service: Service, path: str) -> None:
         ("POST", START, '{"session": "s"}', "text/plain", 400),
         ("POST", START, '{"session": "s"}', FORM, 400),
         ("POST", START, LARGE, JSON, 413),
+        ("POST", ABANDON, "", "", 400),
+        ("POST", ABANDON, '{"session": "s"}', JSON, 400),
+        ("POST", ABANDON, '{"session": "s", "file": ""}', JSON, 400),
+        ("POST", ABANDON, '{"session": "s", "file": "a", "date": "today"}', JSON, 400),
+        ("POST", ABANDON, '{"session": "s", "file": "a"}', JSON, 409),
         ("PUT", LIMITS, "{}", JSON, 400),
         ("PUT", LIMITS, '{"upload_bytes_per_s": 0}', JSON, 400),
         ("PUT", LIMITS, '{"upload_bytes_per_s": null}', "text/plain", 400),

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.content import MIB, Content, some_bytes
 from tests.support.link import Link
-from tests.support.service import Service
+from tests.support.service import Service, run_nfsw
 from tests.support.site import Site
 from tests.support.waiting import until
 
@@ -139,3 +139,97 @@ def test_a_restarted_pod_leaves_the_session_of_another_alone(site: Site) -> None
     second.crash()
     assert resumed(site.serve(**site.pod("pod-two"))) == "two"
     assert first.status()["session"]["name"] == "one"
+
+
+# --- A claimed file that can never be finished ---
+
+
+def stuck(site: Site, **settings: str) -> Service:
+    """A pod whose session "s" was stopped, with a claimed file that is larger than staging may ever be."""
+    folder = site.processing("s", "20260131")
+    folder.mkdir(parents=True)
+    content = some_bytes(1, MIB)
+    (folder / "large.bin").write_bytes(content)
+    site.expect_blob("20260131/s/large.bin", Content.of([content]))
+    service = site.serve(**settings)
+    resumed(service)
+    assert service.call("POST", "/v1/watch/stop").status == 200
+    return service
+
+
+def named(service: Service) -> str | None:
+    """What `start` says of the file, once that is known."""
+    answer = service.call("POST", "/v1/watch/start", {"session": "next"})
+    assert answer.status == 409
+    return answer.detail if "large.bin" in answer.detail else None
+
+
+def refusals(service: Service) -> dict[str, str]:
+    return {one["file"]: one["reason"] for one in service.status()["refused"]}
+
+
+SMALL = {"APP_STAGING_LIMIT_BYTES": str(MIB // 2)}
+
+
+def test_a_file_that_keeps_a_stopped_session_is_named_and_a_call_gives_up_on_it(site: Site) -> None:
+    service = stuck(site, **SMALL)
+    detail = until(lambda: named(service), within=30, what=lambda: f"the conflict names the file\n{service.report()}")
+    assert "can never be staged" in detail
+    assert "POST /v1/watch/abandon" in detail
+    assert any("large.bin" in reason for reason in service.status()["waiting_for"])
+    service.crash()
+    service = site.serve(**SMALL)
+    until(lambda: not ended(service), within=20, what="it is resumed")
+    until(lambda: named(service), within=30, what="a restart does not help")
+
+    answer = service.call("POST", "/v1/watch/abandon", {"session": "s", "file": "large.bin"})
+    assert answer.status == 200
+    until(lambda: ended(service), within=10, what="the session has ended")
+    assert (site.processing("s", "20260131") / "large.bin").stat().st_size == MIB
+    assert refusals(service)["large.bin"].startswith("abandoned: ")
+    service.start_session("next")
+
+
+def test_an_abandoned_file_holds_up_no_pod_after_a_restart_until_its_note_is_removed(site: Site) -> None:
+    service = stuck(site, **SMALL)
+    until(lambda: named(service), within=30, what="it is refused")
+    assert run_nfsw(site.folder, "abandon", "s", "large.bin", "--url", service.url).returncode == 0
+    service.crash()
+    service = site.serve()  # by now staging is large enough
+    until(lambda: "large.bin" in refusals(service), within=10, what="it is listed")
+    until(lambda: ended(service), within=10, what="its session is over")
+    assert not site.container.names()
+    (site.nfs / ".nfsw/abandoned/20260131/s/large.bin").unlink()
+    site.all_arrived()
+    until(lambda: ended(service) and not refusals(service), within=20, what="it is over for good")
+    assert not site.processing("s", "20260131").exists()
+
+
+# --- Links ---
+
+
+def test_a_session_whose_folder_is_a_link_is_not_started(site: Site) -> None:
+    elsewhere = site.folder / "elsewhere"
+    elsewhere.mkdir()
+    folder = site.nfs / "incoming" / "s"
+    folder.parent.mkdir()
+    folder.symlink_to(elsewhere)
+    service = site.serve()
+    answer = service.call("POST", "/v1/watch/start", {"session": "s"})
+    assert answer.status == 409
+    assert "incoming/s is a symbolic link" in answer.detail
+    assert service.status()["session"] is None
+    folder.unlink()
+    service.start_session("s")
+    site.write("s", "a.bin", b"a")
+    site.all_arrived()
+
+
+def test_a_link_that_takes_the_place_of_a_folder_later_is_said(site: Site) -> None:
+    service = site.serve()
+    service.start_session("s")
+    site.incoming("s").rmdir()
+    (site.nfs / "incoming" / "s").symlink_to(site.folder)
+    until(
+        lambda: any("incoming/s is a symbolic link" in reason for reason in service.status()["waiting_for"]), within=10, what="it is said"
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from nfsw.actors.stability import Rule
-from nfsw.supervisor.service import NoSession, Service, SessionConflict
+from nfsw.supervisor.service import NoSession, NoSuchFile, Service, SessionConflict
 from nfsw.supervisor.status import (
     ActorState,
     ActorStatus,
@@ -128,6 +128,15 @@ class MemoryService:
             raise NoSession
         stopped = dataclasses.replace(self.now.session, state=SessionState.DRAINING) if self.now.in_flight else None
         return self._become(session=stopped)
+
+    async def abandon(self, session: str, file: str, date: str | None) -> Status:
+        self._may_refuse()
+        if self.now.session is None or self.now.session.name != session:
+            raise SessionConflict(f"this pod does not hold session {session}")
+        if not [one for one in self.now.in_flight if one.file == file and date in (None, one.date)]:
+            raise NoSuchFile
+        refused = RefusedFile(file, session, "abandoned: by a call")
+        return self._become(in_flight=tuple(one for one in self.now.in_flight if one.file != file), refused=(*self.now.refused, refused))
 
     def status(self) -> Status:
         return self.now

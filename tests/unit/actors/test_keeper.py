@@ -3,28 +3,37 @@
 import errno
 import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
+from nfsw.actors.abandoned import AbandonedFiles
 from nfsw.actors.board import Board
 from nfsw.actors.config import KeeperConfig
 from nfsw.actors.envelope import Message
+from nfsw.actors.files import FileRef
 from nfsw.actors.keeper import Keeper
 from nfsw.actors.messages import (
+    AbandonFailed,
+    AbandonFile,
     Confirm,
     Drain,
+    FileAbandoned,
     Hold,
     HoldFailed,
+    NotOneClaimedFile,
     Release,
     SessionDenied,
     SessionHeld,
     SessionReleased,
+    SessionUnusable,
     StopFailed,
     StopNoted,
 )
 from nfsw.actors.tree import NfsTree
+from tests.support.abandoned import noted
 from tests.support.mortal_nfs import ERRORS, EventfulNfs, refused
 from tests.support.share import DATE, Share
 from tests.support.told import Told
@@ -247,6 +256,139 @@ def test_to_resume_a_session_that_has_ended_meanwhile_leaves_nothing(pod: Pod, o
 def test_to_release_what_is_not_held_is_nothing_to_do_but_a_stop_of_it_cannot_be_noted(pod: Pod) -> None:
     assert pod.ask(Release("s", forget=True)) == SessionReleased("s")
     assert isinstance(pod.ask(Drain("s")), StopFailed)
+
+
+# --- What is in a folder's place ---
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
+@pytest.mark.parametrize("place", ["incoming/s", ".processing", ".processing/{today}", ".processing/{today}/s"])
+def test_a_session_is_not_started_where_one_of_its_folders_is_none(pod: Pod, other: Pod, share: Share, place: str, kind: str) -> None:
+    """It would be active, and nothing would ever move."""
+    path = share.root / place.format(today=f"{datetime.now(UTC):%Y%m%d}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    elsewhere = share.root / "elsewhere"
+    match kind:
+        case "link":
+            elsewhere.mkdir()
+            path.symlink_to(elsewhere)
+        case "dangling link":
+            path.symlink_to(elsewhere)
+        case _:
+            path.write_bytes(b"")
+    words = "is not a folder" if kind == "file" else "is a symbolic link, which is not followed"
+    assert pod.ask(START) == SessionUnusable("s", f"{path.relative_to(share.root)} {words}")
+    path.unlink()
+    assert isinstance(other.ask(START), SessionHeld), "nothing is left locked"
+
+
+def test_a_session_that_goes_on_is_held_for_the_sake_of_its_claimed_files_whatever_became_of_its_folder(
+    pod: Pod, other: Pod, share: Share
+) -> None:
+    """The Scanner says what it finds there."""
+    pod.ask(START)
+    pod.end()
+    (share.root / "incoming/s").rmdir()
+    (share.root / "incoming/s").symlink_to(share.root)
+    assert isinstance(other.ask(RESUME), SessionHeld)
+
+
+# --- Files that are given up ---
+
+
+def gives_up(name: str, *, session: str = "s", date: str | None = None) -> AbandonFile:
+    return AbandonFile(7, session, name, date, "it is too large")
+
+
+def test_an_abandoned_file_stays_where_it_is_and_has_a_note(pod: Pod, share: Share) -> None:
+    pod.ask(START)
+    share.written(share.claimed("a"), b"claimed")
+    file = FileRef(DATE, "s", "a")
+    assert pod.ask(gives_up("a")) == FileAbandoned(7, file)
+    assert share.files()[f".processing/{DATE}/s/a"] == b"claimed"
+    assert noted(AbandonedFiles(pod.nfs)) == {file: "it is too large"}
+
+
+def test_to_abandon_it_once_more_changes_nothing_but_the_reason(pod: Pod, share: Share) -> None:
+    pod.ask(START)
+    share.written(share.claimed("a"))
+    pod.ask(gives_up("a"))
+    assert pod.ask(AbandonFile(8, "s", "a", DATE, "once more")) == FileAbandoned(8, FileRef(DATE, "s", "a"))
+    assert noted(AbandonedFiles(pod.nfs)) == {FileRef(DATE, "s", "a"): "once more"}
+
+
+def test_what_is_not_claimed_cannot_be_abandoned(pod: Pod, share: Share) -> None:
+    pod.ask(START)
+    share.written(share.incoming("a"))
+    share.claimed("folder").mkdir(parents=True)
+    for name in ("a", "folder", "../s/a", ""):
+        assert pod.ask(gives_up(name)) == NotOneClaimedFile(7, ())
+    share.written(share.claimed("b"))
+    assert pod.ask(gives_up("b", date="20260201")) == NotOneClaimedFile(7, ())
+
+
+def test_of_two_days_files_of_one_name_the_date_says_which_is_meant(pod: Pod, share: Share) -> None:
+    pod.ask(START)
+    for date in ("20260201", "20260131"):
+        share.written(share.claimed("a", date=date))
+    assert pod.ask(gives_up("a")) == NotOneClaimedFile(7, ("20260131", "20260201"))
+    assert pod.ask(gives_up("a", date="20260201")) == FileAbandoned(7, FileRef("20260201", "s", "a"))
+
+
+def test_a_name_that_is_not_utf_8_goes_by_what_the_status_shows(pod: Pod, share: Share) -> None:
+    pod.ask(START)
+    share.written(share.claimed("caf\udce9"))
+    assert pod.ask(gives_up("caf\\xe9")) == FileAbandoned(7, FileRef(DATE, "s", "caf\udce9"))
+
+
+def test_only_the_holder_of_a_session_abandons_its_files(pod: Pod, other: Pod, share: Share) -> None:
+    pod.ask(START)
+    share.written(share.claimed("a"))
+    assert isinstance(other.ask(gives_up("a")), AbandonFailed)
+    assert noted(AbandonedFiles(pod.nfs)) == {}
+
+
+@pytest.mark.parametrize("code", ERRORS)
+def test_an_error_at_any_call_is_told_and_the_next_try_may_succeed(pods: Pods, share: Share, code: int) -> None:
+    share.written(share.claimed("a"))
+    failed = 0
+    for number in range(12):
+        pod = pods("pod-1")
+        pod.ask(START)
+        pod.nfs.before[len(pod.nfs.calls) + number] = refused(code)
+        answer = pod.ask(gives_up("a"))
+        if isinstance(answer, AbandonFailed):
+            failed += 1
+            assert errno.errorcode[code] in answer.error
+        pod.nfs.before.clear()
+        assert pod.ask(gives_up("a")) == FileAbandoned(7, FileRef(DATE, "s", "a"))
+        assert noted(AbandonedFiles(pod.nfs)) == {FileRef(DATE, "s", "a"): "it is too large"}
+        pod.end()
+        shutil.rmtree(share.root / ".nfsw/abandoned")
+    assert failed >= 5
+
+
+def test_a_session_ends_though_an_abandoned_file_stays_and_is_over_for_the_next_holder(pod: Pod, other: Pod, share: Share) -> None:
+    pod.ask(START)
+    share.written(share.claimed("a"))
+    pod.ask(gives_up("a"))
+    pod.ask(Drain("s"))
+    assert pod.ask(Release("s", forget=True)) == SessionReleased("s", kept=True)
+    assert other.ask(RESUME) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+    assert noted(AbandonedFiles(other.nfs)) == {FileRef(DATE, "s", "a"): "it is too large"}
+
+
+def test_the_notes_of_a_session_whose_files_are_gone_are_removed_at_its_end(pod: Pod, share: Share) -> None:
+    pod.ask(START)
+    share.written(share.claimed("a"))
+    pod.ask(gives_up("a"))
+    share.claimed("a").unlink()
+    share.written(share.root / f".nfsw/abandoned/{DATE}/another/b", b"of another session")
+    assert pod.ask(Release("s", forget=True)) == SessionReleased("s")
+    assert share.files() == {f".nfsw/abandoned/{DATE}/another/b": b"of another session"}
+
+
+# --- Errors ---
 
 
 @pytest.mark.parametrize("code", ERRORS)

@@ -7,7 +7,7 @@ import pytest
 
 from nfsw.actors.names import bad_session_name
 from nfsw.api import bodies
-from nfsw.supervisor.service import NfsSilent
+from nfsw.supervisor.service import AzureSilent, NfsSilent
 from tests.support.http import Answer, raw_call
 from tests.support.memory_service import ACTIVE, BUSY, MemoryService
 from tests.unit.api.conftest import Ask
@@ -171,6 +171,39 @@ def test_stop_answers_the_status_with_the_session_draining(service: MemoryServic
 def test_a_stop_without_a_session_is_a_conflict(ask: Ask) -> None:
     answer = ask("POST", "/v1/watch/stop")
     assert (answer.status, answer.detail) == (409, "No session is active.")
+
+
+@pytest.mark.parametrize("body", [{"file": "lidar.dat"}, {"file": "lidar.dat", "date": "20260131"}, {"file": "lidar.dat", "date": None}])
+def test_a_file_that_is_abandoned_is_listed_as_refused(service: MemoryService, ask: Ask, body: dict[str, str]) -> None:
+    service.now = BUSY
+    answer = ask("POST", "/v1/watch/abandon", {"session": "s1", **body})
+    assert answer.status == 200
+    assert {"file": "lidar.dat", "session": "s1", "reason": "abandoned: by a call"} in answer.json()["refused"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "detail"),
+    [
+        ({"session": "s1", "file": "none"}, 404, "The session has no claimed file of that name."),
+        ({"session": "s1", "file": "lidar.dat", "date": "20260130"}, 404, "The session has no claimed file of that name."),
+        ({"session": "s2", "file": "lidar.dat"}, 409, "this pod does not hold session s2"),
+        ({"session": "s1"}, 400, "file: Field required"),
+        ({"session": "..", "file": "a"}, 400, "session: a session name does not begin with a dot"),
+        ({"session": "s1", "file": "a", "date": "2026-01-31"}, 400, "date: String should match pattern '^[0-9]{8}$'"),
+    ],
+)
+def test_a_file_that_cannot_be_abandoned_is_a_problem(
+    service: MemoryService, ask: Ask, body: dict[str, str], status: int, detail: str
+) -> None:
+    service.now = BUSY
+    answer = ask("POST", "/v1/watch/abandon", body)
+    assert (answer.status, answer.detail) == (status, detail)
+
+
+def test_before_azure_has_answered_a_start_is_503_with_the_reason(service: MemoryService, ask: Ask) -> None:
+    service.refuses = AzureSilent("no session is started: the Azure container has not answered yet")
+    answer = ask("POST", "/v1/watch/start", {"session": "s1"})
+    assert (answer.status, answer.detail) == (503, "no session is started: the Azure container has not answered yet")
 
 
 @pytest.mark.parametrize("path", ["/v1/watch/start", "/v1/watch/stop"])

@@ -50,7 +50,14 @@ def test_stop_prints_what_is_left(url: str, service: MemoryService, capsys: pyte
     assert capsys.readouterr().out.startswith("session s1, draining since ")
 
 
-@pytest.mark.parametrize("arguments", [["stop"], ["start", "a/b"], ["start", "x" * 129]], ids=repr)
+def test_abandon_says_where_the_file_is_and_what_is_noted(url: str, service: MemoryService, capsys: pytest.CaptureFixture[str]) -> None:
+    service.now = BUSY
+    assert main(["abandon", "s1", "lidar.dat", "--date", "20260131", "--url", url]) == 0
+    assert capsys.readouterr().out == "abandoned; it stays under .processing, and .nfsw/abandoned has a note of it\n"
+    assert "lidar.dat" in [one.file for one in service.now.refused]
+
+
+@pytest.mark.parametrize("arguments", [["stop"], ["start", "a/b"], ["start", "x" * 129], ["abandon", "s1", "a"]], ids=repr)
 def test_a_no_is_one_line_on_stderr(url: str, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*arguments, "--url", url]) == FAILED
     said = capsys.readouterr()

@@ -55,6 +55,14 @@ def test_a_session_with_files_in_flight_drains() -> None:
     assert session.state is SessionState.DRAINING
 
 
+def test_a_file_is_abandoned() -> None:
+    with served(MemoryService(BUSY)) as url:
+        client = Client(url)
+        assert "lidar.dat" in [one.file for one in client.abandon("s1", "lidar.dat", "20260131").refused]
+        with pytest.raises(ClientError, match="no claimed file of that name"):
+            client.abandon("s1", "lidar.dat", None)
+
+
 def test_without_a_name_the_service_makes_one() -> None:
     with served(MemoryService()) as url:
         session = Client(url).start(None).session

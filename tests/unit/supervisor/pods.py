@@ -18,6 +18,7 @@ from nfsw.actors.messages import (
     SessionFound,
     SessionHeld,
     SessionReleased,
+    SessionUnusable,
     StopFailed,
     StopNoted,
     Watch,
@@ -34,11 +35,12 @@ class Pod:
         self.asked: deque[Message] = deque()
         self.shown: list[Watch] = []
         self.busy: set[str] = set()
+        self.holdups: dict[str, str] = {}
         self.lost: list[str] = []
         self.admission = Admission()
         if answered:
             self.admission.container_answered()
-        self.desk = Desk(self.admission, self.asked.append, self.shown.append, self.busy.__contains__, self.lost.append)
+        self.desk = Desk(self.admission, self.asked.append, self.shown.append, self.busy.__contains__, self.holdups.get, self.lost.append)
 
     def says(self, *answers: Message) -> None:
         """The Keeper's words."""
@@ -50,6 +52,8 @@ class Pod:
                     self.desk.on_denied(answer)
                 case HoldFailed():
                     self.desk.on_hold_failed(answer)
+                case SessionUnusable():
+                    self.desk.on_unusable(answer)
                 case SessionReleased():
                     self.desk.on_released(answer)
                 case StopNoted():

@@ -296,9 +296,9 @@ async def test_a_file_that_changed_after_its_upload_is_let_go_and_goes_through_a
 
 async def test_what_the_scanner_refuses_is_listed_until_it_says_otherwise() -> None:
     async with Works() as works:
-        await works.says("scanner", FileRefused(A, "no"), FileRefused(arrival("b"), "no"))
+        await works.says("scanner", FileRefused(A, "no"), FileRefused(B, "no"))
         await works.says("scanner", RefusalLifted(A))
-        assert works.pipeline.refused == {arrival("b"): "no"}
+        assert works.pipeline.refused == {B: FileRefused(B, "no")}
         await works.dies("scanner")
         assert works.pipeline.refused == {}, "the next life says it again"
 

@@ -6,7 +6,19 @@ from datetime import UTC, datetime
 
 import pytest
 
-from nfsw.actors.messages import Confirm, Drain, Hold, HoldFailed, Release, SessionDenied, SessionHeld, SessionReleased, StopFailed, Watch
+from nfsw.actors.messages import (
+    Confirm,
+    Drain,
+    Hold,
+    HoldFailed,
+    Release,
+    SessionDenied,
+    SessionHeld,
+    SessionReleased,
+    SessionUnusable,
+    StopFailed,
+    Watch,
+)
 from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, SessionConflict
 from nfsw.supervisor.session import ADOPT_AFTER_S, CONFIRM_S
 from nfsw.supervisor.status import SessionState
@@ -134,6 +146,15 @@ async def test_after_a_conflict_another_session_can_be_started(pod: Pod) -> None
     pod.holds_what_was_asked()
     await again
     assert pod.desk.claims("t")
+
+
+async def test_a_link_where_its_folder_has_to_be_is_a_conflict_that_says_so(pod: Pod) -> None:
+    starting = await begin(pod, "s")
+    pod.says(SessionUnusable("s", "incoming/s is a symbolic link, which is not followed"))
+    with pytest.raises(SessionConflict, match="session s cannot be started: incoming/s is a symbolic link"):
+        await starting
+    assert pod.desk.active is None
+    await started(pod, "t")
 
 
 async def test_an_error_of_nfs_ends_the_start_and_says_which_one(pod: Pod) -> None:

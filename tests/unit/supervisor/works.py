@@ -97,6 +97,7 @@ class Works(Company):
             ask=lambda message: refs["keeper"].mailbox.post(Envelope(message)),
             show=lambda watch: self.pipeline.show(watch),  # noqa: PLW0108 - the pipeline is made below, with the desk
             busy=self.ledger.of_session,
+            holdup=lambda session: self.pipeline.holdup(session),  # noqa: PLW0108 - as above
             lost=self.lost.append,
         )
         tracer = TracerProvider(shutdown_on_exit=False).get_tracer("test")
