@@ -10,7 +10,15 @@ from statistics import median
 import pytest
 
 from tests.support.azurite import Endpoint
-from tests.support.claim_races import Trials, all_gone, append_before_the_delete, claim_times, open_while_leased, rename_over
+from tests.support.claim_races import (
+    Trials,
+    all_gone,
+    append_before_the_delete,
+    append_by_the_marked_name,
+    claim_times,
+    open_while_leased,
+    rename_over,
+)
 from tests.support.content import Content
 from tests.support.figures import Figure
 from tests.support.second_node import Nodes, two_nodes
@@ -81,6 +89,14 @@ def test_an_append_between_the_last_look_and_the_delete(nodes: Nodes, round_trip
         step_s = 5 * round_trip_s / TRIALS
         trials = append_before_the_delete(nodes.site, f"appended{round_trip_s}-", TRIALS, step_s=step_s, patience_s=3)
         _count_lost(nodes, trials, figure)
+
+
+def test_an_append_by_the_name_of_the_mark(nodes: Nodes, figure: Figure) -> None:
+    """Counted, not judged: from the end of our lease until the server removes the name, nothing keeps out a writer that knows it."""
+    with distant(ROUND_TRIP_S):
+        trials = append_by_the_marked_name(nodes.site, "by-mark", TRIALS, step_s=5 * ROUND_TRIP_S / TRIALS)
+        all_gone(nodes.site, trials.names, within=TAKEN_WITHIN_S)
+    figure("trials, those that found the name, lost", (TRIALS, len(trials.hits), len(trials.lost(nodes.site))))
 
 
 @pytest.mark.parametrize("round_trip_s", [0.0, ROUND_TRIP_S])

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,6 +88,32 @@ def append_before_the_delete(site: SeenThrough, prefix: str, count: int, *, step
                 time.sleep(trials.names.index(name) * step_s)
             more = b" and more, at the last moment"
             file.write(more)
+            trials.wanted[name] += more
+
+    with ThreadPoolExecutor(count) as writers:
+        for appended in [writers.submit(writer, name, path) for name, path in _as_they_are_claimed(site, trials.names)]:
+            appended.result()
+    return trials
+
+
+def append_by_the_marked_name(site: SeenThrough, prefix: str, count: int, *, step_s: float) -> Trials:
+    """Each file is opened by the name that it has when it is marked `.completed`, some `step_s` later, and appended to.
+
+    A hit is one that was still there to be opened.
+    """
+    trials = _trials(site, prefix, count)
+
+    def writer(name: str, path: Path) -> None:
+        marked = path.with_name(f"{name}.completed")
+        if not _happens(marked.exists, 60):
+            raise AssertionError(f"{name} was not marked")
+        time.sleep(trials.names.index(name) * step_s)
+        with suppress(FileNotFoundError):
+            file = os.open(marked, os.O_WRONLY | os.O_APPEND)
+            more = b" and more, at the last moment"
+            os.write(file, more)
+            os.close(file)
+            trials.hits.add(name)
             trials.wanted[name] += more
 
     with ThreadPoolExecutor(count) as writers:
