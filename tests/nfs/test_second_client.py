@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.azurite import Endpoint
-from tests.support.claim_races import all_gone, append_before_the_delete, open_while_leased, rename_over
+from tests.support.claim_races import Trials, all_gone, append_before_the_delete, open_while_leased, rename_over, while_uploaded
 from tests.support.content import Content
 from tests.support.figures import Figure
 from tests.support.second_node import Nodes, two_nodes
@@ -24,9 +24,10 @@ from tests.support.waiting import until
 
 POLL_S, AGE_S = 0.5, 2.0
 SETTINGS = {"APP_POLL_INTERVAL_S": str(POLL_S), "APP_MIN_FILE_AGE_S": str(AGE_S)}
-#: From the moment in which nothing is in a file's way until it is in Azure and gone: two polls, the age, a box with other work, and the
-#: minute for which a server gives no delegation of a file for which it has called one back.
-TAKEN_WITHIN_S = 120.0
+#: From the moment in which nothing is in a file's way until it is in Azure and gone: two polls, the age, and a box with other work.
+TAKEN_WITHIN_S = 30.0
+#: The same for a file whose writer took the server's promise back from our client: for up to a minute the server gives none for it.
+PATIENCE_S = TAKEN_WITHIN_S + 60.0
 #: To the server and back, in the tests that put writers between two calls of the service.
 ROUND_TRIP_S = 0.010
 #: A client that keeps what was written no longer than this, and the quiet time that follows from it.
@@ -49,7 +50,30 @@ def instrument(nodes: Nodes) -> Iterator[FileIO]:
         yield file
 
 
-@pytest.mark.usefixtures("instrument")
+@pytest.fixture(scope="module")
+def changed_late(nodes: Nodes) -> Trials:
+    """Files that are changed while they are uploaded, or are about to be deleted. They arrive a minute later, see PATIENCE_S."""
+    trials = Trials(["rewritten"])
+
+    def rewrite(path: Path) -> None:
+        before = path.stat()
+        trials.wanted[path.name] = b"the other version of rewritten"
+        assert len(trials.wanted[path.name]) == before.st_size
+        path.write_bytes(trials.wanted[path.name])
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    while_uploaded(nodes, trials, trials.names, rewrite)
+    return trials
+
+
+@pytest.fixture(scope="module")
+def appended(nodes: Nodes) -> Trials:
+    """Takes as long to arrive."""
+    with distant(5 * ROUND_TRIP_S):
+        return append_before_the_delete(nodes, "appended", 4, step_s=5 * ROUND_TRIP_S, patience_s=1.5)
+
+
+@pytest.mark.usefixtures("instrument", "changed_late", "appended")
 def test_files_that_another_node_writes_slowly_arrive_whole(nodes: Nodes) -> None:
     with slow_writers(nodes.elsewhere, "slow", 12, every_s=0.5, seconds=8) as writers:
         closed = writers.closed()
@@ -82,26 +106,8 @@ def test_a_file_that_is_written_again_and_again_with_its_old_mtime_and_size_is_n
             file.write(f"version {number:02}".encode())
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         time.sleep(AGE_S / 4)
-    all_gone(nodes.site, [path.name], within=TAKEN_WITHIN_S)
+    all_gone(nodes.site, [path.name], within=PATIENCE_S)
     assert nodes.in_azure(path.name) == Content.of([b"version 15"])
-
-
-def test_a_file_that_is_written_with_its_old_mtime_and_size_after_its_claim_is_sent_again(nodes: Nodes) -> None:
-    site = nodes.site
-    nodes.link.hold()
-    (site.incoming("s") / "rewritten").write_bytes(b"the older bytes")
-    until(
-        lambda: nodes.states().get("rewritten") == "uploading",
-        within=TAKEN_WITHIN_S,
-        what=lambda: f"it is uploaded: {nodes.service.status()}",
-    )
-    [path] = (site.nfs / ".processing").glob("*/s/rewritten")
-    before = path.stat()
-    path.write_bytes(b"the newer bytes")
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    nodes.link.release()
-    all_gone(site, ["rewritten"], within=TAKEN_WITHIN_S)
-    assert nodes.in_azure("rewritten") == Content.of([b"the newer bytes"])
 
 
 def test_a_newer_version_that_is_renamed_over_the_name_in_the_instant_of_the_claim_arrives(nodes: Nodes) -> None:
@@ -109,13 +115,6 @@ def test_a_newer_version_that_is_renamed_over_the_name_in_the_instant_of_the_cla
         trials = rename_over(nodes.site, "renamed", 8, pause_s=0.6)
         all_gone(nodes.site, trials.names, within=TAKEN_WITHIN_S)
     assert trials.hits, "no writer met the instant"
-    assert trials.lost(nodes.site) == []
-
-
-def test_what_is_appended_between_the_last_look_and_the_delete_arrives(nodes: Nodes) -> None:
-    with distant(5 * ROUND_TRIP_S):
-        trials = append_before_the_delete(nodes.site, "appended", 8, step_s=5 * ROUND_TRIP_S, patience_s=1.5)
-        all_gone(nodes.site, trials.names, within=TAKEN_WITHIN_S)
     assert trials.lost(nodes.site) == []
 
 
@@ -137,6 +136,16 @@ def test_where_the_server_grants_no_leases_files_have_to_be_quiet_for_as_long_as
         assert nodes.service.status()["stability"]["rule"] == "time"
         all_gone(nodes.site, writers.names, within=TAKEN_WITHIN_S + QUIET_S)
         assert [name for name in closed if nodes.in_azure(name) != writers.content(name)] == []
+
+
+def test_a_file_that_is_written_with_its_old_mtime_and_size_after_its_claim_is_sent_again(nodes: Nodes, changed_late: Trials) -> None:
+    all_gone(nodes.site, changed_late.names, within=PATIENCE_S)
+    assert changed_late.lost(nodes.site) == []
+
+
+def test_what_is_appended_between_the_last_look_and_the_delete_arrives(nodes: Nodes, appended: Trials) -> None:
+    all_gone(nodes.site, appended.names, within=PATIENCE_S)
+    assert appended.lost(nodes.site) == []
 
 
 def _waits_for_a_writer(nodes: Nodes) -> Status | None:

@@ -87,7 +87,7 @@ def test_an_append_between_the_last_look_and_the_delete(nodes: Nodes, round_trip
     """At moments that cover five round trips from the mark on."""
     with distant(round_trip_s):
         step_s = 5 * round_trip_s / TRIALS
-        trials = append_before_the_delete(nodes.site, f"appended{round_trip_s}-", TRIALS, step_s=step_s, patience_s=3)
+        trials = append_before_the_delete(nodes, f"appended{round_trip_s}-", TRIALS, step_s=step_s, patience_s=3)
         _count_lost(nodes, trials, figure)
 
 

@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import batched
 from pathlib import Path
 
+from tests.support.second_node import Nodes
 from tests.support.seen_through import SeenThrough
 from tests.support.waiting import until
 
 #: How often a writer looks whether its instant has come. A fraction of the way to the server.
 GLANCE_S = 0.001
+#: As APP_WORKERS has it.
+UPLOADED_AT_A_TIME = 4
 
 
 @dataclass(slots=True)
@@ -73,27 +77,45 @@ def rename_over(site: SeenThrough, prefix: str, count: int, *, pause_s: float) -
     return trials
 
 
-def append_before_the_delete(site: SeenThrough, prefix: str, count: int, *, step_s: float, patience_s: float) -> Trials:
-    """Each file is opened by its claimed name, and appended to some `step_s` after it has been marked `.completed`.
+def append_before_the_delete(nodes: Nodes, prefix: str, count: int, *, step_s: float, patience_s: float) -> Trials:
+    """Each file is opened while it is uploaded, and appended to some `step_s` after it has been marked `.completed`.
 
     One that is not marked within `patience_s` while it is open is appended to then: a hit is one that was marked.
     """
-    trials = _trials(site, prefix, count)
+    trials = Trials(_names(prefix, count))
 
-    def writer(name: str, path: Path) -> None:
-        with path.open("ab", buffering=0) as file:
-            marked = path.with_name(f"{name}.completed")
-            if _happens(marked.exists, patience_s):
-                trials.hits.add(name)
-                time.sleep(trials.names.index(name) * step_s)
-            more = b" and more, at the last moment"
-            file.write(more)
-            trials.wanted[name] += more
+    def writer(name: str, file: int) -> None:
+        [path] = (nodes.site.nfs / ".processing").glob(f"*/s/{name}*")
+        marked = path.with_name(f"{name}.completed")
+        if _happens(marked.exists, patience_s):
+            trials.hits.add(name)
+            time.sleep(trials.names.index(name) * step_s)
+        more = b" and more, at the last moment"
+        os.write(file, more)
+        os.close(file)
+        trials.wanted[name] += more
 
-    with ThreadPoolExecutor(count) as writers:
-        for appended in [writers.submit(writer, name, path) for name, path in _as_they_are_claimed(site, trials.names)]:
-            appended.result()
+    for names in batched(trials.names, UPLOADED_AT_A_TIME):
+        files = while_uploaded(nodes, trials, names, lambda path: os.open(path, os.O_WRONLY | os.O_APPEND))
+        with ThreadPoolExecutor(count) as writers:
+            for appended in [writers.submit(writer, name, file) for name, file in files.items()]:
+                appended.result()
     return trials
+
+
+def while_uploaded[T](nodes: Nodes, trials: Trials, names: Sequence[str], do: Callable[[Path], T]) -> dict[str, T]:
+    """Writes files of these names, and does something to each while all of them are uploaded: none of it goes on before that is done."""
+    nodes.link.hold()
+    try:
+        _write(nodes.site, trials, names)
+        until(
+            lambda: all(nodes.states().get(name) == "uploading" for name in names),
+            within=60,
+            what=lambda: f"all are uploaded: {nodes.states()}\n{nodes.site.report()}",
+        )
+        return {name: do(next((nodes.site.nfs / ".processing").glob(f"*/s/{name}"))) for name in names}
+    finally:
+        nodes.link.release()
 
 
 def append_by_the_marked_name(site: SeenThrough, prefix: str, count: int, *, step_s: float) -> Trials:
@@ -151,10 +173,14 @@ def open_while_leased(site: SeenThrough, folder: Path, prefix: str, count: int) 
 
 def _trials(site: SeenThrough, prefix: str, count: int) -> Trials:
     trials = Trials(_names(prefix, count))
-    for name in trials.names:
+    _write(site, trials, trials.names)
+    return trials
+
+
+def _write(site: SeenThrough, trials: Trials, names: Sequence[str]) -> None:
+    for name in names:
         trials.wanted[name] = f"the first version of {name}".encode()
         (site.incoming("s") / name).write_bytes(trials.wanted[name])
-    return trials
 
 
 def _names(prefix: str, count: int) -> list[str]:

@@ -4,18 +4,14 @@ Nothing asks for the data to reach the server before the close, so that on NFS i
 """
 
 import json
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.azurite import CHECKOUT
+from tests.support import slow_writers_child
 from tests.support.children import Child, child
 from tests.support.content import Content
-
-LINE_BYTES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +28,7 @@ class SlowWriters:
 
     def content(self, name: str) -> Content:
         """What the file holds in the end."""
-        return Content.of(line(name, number) for number in range(self._lines))
-
-
-def line(name: str, number: int) -> bytes:
-    return f"{name} {number}".encode().ljust(LINE_BYTES - 1) + b"\n"
+        return Content.of(slow_writers_child.line(name, number) for number in range(self._lines))
 
 
 @contextmanager
@@ -44,25 +36,6 @@ def slow_writers(folder: Path, prefix: str, count: int, *, every_s: float, secon
     """`count` of them, each with a file of its own, from now on."""
     names = [f"{prefix}{number:02}" for number in range(count)]
     lines = round(seconds / every_s)
-    program = f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from tests.support.slow_writers import main; main(*sys.argv[1:])"
+    program = Path(slow_writers_child.__file__).read_text()
     with child(program, folder, str(every_s), str(lines), *names) as process:
         yield SlowWriters(names, lines, seconds, process)
-
-
-def main(folder: str, every_s: str, lines: str, *names: str) -> None:
-    """Each begins a little after the one before, and all go on at the same pace."""
-    with ExitStack() as stack:
-        files = [stack.enter_context(Path(folder, name).open("wb", buffering=0)) for name in names]
-        begun = time.monotonic()
-        for number in range(int(lines)):
-            for writer, (name, file) in enumerate(zip(names, files, strict=True)):
-                _sleep_until(begun + float(every_s) * (number + writer / len(names)))
-                file.write(line(name, number))
-                if number == int(lines) - 1:
-                    file.close()
-                    print(json.dumps({"name": name, "closed": time.monotonic()}), flush=True)
-        sys.stdin.readline()
-
-
-def _sleep_until(moment: float) -> None:
-    time.sleep(max(0.0, moment - time.monotonic()))
