@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from awscrt.checksums import crc64nvme  # type: ignore[import-untyped]
+
 KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
@@ -21,8 +23,6 @@ class Content:
 
     @staticmethod
     def of(pieces: Iterable[bytes]) -> "Content":
-        from awscrt.checksums import crc64nvme  # type: ignore[import-untyped]  # noqa: PLC0415 - children without site-packages write
-
         sha256, md5, crc64, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0, 0
         for piece in pieces:
             sha256.update(piece)
