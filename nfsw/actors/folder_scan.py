@@ -147,18 +147,27 @@ class FolderScan:
             quiet.see_fresh(seen.fingerprint, time.monotonic())
 
     def _is_closed_and_unchanged(self, folder: Folder, entry: "os.DirEntry[str]", quiet: Quiet) -> bool:
-        """Whether one more fresh look finds the file as it was, and nobody has it open for writing, as far as that can be known."""
+        """Whether one more fresh look finds the file as it was, and nobody has it open for writing, as far as that can be known.
+
+        The look comes first: a file that changes still is not opened. A server that has to call a delegation back from us, because a
+        writer goes on, gives none for that file for a minute.
+        """
         begun = time.monotonic()
-        if self._stability.rule is None:
+        if self._stability.rule is None or not self._may_ask(folder, entry.name):
             return False
-        if self._stability.rule is Rule.TIME or quiet.untold:
-            seen = self._observe(entry.path)
-        else:
-            seen = self._observe_leased(folder, entry, quiet)
+        seen = self._observe(entry.path)
         if seen is None:
             return False
         quiet.see_fresh(seen.fingerprint, time.monotonic())
-        return quiet.verdict(begun, self._age(quiet), looked=True) is Verdict.STABLE
+        if quiet.verdict(begun, self._age(quiet), looked=True) is not Verdict.STABLE:
+            return False
+        return self._stability.rule is Rule.TIME or quiet.untold or self._is_closed(folder, entry, quiet)
+
+    def _may_ask(self, folder: Folder, name: str) -> bool:
+        if name not in folder.opened:
+            return True
+        self._leases_left -= 1
+        return self._leases_left >= 0
 
     def _observe(self, path: str) -> Seen | None:
         """What the regular file at `path` is, past the attribute cache; None: there is none, or it cannot be looked at."""
@@ -169,28 +178,24 @@ class FolderScan:
             return None
         return seen if seen and seen.regular else None
 
-    def _observe_leased(self, folder: Folder, entry: "os.DirEntry[str]", quiet: Quiet) -> Seen | None:
-        """What the file is while nobody has it open for writing; None: somebody has, or it is no file any more."""
-        if entry.name in folder.opened:
-            if self._leases_left <= 0:
-                return None
-            self._leases_left -= 1
+    def _is_closed(self, folder: Folder, entry: "os.DirEntry[str]", quiet: Quiet) -> bool:
+        """Whether nobody has the file open for writing, and it is still as it was seen a moment ago."""
         try:
             with self._nfs.lease(entry.path) as lease:
                 if lease.impossible:
                     self._cannot_tell(quiet, lease.impossible)
-                    return None
-                seen = self._nfs.observe(entry.path) if lease.granted else None
+                    return False
                 closed = lease.held()
         except OSError as error:
             self._cannot_open(quiet, error)
-            return None
-        now = time.monotonic()
-        if not closed:
+            return False
+        now, before = time.monotonic(), quiet.fingerprint
+        if not closed or lease.seen is None:
             folder.opened.setdefault(entry.name, Opened(time.time(), now, now)).asked_at = now
-            return None
+            return False
         folder.opened.pop(entry.name, None)
-        return seen if seen and seen.regular else None
+        quiet.see_fresh(lease.seen, now)
+        return lease.seen == before
 
     def _cannot_open(self, quiet: Quiet, error: OSError) -> None:
         if error.errno in (errno.EACCES, errno.EPERM):

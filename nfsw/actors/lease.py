@@ -22,6 +22,8 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 
+from nfsw.actors.files import Fingerprint
+
 #: What a process that has not set a handler ignores (signal(7)), and what no library in the NFS processes uses.
 _BROKEN = signal.SIGURG
 _ANY_USER = 2**32 - 1
@@ -46,11 +48,13 @@ class Lease:
         self._own_changes_end_it = own_changes_end_it
         self._closing = closing
         self._error = error
+        #: What the file was once the lease was granted. On NFS the attributes that came with the answer to `open`.
+        self.seen: Fingerprint | None = None
         self._mine = error is None
 
     @classmethod
     def on(cls, fd: int, *, own_changes_end_it: bool, closing: Announcement = nullcontext) -> "Lease":
-        """Asks for one. Does not raise.
+        """Asks for one. Raises OSError when it is granted and the file cannot be looked at.
 
         `fd`: open for reading, and for nothing else. `own_changes_end_it`: whether it is a file on NFS. `closing`: is entered while the
         file is closed, which may hang there.
@@ -64,7 +68,10 @@ class Lease:
                     fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except OSError as error:
             return cls(fd, own_changes_end_it=own_changes_end_it, closing=closing, error=error)
-        return cls(fd, own_changes_end_it=own_changes_end_it, closing=closing)
+        lease = cls(fd, own_changes_end_it=own_changes_end_it, closing=closing)
+        status = os.fstat(fd)
+        lease.seen = Fingerprint(status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
+        return lease
 
     @property
     def granted(self) -> bool:

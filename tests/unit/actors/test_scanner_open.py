@@ -14,6 +14,7 @@ from nfsw.actors.lease import Announcement, Lease
 from nfsw.actors.messages import FileStable, LinksInTheWay, OpenForWriting
 from nfsw.actors.stability import Rule
 from nfsw.actors.tree import NfsTree
+from tests.support.claiming import ignored
 from tests.support.faketime import FakeClock
 from tests.support.mortal_nfs import EventfulNfs, refused
 from tests.support.open_elsewhere import open_elsewhere
@@ -180,6 +181,28 @@ def test_a_file_that_may_not_be_opened_has_to_be_quiet_for_longer_and_is_then_it
     nfs.at["open", "incoming/s/a"] = refused(code)
     assert watching.stable(WRITEBACK_AGE_S) == []
     assert watching.stable(2 * POLL_S) == ["a"]
+
+
+def test_a_file_that_is_changed_between_the_last_look_and_its_lease_starts_over(nfs: EventfulNfs, watching: Watching, share: Share) -> None:
+    share.written(share.incoming("a"))
+    nfs.at["open", "incoming/s/a"] = lambda: ignored(share.written(share.incoming("a"), b"changed"))
+    assert watching.stable(SOON) == []
+    assert not nfs.at
+    assert watching.stable(SOON) == ["a"]
+
+
+def test_a_file_that_changes_unseen_by_the_cache_is_not_opened(
+    nfs: EventfulNfs, watching: Watching, share: Share, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that has to call a delegation back from us because the writer goes on gives none for that file for a minute."""
+    stale = share.written(share.incoming("a"))
+    watching.ticks(AGE_S)
+    with refusing(monkeypatch, errno.EAGAIN, lambda _: False) as asked, monkeypatch.context() as cached:
+        cached.setattr(nfs, "stats", lambda _, entries: [stale for _ in entries])
+        share.written(share.incoming("a"), b"changed")
+        watching.ticks(2 * POLL_S)
+    assert not any(map(is_a_writers, asked))
+    assert watching.stable(SOON) == ["a"]
 
 
 @pytest.mark.parametrize("code", [errno.ENOENT, errno.ESTALE, errno.ELOOP])
