@@ -36,8 +36,8 @@ async def test_the_published_value_is_accepted(store: Store) -> None:
     assert await store.takes_crc64()
     await store.put(BLOB, DIGITS, Checksums(CHECK), FINGERPRINT, replace=None)
     block = Block(0, 0, len(DIGITS), CHECK)
-    await store.stage(BLOB, block, body(DIGITS))
-    await store.commit(BLOB, [block], Checksums(CHECK), FINGERPRINT, replace=await store.look(BLOB))
+    await store.stage(BLOB, block.id, block, body(DIGITS))
+    await store.commit(BLOB, [block.id], Checksums(CHECK), FINGERPRINT, replace=await store.look(BLOB))
     there = await store.look(BLOB)
     assert there is not None
     assert there.crc64 == "iJh5CoYUi64=", "the form that the service itself uses"
@@ -53,7 +53,8 @@ async def test_other_bytes_are_refused(store: Store, content: bytes, crc64: int)
         await store.put(BLOB, content, Checksums(crc64), FINGERPRINT, replace=None)
     if content:  # there are no empty blocks
         with pytest.raises(BytesRefused, match="400 Crc64Mismatch"):
-            await store.stage(BLOB, Block(0, 0, len(content), crc64), body(content))
+            block = Block(0, 0, len(content), crc64)
+            await store.stage(BLOB, block.id, block, body(content))
     assert await store.look(BLOB) is None
     assert not await store.blocks(BLOB)
 

@@ -43,7 +43,7 @@ async def test_what_is_written_takes_the_place_of_what_was_looked_at_and_of_noth
         await store.put("b", b"abc", WHOLE, FINGERPRINT, replace=replace)
         assert client.asked["overwrite"] is (replace is not None), "the SDK's word for: unless there is one"
     else:
-        await store.commit("b", [Block(0, 0, 3, 7)], WHOLE, FINGERPRINT, replace=replace)
+        await store.commit("b", [Block(0, 0, 3, 7).id], WHOLE, FINGERPRINT, replace=replace)
     if replace:
         assert (client.asked["etag"], client.asked["match_condition"]) == ("0x1", MatchConditions.IfNotModified)
     elif request_ == "commit":
