@@ -14,7 +14,7 @@ TEST_PACKAGES = chromium fonts-dejavu-core rsync fuse3 iproute2 kmod nfs-common 
 # More for pytest, as in `make unit ARGS="-k claim -x"`; for the other targets it goes to the program they run.
 ARGS =
 
-.PHONY: help setup setup-dev setup-node setup-debian lock test lint format types imports unit integration acceptance nfs ground nfs-soak nfs-figures demo soak bench image-test clean
+.PHONY: help setup setup-dev setup-node setup-debian lock test lint format types imports unit integration acceptance nfs ground nfs-soak nfs-figures demo simulate soak bench image-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ ground: setup-dev setup-node setup-debian ## tests of what kernel and NFS do; `m
 
 demo: setup setup-node ## the service at work, from a local folder to Azurite
 	@scripts/demo $(ARGS)
+
+simulate: setup-dev ## seeds of the simulation, 2,000 or as many as you like; the first that fails is made shorter
+	@$(PYTHON) -m tests.simulation $(ARGS)
 
 soak: setup-dev setup-node ## random kills for as long as you like, with a checker beside them
 	@$(PYTHON) -m tools.soak $(ARGS)

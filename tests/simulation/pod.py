@@ -1,0 +1,153 @@
+"""One simulated pod: the real main process around simulated children, put together as `nfsw.serve` does it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.trace import NoOpTracerProvider
+
+from nfsw.actors.actor import Actor
+from nfsw.actors.azure_store import Store
+from nfsw.actors.claimer import Claimer
+from nfsw.actors.collector import Collector
+from nfsw.actors.config import ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
+from nfsw.actors.envelope import Envelope
+from nfsw.actors.keeper import Keeper
+from nfsw.actors.manifest import manifest_bytes
+from nfsw.actors.scanner import Scanner
+from nfsw.actors.uploader import Uploader
+from nfsw.supervisor.admission import Admission
+from nfsw.supervisor.ledger import Ledger
+from nfsw.supervisor.mailbox import Mailbox
+from nfsw.supervisor.moving import Moving
+from nfsw.supervisor.pipeline import Pipeline
+from nfsw.supervisor.ref import ActorRef, ChildSpec
+from nfsw.supervisor.session import Desk
+from nfsw.supervisor.supervisor import Supervisor
+from nfsw.supervisor.telemetry import Telemetry
+from nfsw.timetable import Timetable
+from tests.simulation.child import SimulatedChild
+from tests.simulation.service import SimulatedStore
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+HANG_S = 10.0
+ESCALATE_S = 40.0
+#: Seconds from the moment at which a pod is unhealthy until its container has been started anew.
+_KUBELET_S = 10.0
+
+
+class Pod:
+    """Until `end`; then nothing of it runs any more, but the calls that cannot be killed."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.number = number
+        self.name = f"pod{number}"
+        self.staging = f"{world.root}/staging{number}"
+        self.children: dict[str, SimulatedChild] = {}
+        Path(self.staging).mkdir(exist_ok=True)
+        setting = world.setting
+        self.refs = {ref.name: ref for ref in self._refs()}
+        self.ledger = Ledger(setting.staging_limit)
+        self.desk = Desk(
+            Admission(),
+            ask=lambda message: self.refs["keeper"].mailbox.post(Envelope(message)),
+            show=lambda watch: self.pipeline.show(watch),  # noqa: PLW0108 - the pipeline is made below, with the desk
+            busy=self.ledger.of_session,
+            lost=self._lost,
+        )
+        telemetry = Telemetry(NoOpTracerProvider().get_tracer("simulation"), NoOpMeterProvider().get_meter("simulation"))
+        self.pipeline = Pipeline(self.refs, self.ledger, self.desk, telemetry, setting.workers, setting.block_size)
+        supervisor = Supervisor(
+            list(self.refs.values()), self.pipeline, HANG_S, ESCALATE_S, latest_progress=lambda: telemetry.progressed_at
+        )
+        self.service = Moving(supervisor, self.pipeline, self.desk, telemetry.totals, Timetable.OFF, HANG_S)
+        loop = asyncio.get_running_loop()
+        self._tasks = [
+            loop.create_task(self.service.run(), name=f"{self.name} service"),
+            loop.create_task(self._checked(), name=f"{self.name} container"),
+            loop.create_task(self._probed(), name=f"{self.name} kubelet"),
+        ]
+        self._tasks[0].add_done_callback(self._failed)
+        self.ended = False
+
+    def end(self, *, wiped: bool = False) -> None:
+        """SIGKILL for all of it."""
+        self.ended = True
+        for task in self._tasks:
+            task.cancel()
+        for ref in self.refs.values():
+            for child in (ref.child, *ref.lost):
+                if isinstance(child, SimulatedChild):
+                    child.kill()
+        if wiped:
+            shutil.rmtree(self.staging, ignore_errors=True)
+            Path(self.staging).mkdir(exist_ok=True)
+
+    def jobs(self) -> list[tuple[str, object]]:
+        """Actor and job, of all that is in hand."""
+        return [(ref.name, job.message) for ref in self.refs.values() for job in ref.jobs()]
+
+    def _lost(self, reason: str) -> None:
+        self.world.event(self.name, f"exit 75: {reason}")
+        self.world.restarts(self, _KUBELET_S)
+
+    def _failed(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self.world.violated(f"the main process of {self.name} crashed: {error!r}", error)
+
+    async def _checked(self) -> None:
+        if reason := await self.service.container_checked():
+            self.world.event(self.name, f"exit 1: {reason}")
+            self.world.restarts(self, _KUBELET_S)
+
+    async def _probed(self) -> None:
+        """The kubelet's liveness probe."""
+        while not (reason := self.service.sick()):  # noqa: ASYNC110 - a probe comes when it comes
+            await asyncio.sleep(10)
+        self.world.event(self.name, f"unhealthy: {reason}")
+        self.world.restarts(self, _KUBELET_S)
+
+    def _refs(self) -> list[ActorRef]:
+        world, setting = self.world, self.world.setting
+        root, staging, workers, block = world.nfs, self.staging, setting.workers, setting.block_size
+        largest = max(0, setting.staging_limit - manifest_bytes(setting.staging_limit, block))
+        scanner = ScannerConfig(root, 2.0, 5.0, 40.0, (), largest)
+        uploader = UploaderConfig(staging, None, None, "c", setting.single_put, 3, workers)
+        return [
+            self._ref("uploader", lambda child: Uploader(uploader, cast(Store, SimulatedStore(child))), None),
+            self._ref("keeper", lambda child: Keeper(KeeperConfig(root, self.name), child.own_board), 1, expendable=self._keeper_is_idle),
+            self._ref("scanner", lambda child: Scanner(scanner, child.own_board), None),
+            self._ref(
+                "claimer",
+                lambda child: Claimer(ClaimerConfig(root, staging, block, workers, setting.content_md5), child.own_board),
+                workers,
+                bound=setting.queue,
+            ),
+            self._ref("collector", lambda child: Collector(CollectorConfig(root, staging, 30.0, workers), child.own_board), workers),
+        ]
+
+    def _keeper_is_idle(self) -> bool:
+        return not self.desk.holds_any
+
+    def _ref(
+        self,
+        name: str,
+        make: Callable[[SimulatedChild], Actor | Uploader],
+        capacity: int | None,
+        *,
+        bound: int | None = None,
+        expendable: Callable[[], bool] = lambda: True,
+    ) -> ActorRef:
+        def start() -> SimulatedChild:
+            child = self.children[name] = SimulatedChild(self, name, make)
+            return child
+
+        return ActorRef(ChildSpec(name, start, capacity, expendable), Mailbox(bound))

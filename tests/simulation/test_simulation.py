@@ -1,0 +1,38 @@
+"""Some seeds of the simulation, in every run of the tests; `make simulate` runs any number. And whether it would notice anything at all."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.plan import make
+from tests.simulation.run import run
+
+SEEDS = 40
+
+
+@pytest.mark.parametrize("seed", range(1, SEEDS + 1))
+def test_nothing_is_lost_sent_twice_or_left_over(seed: int) -> None:
+    outcome = run(seed)
+
+    assert outcome.violation is None, "\n".join(outcome.events[-100:])
+
+
+def test_a_seed_decides_everything_that_happens() -> None:
+    first, second = run(7), run(7)
+
+    assert first.actions == second.actions == make(7)[1]
+    assert [event for event in first.events if " inode " not in event] == [event for event in second.events if " inode " not in event]
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_bug_that_is_put_back_is_found(name: str) -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "tests.simulation", "--mutation", name, "--first", str(MUTATIONS[name].seed), "--seeds", "1"],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+    assert found.returncode == 1, f"seed {MUTATIONS[name].seed} does not find it any more: make simulate ARGS='--mutation \"{name}\"'"

@@ -1,0 +1,335 @@
+"""The world of one run: the clock, the folders, the service, the pods, the writers, the plan, and what must hold at any time.
+
+Everything that happens is one line of `events`. The first thing that must not happen ends the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import errno
+import os
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from greenlet import getcurrent
+
+from nfsw.actors.messages import Complete, Take
+from tests.simulation import plan
+from tests.simulation.child import SimulatedChild
+from tests.simulation.files import SimulatedFiles
+from tests.simulation.leases import Leases
+from tests.simulation.plan import Action, Setting
+from tests.simulation.pod import Pod
+from tests.simulation.service import Service
+from tests.simulation.threads import ActorThread
+from tests.simulation.writers import Writers
+from tests.support.memory_store import Kept, no_answer
+
+#: Seconds after the last planned thing within which everything is in Azure, and nothing of it left on NFS.
+DRAIN_S = 1200.0
+#: Events of one run: more of them is something that goes in a circle.
+MOST_EVENTS = 200_000
+
+_FOR_WANT_OF_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_TAKE_ROOM = ("link", "rename", "mkdir", "write", "pwrite")
+
+
+class Violation(AssertionError):
+    """Something happened that must never happen."""
+
+
+class World:
+    def __init__(self, root: str, seed: int, setting: Setting, actions: list[Action]) -> None:
+        self.root = root
+        self.nfs = f"{root}/nfs"
+        self.setting = setting
+        self.rng = random.Random(seed * 7919 + 1)
+        self.main = getcurrent()
+        self.events: list[str] = []
+        self.violation: Violation | None = None
+        self._begun = time.monotonic()
+        self._actions = actions
+        self._broken = asyncio.Event()
+        self._detached: set[asyncio.Task[Any]] = set()
+        self._nfs_until = 0.0  # the server is away until then (seconds, monotonic)
+        self._disk_until = 0.0
+        self._unkillable = False
+        self._races: list[int] = []  # sizes of files that are put in place of those that are claimed next
+        self._waits: list[tuple[str, str, int, Callable[[], int | None]]] = []
+        Path(f"{self.nfs}/incoming").mkdir(parents=True)
+        self.leases = Leases(self, granted=setting.leases)
+        self.files = SimulatedFiles(self, self.nfs)
+        self.service = Service(self)
+        self.writers = Writers(self)
+        self._commits: dict[tuple[str, str], list[bytes]] = defaultdict(list)  # by session and name
+        self.pods: dict[int, Pod] = {}
+
+    # --- One run ---
+
+    async def run(self) -> None:
+        """Raises Violation."""
+        work = asyncio.create_task(self._run(), name="run")
+        broken = asyncio.create_task(self._broken.wait(), name="broken")
+        await asyncio.wait([work, broken], return_when=asyncio.FIRST_COMPLETED)
+        if self.violation:
+            work.cancel()
+            raise self.violation
+        broken.cancel()
+        work.result()
+
+    def end(self) -> None:
+        for pod in self.pods.values():
+            self._unkillable = False
+            pod.end()
+        for task in self._detached:
+            task.cancel()
+        self.writers.end()
+        self.files.end()
+
+    async def _run(self) -> None:
+        for number in range(self.setting.pods):
+            self.pods[number] = Pod(self, number)
+        for action in self._actions:
+            await asyncio.sleep(max(0.0, self._begun + action.at - time.monotonic()))
+            self.event("plan", str(action)[9:])
+            self._do(action)
+        await asyncio.sleep(max(0.0, self._nfs_until - time.monotonic(), self._disk_until - time.monotonic()))
+        await self.writers.finished()
+        self._waits.clear()
+        self.event("plan", "nothing more goes wrong")
+        until = time.monotonic() + DRAIN_S
+        while left := self._left():
+            if time.monotonic() > until:
+                raise Violation(f"not done {DRAIN_S:.0f} s after the last fault: {'; '.join(left)}")
+            self._operate()
+            await asyncio.sleep(2)
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case plan.Write() | plan.Append() | plan.Rewrite() | plan.Remove():
+                self.writers.start(action)
+            case plan.RaceClaim(_, size):
+                self._races.append(size)
+            case plan.KillActor(_, number, actor, calls):
+                if calls:
+                    self._wait(number, actor, calls, lambda: self._kill(number, actor))
+                else:
+                    self._kill(number, actor)
+            case plan.StopActor(_, number, actor):
+                if child := self.pods[number].children.get(actor):
+                    child.stopped = True
+            case plan.FailCall(_, number, actor, calls, code, lost):
+                self._wait(number, actor, calls, lambda: -code if lost else code)
+            case plan.KillPod(_, number, wiped, away_s):
+                self.restarts(self.pods[number], away_s, wiped=wiped)
+            case plan.NfsAway(_, seconds, unkillable):
+                self._nfs_until, self._unkillable = time.monotonic() + seconds, unkillable
+            case plan.AzureAway(_, seconds):
+                self.service.down = no_answer()
+                asyncio.get_running_loop().call_later(seconds, self._azure_is_back)
+            case plan.LoseAnswer(_, request):
+                self.service.lose_answer(request)
+            case plan.FullDisk(_, seconds):
+                self._disk_until = time.monotonic() + seconds
+            case plan.StartSession(_, number, session):
+                self.calls(number, f"start {session}", self.pods[number].service.start(session))
+            case plan.StopSession(_, number):
+                self.calls(number, "stop", self.pods[number].service.stop())
+            case _:
+                raise AssertionError(action)
+
+    def _operate(self) -> None:
+        """What an operator does who wants everything sent: each session that has files is active somewhere."""
+        active = {pod.desk.active.name for pod in self.pods.values() if pod.desk.active}
+        for session in plan.SESSIONS:
+            if session in active or not any(Path(self.nfs, "incoming", session).glob("*")):
+                continue
+            for number, pod in self.pods.items():
+                if pod.desk.active is None and not pod.ended:
+                    self.calls(number, f"start {session}", pod.service.start(session))
+                    return
+            for number, pod in self.pods.items():  # all are busy with a session that has nothing to do
+                active_here = pod.desk.active
+                if active_here and active_here.held and not active_here.draining and not pod.desk.busy(active_here.name):
+                    self.calls(number, "stop", pod.service.stop())
+                    return
+
+    async def _call(self, number: int, what: str, call: Coroutine[object, object, object]) -> None:
+        try:
+            await call
+        except Exception as error:  # noqa: BLE001 - what the API makes a 409 or 503 of
+            self.event(f"pod{number}", f"{what}: {error!r}")
+        else:
+            self.event(f"pod{number}", f"{what}: done")
+
+    # --- Faults ---
+
+    def enters(self, thread: ActorThread, call: str, path: str, *, on_nfs: bool, within_s: float) -> bool:
+        """A system call of an actor begins. Returns whether its answer is to be lost. Raises OSError, Killed."""
+        child = thread.child
+        child.calls += 1
+        self.event(child.who, f"{call} {path.removeprefix(self.root)}")
+        child.own_board.enter(thread.number, f"{call} {path}")
+        try:
+            thread.sleep(self.rng.uniform(0, within_s))
+            while (on_nfs and time.monotonic() < self._nfs_until) or child.stopped:
+                if self._unkillable and on_nfs:
+                    child.unkillable_until = self._nfs_until
+                thread.sleep(max(0.5, self._nfs_until - time.monotonic()))
+            outcome = self._outcome(child, call) if call != "close" else None
+            if not child.alive:
+                thread.pause()
+            if call == "rename" and "/incoming/" in path and self._races:
+                self.writers.replace(path, self._races.pop())
+            if not on_nfs and call in ("pwrite", "write", "mkdir") and time.monotonic() < self._disk_until:
+                outcome = errno.ENOSPC
+            if outcome is not None and outcome > 0:
+                self.event(child.who, f"{call} fails: {errno.errorcode[outcome]}")
+                raise OSError(outcome, os.strerror(outcome), path)
+            return outcome is not None
+        finally:
+            if child.alive:
+                child.own_board.leave(thread.number, call)
+
+    def _wait(self, number: int, actor: str, calls: int, then: Callable[[], int | None]) -> None:
+        child = self.pods[number].children.get(actor)
+        self._waits.append((f"pod{number}", actor, (child.calls if child else 0) + calls, then))
+
+    def _outcome(self, child: SimulatedChild, call: str) -> int | None:
+        """What is planned for this call: an error, a negative one when only the answer is lost."""
+        for wait in self._waits:
+            pod, name, calls, then = wait
+            if (pod, name) != (child.pod.name, child.name) or child.calls < calls:
+                continue
+            self._waits.remove(wait)
+            code = then()
+            return errno.EIO if code in _FOR_WANT_OF_ROOM and call not in _TAKE_ROOM else code
+        return None
+
+    def _kill(self, number: int, actor: str) -> None:
+        if (child := self.pods[number].children.get(actor)) and child.alive:
+            thread = ActorThread.current()
+            if thread and thread.child is child:
+                asyncio.get_running_loop().call_soon(child.exits, -9)
+                thread.pause()
+            else:
+                child.kill()
+
+    def restarts(self, pod: Pod, away_s: float, *, wiped: bool = False) -> None:
+        """The pod ends now, and another takes its place after `away_s` seconds."""
+        if pod.ended:
+            return
+        pod.end(wiped=wiped)
+
+        def start() -> None:
+            if not self._broken.is_set():
+                self.pods[pod.number] = Pod(self, pod.number)
+
+        asyncio.get_running_loop().call_later(away_s, start)
+
+    def _azure_is_back(self) -> None:
+        self.service.down = None
+
+    # --- What is told ---
+
+    def event(self, who: str, what: str) -> None:
+        self.events.append(f"{time.monotonic() - self._begun:9.4f} {who:14} {what}")
+        if len(self.events) > MOST_EVENTS:
+            self.violated(f"more than {MOST_EVENTS} events")
+
+    def violated(self, what: str, error: BaseException | None = None) -> None:
+        if self.violation is None:
+            self.violation = Violation(what)
+            self.violation.__cause__ = error
+            self.events.append(f"{time.monotonic() - self._begun:9.4f} VIOLATION      {what}")
+            self._broken.set()
+
+    def calls(self, number: int, what: str, call: Coroutine[object, object, object]) -> None:
+        """Somebody calls the API of a pod. What it answers is an event."""
+        task = self.detached(self._call(number, what, call), what)
+        task.add_done_callback(lambda _: None)
+
+    def detached(self, work: Coroutine[object, object, Any], what: str) -> asyncio.Task[Any]:
+        """Goes on whatever becomes of the process that began it."""
+        task = asyncio.get_running_loop().create_task(work, name=what, context=_NO_PROCESS.copy())
+        self._detached.add(task)
+        task.add_done_callback(self._over)
+        return task
+
+    def _over(self, task: asyncio.Task[Any]) -> None:
+        self._detached.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked has been told, unless it has died
+
+    # --- What must hold ---
+
+    def removes(self, path: str) -> None:
+        """An actor takes away the name `path`. Whatever has no other name has to be in Azure, and nobody's to write to."""
+        if os.lstat(path).st_nlink > 1 or not os.path.isfile(path):
+            return
+        parts = path.removeprefix(self.nfs + "/").split("/")
+        match parts:
+            case ["incoming", session, name] | [".processing", _, session, name]:
+                name = name.removesuffix(".completed")
+            case [".nfsw", "aside" | "displaced", session, _, name]:
+                pass
+            case _:
+                return
+        content = Path(path).read_bytes()
+        if content not in self._commits[session, name]:
+            self.violated(f"{path.removeprefix(self.nfs)} is deleted, and its {len(content)} bytes are not in Azure")
+        if self.setting.leases and self.writers.has_open(os.lstat(path).st_ino):  # else nobody can know
+            self.violated(f"{path.removeprefix(self.nfs)} is deleted while a writer has it open")
+
+    def committed(self, blob: str, kept: Kept, before: Kept | None, *, sent_again: bool) -> None:
+        """The service has a new blob. `sent_again`: the request was sent after the blob had become what it was before."""
+        _, session, name = blob.split("/")
+        self.event("azure", f"committed {blob}: {len(kept.content)} bytes")
+        if kept.content not in self.writers.versions[session, name]:
+            self.violated(f"{blob} is committed with {len(kept.content)} bytes that no writer has left")
+        if before and sent_again and (before.content, before.source) == (kept.content, kept.source):
+            self.violated(f"{blob} is committed a second time")
+        self._commits[session, name].append(kept.content)
+
+    def check(self) -> None:
+        """After each message."""
+        for pod in self.pods.values():
+            if pod.ended:
+                continue
+            if pod.ledger.staging_used > self.setting.staging_limit:
+                self.violated(f"{pod.name} has promised {pod.ledger.staging_used} bytes of staging")
+            if pod.ledger.staging_used < 0:
+                self.violated(f"{pod.name} has given back more staging than there is")
+            if sum(entry.under_way for entry in pod.ledger) > 3 * self.setting.workers:
+                self.violated(f"{pod.name} has more files under way than it may")
+            self._check_hands(pod)
+
+    def _check_hands(self, pod: Pod) -> None:
+        """A file is in one hand; only staging and uploading go together."""
+        files = [job.file for _, job in pod.jobs() if isinstance(job, (Take, Complete))]
+        if len(files) > len(set(files)):
+            self.violated(f"{pod.name} has a file in two hands: {files}")
+
+    def _left(self) -> list[str]:
+        """What is not done yet."""
+        left = [
+            f"{path.relative_to(self.nfs)}"
+            for top in ("incoming", ".processing")
+            for path in sorted(Path(self.nfs, top).rglob("*"))
+            if path.is_file()
+        ]
+        for (session, name), content in self.writers.latest().items():
+            blobs = {blob: kept for blob, kept in self.service.blobs.items() if blob.endswith(f"/{session}/{name}")}
+            if not blobs or blobs[max(blobs)].content != content:
+                left.append(f"{session}/{name}: its latest version of {len(content)} bytes is not in Azure")
+        left += [f"{pod.name} has {entry.file} in hand, {entry.stage}" for pod in self.pods.values() for entry in pod.ledger]
+        left += [f"{pod.name} refuses {file}: {reason}" for pod in self.pods.values() for file, reason in pod.pipeline.refused.items()]
+        return left
+
+
+_NO_PROCESS = contextvars.Context()

@@ -1,0 +1,177 @@
+"""The writers of the simulation: instruments on other clients, and people. What they leave behind at a close is a version."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.simulation.plan import Action, Append, Remove, Rewrite, Write
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+#: Seconds for which another client keeps what was written to itself.
+_WRITEBACK_S = 30.0
+
+
+class Writers:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open: dict[int, int] = defaultdict(int)  # how often each inode is open for writing
+        self._numbers = 0
+        self._removed: set[tuple[str, str]] = set()  # since their latest version
+        self._newest: dict[tuple[str, str], int] = {}  # the inode that was given the name last
+        self._last: dict[tuple[str, str], tuple[int, bytes]] = {}  # the inode that had the name last, and what was left in it
+        #: All that was ever left under a name, by session and name.
+        self.versions: dict[tuple[str, str], list[bytes]] = defaultdict(list)
+
+    def start(self, action: Action) -> None:
+        match action:
+            case Write():
+                work = self._write(action)
+            case Append():
+                work = self._append(action)
+            case Rewrite():
+                work = self._rewrite(action)
+            case Remove():
+                work = self._remove(action)
+            case _:
+                raise AssertionError(action)
+        task = asyncio.get_running_loop().create_task(work, name=str(action))
+        self._tasks.add(task)
+
+    async def finished(self) -> None:
+        if self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def has_open(self, inode: int) -> bool:
+        return self._open[inode] > 0
+
+    def latest(self) -> dict[tuple[str, str], bytes]:
+        """The last version of each name that is nfsw's to send. One that somebody has removed is not."""
+        return {key: content for key, (_, content) in self._last.items() if key not in self._removed}
+
+    async def _write(self, action: Write) -> None:
+        final = self._path(action.session, action.name)
+        path = f"{os.path.dirname(final)}/.{action.name}.{self._numbers}" if action.rename else final
+        os.makedirs(os.path.dirname(final), exist_ok=True)
+        if not action.rename:
+            await self._opens(path)
+        with open(path, "wb", buffering=0) as file:
+            inode = os.fstat(file.fileno()).st_ino
+            self._opened(inode)
+            if not action.rename:
+                self._newest[action.session, action.name] = inode
+            waiting = b""  # written, and still in the cache of the writer's client
+            flushed_at = time.monotonic()
+            for piece in range(action.pieces):
+                if piece:
+                    await asyncio.sleep(action.pause_s)
+                waiting += self._content(action.size // action.pieces)
+                if time.monotonic() - flushed_at >= _WRITEBACK_S:
+                    file.write(waiting)
+                    self._world.files.stamp(file.fileno())
+                    waiting, flushed_at = b"", time.monotonic()
+            file.write(waiting)  # close-to-open: a close writes back
+            self._world.files.stamp(file.fileno())
+            content = self._closed(file.fileno())
+        if action.rename:
+            os.makedirs(os.path.dirname(final), exist_ok=True)
+            os.rename(path, final)
+            self._world.files.touched(final)
+            self._newest[action.session, action.name] = inode
+        self._left(action.session, action.name, inode, content)
+
+    def replace(self, path: str, size: int) -> None:
+        """At once, on another node: another file takes the name `path`."""
+        session, name = path.split("/")[-2:]
+        made = f"{os.path.dirname(path)}/.{name}.{self._numbers}"
+        content = self._content(size)
+        Path(made).write_bytes(content)
+        fd = os.open(made, os.O_RDONLY)
+        self._world.files.stamp(fd)
+        inode = os.fstat(fd).st_ino
+        os.close(fd)
+        os.rename(made, path)
+        self._newest[session, name] = inode
+        self._left(session, name, inode, content)
+
+    async def _append(self, action: Append) -> None:
+        path = self._path(action.session, action.name)
+        if not await self._opens(path):
+            return
+        with open(path, "ab", buffering=0) as file:
+            inode = os.fstat(file.fileno()).st_ino
+            self._opened(inode)
+            file.write(self._content(action.size))
+            self._world.files.stamp(file.fileno())
+            if action.hold_s:
+                await asyncio.sleep(action.hold_s)
+                file.write(self._content(action.size))
+                self._world.files.stamp(file.fileno())
+            content = self._closed(file.fileno())
+        self._left(action.session, action.name, inode, content)
+
+    async def _rewrite(self, action: Rewrite) -> None:
+        path = self._path(action.session, action.name)
+        if not await self._opens(path):
+            return
+        with open(path, "r+b", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            file.write(self._content(status.st_size))
+            os.utime(file.fileno(), ns=(status.st_mtime_ns, status.st_mtime_ns))
+            self._world.files.ctimes[status.st_ino] = time.monotonic_ns()
+            self._opened(status.st_ino)
+            content = self._closed(file.fileno())
+        self._left(action.session, action.name, status.st_ino, content)
+
+    async def _remove(self, action: Remove) -> None:
+        path = self._path(action.session, action.name)
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            return
+        self._removed.add((action.session, action.name))
+        self._world.event("writer", f"removes {action.session}/{action.name}")
+
+    async def _opens(self, path: str) -> bool:
+        """Whether there is anything to open, once no lease is in the way."""
+        if not os.path.exists(path):
+            return False
+        await self._world.leases.broken(os.stat(path).st_ino)
+        return os.path.exists(path)
+
+    def _opened(self, inode: int) -> None:
+        self._open[inode] += 1
+
+    def _closed(self, fd: int) -> bytes | None:
+        """Returns what the file holds now; None: it has no name any more, and nobody can help that."""
+        self._open[os.fstat(fd).st_ino] -= 1
+        return Path(f"/proc/self/fd/{fd}").read_bytes() if os.fstat(fd).st_nlink else None
+
+    def _left(self, session: str, name: str, inode: int, content: bytes | None) -> None:
+        if content is None or self.has_open(inode):
+            return  # when another writer is still at it, what that one leaves counts
+        key = session, name
+        self.versions[key].append(content)
+        newest = self._newest.get(key, inode)
+        if newest == inode:
+            self._last[key] = inode, content
+            self._removed.discard(key)
+        self._world.event("writer", f"leaves {session}/{name}: {len(content)} bytes, inode {inode}")
+
+    def _content(self, size: int) -> bytes:
+        self._numbers += 1
+        return (f"<{self._numbers}>".encode() * (size // 3 + 1))[:size]
+
+    def _path(self, session: str, name: str) -> str:
+        return f"{self._world.nfs}/incoming/{session}/{name}"
