@@ -39,20 +39,21 @@ def test_sigterm_in_an_outage_ends_what_can_be_ended_and_the_next_service_goes_o
     figure("seconds from the return until its session is resumed and the file is in Azure", round(time.monotonic() - back, 1))
 
 
-def test_a_hang_that_lasts_turns_healthz_to_503_and_uploads_go_on_until_then(linked: SeenThrough, link: Link, figure: Figure) -> None:
-    service = running(linked, APP_HANG_ESCALATE_S="8", **IN_BLOCKS)
-    link.limit(2 * MIB)
-    linked.write("s", "large.bin", some_bytes(1, 24 * MIB))
+def test_a_hang_that_lasts_turns_healthz_to_503_once_what_was_staged_has_been_sent(linked: SeenThrough, link: Link, figure: Figure) -> None:
+    # The guest has one processor, and on a busy host the Uploader may not get it for some seconds: that is no hang.
+    service = running(linked, APP_HANG_TIMEOUT_S="6", APP_HANG_ESCALATE_S="12", **IN_BLOCKS)
+    link.limit(MIB)
+    size = 24 * MIB
+    linked.write("s", "large.bin", some_bytes(1, size))
     until(lambda: {flight["state"] for flight in service.status()["in_flight"]} == {"uploading"}, within=30, what="the file is staged")
     with stopped():
         begun = time.monotonic()
-        before = service.status()["bytes"]["sent"]
         assert service.call("GET", "/healthz").status == 200
-        until(lambda: service.call("GET", "/healthz").status == 503, within=20, what=lambda: f"/healthz is 503\n{service.report()}")
+        until(lambda: service.call("GET", "/healthz").status == 503, within=120, what=lambda: f"/healthz is 503\n{service.report()}")
         told = service.call("GET", "/healthz").detail
-        figure("/healthz is 503 after (APP_HANG_ESCALATE_S 8)", f"{time.monotonic() - begun:.1f} s: {told}")
-        assert time.monotonic() - begun > 7.5
-        assert service.status()["bytes"]["sent"] > before, "the upload went on"
+        figure("/healthz is 503 after (24 MiB at 1 MiB/s, then APP_HANG_ESCALATE_S 12)", f"{time.monotonic() - begun:.1f} s: {told}")
+        assert time.monotonic() - begun > 12
+        assert service.status()["bytes"]["sent"] >= size, "the upload went on to its end"
     link.limit(None)
     service.leave_nothing()
     linked.serve(**SETTINGS)
