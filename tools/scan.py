@@ -1,11 +1,13 @@
 """`python -m tools.scan`: what one scan of a large directory costs beside bare `os.scandir` and `stat`, in turns in one run.
 
 Three states of the directory: files that are seen for the first time, files that are pending (seen before, too young), and files
-of another extension than the wanted one, of which only the names are read.
+of another extension than the wanted one, of which only the names are read. Besides, a smaller directory whose files are all quiet
+and all kept open for writing: what they cost a scan for as long as that lasts.
 """
 
 import argparse
 import os
+import resource
 import statistics
 import sys
 import tempfile
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from nfsw.actors.board import Board
 from nfsw.actors.config import ScannerConfig
-from nfsw.actors.messages import Watch
+from nfsw.actors.messages import OpenForWriting, Watch
 from nfsw.actors.scanner import Scanner
 
 SESSION = "s"
@@ -27,15 +29,51 @@ def main() -> int:
     wanted = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     wanted.add_argument("--entries", type=int, default=100_000)
     wanted.add_argument("--rounds", type=int, default=7)
+    wanted.add_argument("--open", type=int, default=10_000, help="files that are kept open for writing")
+    wanted.add_argument(
+        "--root", help="folder in which the directories are made, such as an NFS mount; default: the one for temporary files"
+    )
     given = wanted.parse_args()
-    with tempfile.TemporaryDirectory() as root:
-        folder = Path(root, "incoming", SESSION)
-        folder.mkdir(parents=True)
-        Path(root, ".processing").mkdir()
+    with tempfile.TemporaryDirectory(dir=given.root) as root:
+        folder = _folder(root)
         for number in range(given.entries):
             (folder / f"{number:06}.dat").touch()
         _compare(root, str(folder), given.rounds)
+    with tempfile.TemporaryDirectory(dir=given.root) as root:
+        _keep_open(root, given.open, given.rounds)
     return 0
+
+
+def _folder(root: str) -> Path:
+    folder = Path(root, "incoming", SESSION)
+    folder.mkdir(parents=True)
+    Path(root, ".processing").mkdir()
+    return folder
+
+
+def _keep_open(root: str, files: int, rounds: int) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files + 100, max(files + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    folder = _folder(root)
+    writers = [os.open(folder / f"{number:06}.dat", os.O_WRONLY | os.O_CREAT) for number in range(files)]
+    board = Board(Board.create(4), 4)
+    scanner = _scanner(root, "", board, age_s=0.0)
+    told: list[object] = []
+    while not any(isinstance(message, OpenForWriting) and message.count == files for message in told):
+        scanner.on_tick(told.append)
+    seconds: list[float] = []
+    cpu: list[float] = []
+    calls: list[float] = []
+    for _ in range(rounds):
+        before = time.perf_counter(), time.process_time(), board.finished()
+        scanner.on_tick(_nobody)
+        for values, since, now in zip(
+            (seconds, cpu, calls), before, (time.perf_counter(), time.process_time(), board.finished()), strict=True
+        ):
+            values.append(now - since)
+    took = f"{statistics.median(seconds):6.3f} s, {statistics.median(cpu):.3f} CPU-s, {statistics.median(calls):.0f} calls"
+    print(f"a scan, {files} files kept open:   {took}; most {max(seconds):.3f} s")
+    for writer in writers:
+        os.close(writer)
 
 
 def _compare(root: str, folder: str, rounds: int) -> None:
@@ -59,8 +97,9 @@ def _compare(root: str, folder: str, rounds: int) -> None:
         print(f"{what + ':':<36}{median:6.3f} s, {median / bare:5.2f} of bare; least {min(costs[what]):.3f}, most {max(costs[what]):.3f}")
 
 
-def _scanner(root: str, extension: str) -> Scanner:
-    scanner = Scanner(ScannerConfig(root, 1.0, 3600.0, 3600.0, (extension,) if extension else (), LARGEST), Board(Board.create(4), 4))
+def _scanner(root: str, extension: str, board: Board | None = None, age_s: float = 3600.0) -> Scanner:
+    config = ScannerConfig(root, 1.0, age_s, 3600.0, (extension,) if extension else (), LARGEST)
+    scanner = Scanner(config, board or Board(Board.create(4), 4))
     scanner.on_message(Watch(SESSION, frozenset({SESSION}), frozenset()), _nobody)
     return scanner
 
