@@ -52,8 +52,8 @@ async def test_other_bytes_are_refused(store: Store, content: bytes, crc64: int)
     with pytest.raises(BytesRefused, match="400 Crc64Mismatch"):
         await store.put(BLOB, content, Checksums(crc64), FINGERPRINT, replace=None)
     if content:  # there are no empty blocks
+        block = Block(0, 0, len(content), crc64)
         with pytest.raises(BytesRefused, match="400 Crc64Mismatch"):
-            block = Block(0, 0, len(content), crc64)
             await store.stage(BLOB, block.id, block, body(content))
     assert await store.look(BLOB) is None
     assert not await store.blocks(BLOB)

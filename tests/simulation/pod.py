@@ -61,6 +61,7 @@ class Pod:
             ask=lambda message: self.refs["keeper"].mailbox.post(Envelope(message)),
             show=lambda watch: self.pipeline.show(watch),  # noqa: PLW0108 - the pipeline is made below, with the desk
             busy=self.ledger.of_session,
+            holdup=lambda session: self.pipeline.holdup(session),  # noqa: PLW0108 - as above
             lost=self._lost,
         )
         telemetry = Telemetry(NoOpTracerProvider().get_tracer("simulation"), NoOpMeterProvider().get_meter("simulation"))

@@ -62,7 +62,7 @@ class SimulatedStore:
 
         return ask
 
-    async def stage(self, blob: str, block: Block, body: AsyncIterator[bytes], *more: Any, **named: Any) -> None:
+    async def stage(self, blob: str, block_id: str, block: Block, body: AsyncIterator[bytes], *more: Any, **named: Any) -> None:
         try:
             data = b"".join([piece async for piece in body])
         except Exception as error:
@@ -71,7 +71,7 @@ class SimulatedStore:
         async def sent() -> AsyncIterator[bytes]:
             yield data
 
-        await self._asks(f"stage {blob} {block.index}", self._service.stage(blob, block, sent(), *more, **named))
+        await self._asks(f"stage {blob} {block.index}", self._service.stage(blob, block_id, block, sent(), *more, **named))
 
     async def _asks[T](self, what: str, request: Coroutine[object, object, T]) -> T:
         """The answer, after as long as request and answer take."""
