@@ -83,7 +83,6 @@ def test_an_outage_is_told_and_outlasted(site: SeenThrough, service: Service, ki
         assert times.most < 1000, "a probe gives up after 1 s"
 
 
-@pytest.mark.xfail(reason="no lease is asked for so far", strict=True)
 @pytest.mark.parametrize("actor", ["claimer", "collector"])
 def test_an_actor_that_hangs_while_it_asks_whether_a_file_is_open_is_shown_and_replaced(
     site: SeenThrough, service: Service, actor: str, figure: Figure
