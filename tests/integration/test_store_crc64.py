@@ -51,6 +51,7 @@ async def test_the_published_value_is_accepted(store: Store) -> None:
 async def test_other_bytes_are_refused(store: Store, content: bytes, crc64: int) -> None:
     with pytest.raises(BytesRefused, match="400 Crc64Mismatch"):
         await store.put(BLOB, content, Checksums(crc64), FINGERPRINT, replace=None)
+    block = Block(0, 0, len(content), crc64)
     if content:  # there are no empty blocks
         block = Block(0, 0, len(content), crc64)
         with pytest.raises(BytesRefused, match="400 Crc64Mismatch"):
