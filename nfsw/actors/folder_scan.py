@@ -64,10 +64,11 @@ class FolderScan:
         """Returns whether the folder holds a file that is to be seen to. `aside`: sessions and names that wait. Raises OSError."""
         arrivals = folder.date is None
         extensions = self._extensions if arrivals else ()
-        regular = [entry for entry in self._nfs.listing(folder.path) if is_in_the_way(entry, folder.abandoned)]
+        listing = self._nfs.listing(folder.path)
+        regular = [entry for entry in listing if is_in_the_way(entry, folder.abandoned)]
         wanted = [entry for entry in regular if is_wanted(entry.name, extensions) and (arrivals or not entry.name.endswith(COMPLETED))]
         if arrivals:
-            folder.hidden = sum(is_hidden(entry.name) for entry in regular)
+            folder.hidden = sum(is_hidden(entry.name) and entry.is_file(follow_symlinks=False) for entry in listing)
         if arrivals and aside:
             wanted = [entry for entry in wanted if (folder.session, entry.name) not in aside]
         now = time.monotonic()
