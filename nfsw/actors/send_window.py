@@ -135,5 +135,5 @@ def _by_place(waiter: _Waiter) -> tuple[Place, int]:
     return waiter.place, -waiter.left_of_file  # of one file the block that comes first
 
 
-def _by_size(waiter: _Waiter) -> tuple[int, Place]:
-    return waiter.left_of_file, waiter.place
+def _by_size(waiter: _Waiter) -> tuple[bool, int, Place]:
+    return waiter.place.failed, waiter.left_of_file, waiter.place

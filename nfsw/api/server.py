@@ -35,7 +35,14 @@ class Server(uvicorn.Server):
         # Nothing is drained at the end: who is connected then is cut off.
         super().__init__(
             uvicorn.Config(
-                app, ws="none", log_config=None, access_log=False, server_header=False, lifespan="on", timeout_graceful_shutdown=0
+                app,
+                loop="asyncio",  # uvloop, which is there for the Uploader, has no place for the accept loop below
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="on",
+                timeout_graceful_shutdown=0,
             )
         )
         self._listening = listening

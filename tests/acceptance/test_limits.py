@@ -55,7 +55,7 @@ def test_no_more_files_are_staged_or_uploaded_at_a_time_than_there_are_workers(l
 
     def watch(status: dict[str, Any]) -> None:
         for state, before in most.items():
-            now = sum(flight["state"] == state and flight["done"] > 0 for flight in status["in_flight"])
+            now = sum(flight["state"] == state and 0 < flight["done"] < flight["size"] for flight in status["in_flight"])
             most[state] = max(before, now)
 
     service = linked.serve(APP_WORKERS="2")

@@ -87,7 +87,7 @@ def test_while_nobody_reads_stdout_files_go_on_and_probes_are_answered(site: Sit
         site.all_arrived(left=refused)
         looks = prober.looks()
     times = Times.of(looks)
-    figure(f"/healthz in ms, {count} files sent in {time.monotonic() - begun:.0f} s with stdout blocked", times)
+    figure(f"/healthz in ms, {count} files sent in {time.monotonic() - begun:.0f} s with stdout blocked", str(times))
     assert {look.status for look in looks} == {200}
     assert times.p99 < SLOWEST_MS
 

@@ -73,7 +73,11 @@ def test_a_flipped_byte_of_a_staged_copy_is_never_committed(site: Site, proxy: F
     with proxy.refusing():
         site.write("s", "a.bin", some_bytes(1, size))
         until(lambda: what_is_told(service, "a.bin"), within=20, what="it is staged, and an attempt has failed")
-        [copy] = (site.staging / "copies").rglob("a.bin")
+        [copy] = until(
+            lambda: [path for path in (site.staging / "copies").rglob("a.bin") if path.stat().st_size == size],
+            within=20,
+            what="all is staged",
+        )
         with copy.open("r+b") as file:
             file.seek(size // 2)
             [byte] = file.read(1)

@@ -13,7 +13,6 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from itertools import count
 from typing import TYPE_CHECKING
 
 from nfsw.actors.actor import Actor
@@ -35,8 +34,6 @@ _CRASHED = 70
 _CHANNEL_S = 0.004
 _BOOT_S = 0.6
 
-_pids = count(1000)
-
 #: To which process a task belongs: those that a task starts belong to the same.
 _PROCESS: contextvars.ContextVar[SimulatedChild | None] = contextvars.ContextVar("process", default=None)
 
@@ -48,7 +45,7 @@ class SimulatedChild:
         self.pod = pod
         self.world = pod.world
         self.name = name
-        self.pid = next(_pids)
+        self.pid = self.world.next_pid()
         self.started = time.monotonic()
         self.alive = True
         self.stopped = False  # by SIGSTOP: nothing of it runs

@@ -13,6 +13,7 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class World:
         self._nfs_until = 0.0  # the server is away until then (seconds, monotonic)
         self._disk_until = 0.0
         self._unkillable = False
+        self._pids = count(1000)
         self._races: list[int] = []  # sizes of files that are put in place of those that are claimed next
         self._waits: list[tuple[str, str, int, Callable[[], int | None]]] = []
         Path(f"{self.nfs}/incoming").mkdir(parents=True)
@@ -236,6 +238,9 @@ class World:
         self.service.down = None
 
     # --- What is told ---
+
+    def next_pid(self) -> int:
+        return next(self._pids)
 
     def event(self, who: str, what: str) -> None:
         self.events.append(f"{time.monotonic() - self._begun:9.4f} {who:14} {what}")
