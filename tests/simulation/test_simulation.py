@@ -14,8 +14,8 @@ SEEDS = 40
 
 
 def without_the_machine(event: str) -> str:
-    """Without the numbers of files and the name of the folder, which are not the seed's."""
-    return re.sub(r"inode[ =][0-9]+|nfsw-simulation-[^/]+", "", event)
+    """Without the numbers of files, the times of folders and the name of the root, which are not the seed's."""
+    return re.sub(r"(?:inode|mtime_ns)[ =][0-9]+|nfsw-simulation-[^/]+", "", event)
 
 
 @pytest.mark.parametrize("seed", range(1, SEEDS + 1))
