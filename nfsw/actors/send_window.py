@@ -20,8 +20,10 @@ _WINDOW_S = 2.0
 #: Seconds over which the rate is measured, at most and at least.
 _MEASURED_S = 2.0
 _SHORTEST_S = 0.05
-#: Blocks that may be leaving whatever the rate is: while one waits for its answer another one fills the uplink.
+#: Blocks that may be leaving whatever the rate is.
 _LEAST_BLOCKS = 2
+#: Seconds without a piece that has left after which a block does not count any more.
+_STALLED_S = 2.0
 #: Of so many blocks one is the smallest file's.
 _SHARE = 8
 
@@ -39,26 +41,25 @@ class _Waiter:
     place: Place
     length: int  # bytes of the block
     left_of_file: int  # bytes of the file that are still to be sent
-    turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    turn: "asyncio.Future[Leaving]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class Leaving:
     """One block on its way: `sent` is called for each piece that has left, `done` when there is nothing more to come."""
 
-    def __init__(self, window: "SendWindow", length: int) -> None:
+    def __init__(self, window: "SendWindow", length: int, now: float) -> None:
+        self.length = length
+        self.left = length  # bytes that have not left
+        self.moved_at = now  # when a piece of it left last
         self._window = window
-        self._length = length
-        self._left = length  # bytes that have not left; a piece may leave twice, then it is 0 early
 
     def sent(self, size: int) -> None:
         """`size` bytes more have left."""
-        counts = self._length if 0 < self._left <= size else 0  # as a whole, once it has left: a block cut short is sent anew
-        self._left = max(0, self._left - size)
-        self._window.has_left(counts, size)
+        self.left = max(0, self.left - size)
+        self._window.has_left(self, size)
 
     def done(self) -> None:
-        self._window.ends(self._length if self._left else 0)
-        self._left = 0
+        self._window.ends(self)
 
 
 class SendWindow:
@@ -66,61 +67,71 @@ class SendWindow:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._leaving = 0  # bytes of blocks that have not left as a whole
-        self._blocks = 0  # that have not ended
+        self._on_the_way: set[Leaving] = set()
         self._begun = 0  # blocks, ever
         self._waiting: list[_Waiter] = []
         self._samples: deque[tuple[float, int]] = deque()  # when, and bytes that left then
         self._measured = 0  # bytes in all samples
+        self._looking: asyncio.TimerHandle | None = None
 
     async def enter(self, place: Place, length: int, left_of_file: int) -> Leaving:
         """Returns when a block of `length` bytes may begin to leave. `left_of_file`: bytes of its file that are not sent yet."""
-        if self._waiting or not self._has_room():
-            waiter = _Waiter(place, length, left_of_file)
-            self._waiting.append(waiter)
-            try:
-                await waiter.turn
-            except asyncio.CancelledError:
-                if waiter in self._waiting:
-                    self._waiting.remove(waiter)
-                else:
-                    self.ends(length)
-                raise
-        else:
-            self._begin(length)
-        return Leaving(self, length)
+        if not self._waiting and self._has_room():
+            return self._begin(length)
+        waiter = _Waiter(place, length, left_of_file)
+        self._waiting.append(waiter)
+        self._look_again()
+        try:
+            return await waiter.turn
+        except asyncio.CancelledError:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            elif not waiter.turn.cancelled():
+                waiter.turn.result().done()
+            raise
 
-    def has_left(self, of_blocks: int, size: int) -> None:
-        """`size` bytes went through the uplink; `of_blocks`: bytes of the block that is on its way no more."""
-        now = self._clock()
+    def has_left(self, block: Leaving, size: int) -> None:
+        """`size` bytes of the block went through the uplink."""
+        now = block.moved_at = self._clock()
         self._samples.append((now, size))
         self._measured += size
         while now - self._samples[0][0] > _MEASURED_S:
             self._measured -= self._samples.popleft()[1]
-        self._leaving -= of_blocks
         self._admit()
 
-    def ends(self, unsent: int) -> None:
-        """A block needs nothing more; `unsent`: its bytes, if they have not all left."""
-        self._leaving -= unsent
-        self._blocks -= 1
+    def ends(self, block: Leaving) -> None:
+        """The block needs nothing more."""
+        self._on_the_way.discard(block)
         self._admit()
 
-    def _begin(self, length: int) -> None:
-        self._leaving += length
-        self._blocks += 1
+    def _begin(self, length: int) -> Leaving:
         self._begun += 1
+        block = Leaving(self, length, self._clock())
+        self._on_the_way.add(block)
+        return block
 
     def _admit(self) -> None:
         while self._waiting and self._has_room():
             smallest = self._begun % _SHARE == _SHARE - 1
             chosen = min(self._waiting, key=_by_size if smallest else _by_place)
             self._waiting.remove(chosen)
-            self._begin(chosen.length)
-            chosen.turn.set_result(None)
+            chosen.turn.set_result(self._begin(chosen.length))
+
+    def _look_again(self) -> None:
+        """While blocks wait: those that have stalled meanwhile make room though nothing happens."""
+        if self._looking is None and self._waiting:
+            self._looking = asyncio.get_running_loop().call_later(_STALLED_S / 2, self._look)
+
+    def _look(self) -> None:
+        self._looking = None
+        self._admit()
+        self._look_again()
 
     def _has_room(self) -> bool:
-        return self._blocks < _LEAST_BLOCKS or self._leaving < self._rate() * _WINDOW_S
+        """A block that has not moved for a while fills no uplink: it is its own peer that holds it up."""
+        since = self._clock() - _STALLED_S
+        leaving = [block.length for block in self._on_the_way if block.left and block.moved_at > since]
+        return len(leaving) < _LEAST_BLOCKS or sum(leaving) < self._rate() * _WINDOW_S
 
     def _rate(self) -> float:
         """Bytes per second that have left of late; 0.0 when nothing has."""

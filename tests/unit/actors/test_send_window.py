@@ -123,3 +123,15 @@ async def test_whoever_is_cancelled_while_it_waits_leaves_no_room_taken() -> Non
     leaving = [await uplink.window.enter(place(1), 1, 1) for _ in range(2)]
     for block in leaving:
         block.done()
+
+
+async def test_blocks_that_have_stalled_hold_up_no_other_file() -> None:
+    uplink = Uplink(8 * MB)
+    stalled = [await uplink.window.enter(place(0), 4 * MB, 4 * MB) for _ in range(2)]
+    begun = clock().passed
+
+    await uplink.send(place(1), 40 * MB)
+
+    assert clock().passed - begun < 9
+    for block in stalled:
+        block.done()
