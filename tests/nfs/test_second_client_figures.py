@@ -32,7 +32,7 @@ pytestmark = [
 ]
 
 #: The service's own, not those of the tests' sites.
-DEFAULTS = {"APP_POLL_INTERVAL_S": "2", "APP_MIN_FILE_AGE_S": "5", "APP_GC_INTERVAL_S": "30"}
+DEFAULTS = {"APP_POLL_INTERVAL_S": "2", "APP_MIN_FILE_AGE_S": "5", "APP_WRITEBACK_AGE_S": "40", "APP_GC_INTERVAL_S": "30"}
 WRITERS, EVERY_S, SECONDS = 40, 0.5, 14.0
 TRIALS = 25
 ROUND_TRIP_S = 0.010
