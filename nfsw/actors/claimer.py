@@ -165,7 +165,7 @@ class Claimer(Actor):
         if is_gone(error):
             tell(FileGone(file))
             return
-        log.error("NFS would not let us: %s", said(error), extra=about(file.session, file.name, "take"))
+        log.error("NFS error: %s; the file is tried again", said(error), extra=about(file.session, file.name, "take"))
         tell(FileTroubled(file, f"NFS: {said(error)}"))
 
 

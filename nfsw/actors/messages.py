@@ -107,7 +107,7 @@ class LinksInTheWay:
 
 @dataclass(frozen=True, slots=True)
 class LookFailed:
-    """NFS would not let us look; the next look comes."""
+    """NFS gave an error instead of a listing. The next scan comes."""
 
     error: str
 
@@ -306,7 +306,7 @@ class FileGone:
 
 @dataclass(frozen=True, slots=True)
 class FileTroubled:
-    """NFS or the staging disk would not let us; the file is safe where it is and is tried again."""
+    """NFS or the staging disk gave an error. The file is safe where it is, and is tried again."""
 
     file: File
     error: str

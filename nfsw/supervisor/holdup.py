@@ -12,7 +12,7 @@ def holdup(session: str, ledger: Ledger, refused: Mapping[File, FileRefused], op
     """One such file and its reason, and how many others there are; None: none is known. Those that no retry cures come first."""
     files = dict(held_up(session, ledger, refused, opened))
     for file, reason in files.items():
-        others = f"; so are {len(files) - 1} others" if len(files) > 1 else ""
+        others = f"; files held up besides it: {len(files) - 1}" if len(files) > 1 else ""
         return f"{shown(file.name)}, claimed on {file.date}, is not finished: {reason}{others}"
     return None
 

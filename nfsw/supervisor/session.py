@@ -182,7 +182,7 @@ class Desk:
         if self.holds(name):
             self._lapsed.add(name)
         if self.active and self.active.name == name and not self.active.held:
-            self._refuse(name, NfsSilent(f"NFS would not let us hold session {name}: {failed.error}"))
+            self._refuse(name, NfsSilent(f"NFS error: session {name} cannot be held: {failed.error}"))
             self._resume_next()
 
     def on_unusable(self, unusable: SessionUnusable) -> None:

@@ -82,7 +82,7 @@ async def test_a_file_that_fails_again_and_again_is_named_with_its_error_and_the
         await works.takes(claimed("b"))
         await works.says("claimer", FileTroubled(claimed("b"), "NFS: EACCES"))
         await works.stops()
-        why = f"a, claimed on {DATE}, is not finished: 409 BlobImmutableDueToPolicy; so are 1 others"
+        why = f"a, claimed on {DATE}, is not finished: 409 BlobImmutableDueToPolicy; files held up besides it: 1"
         assert why in await conflict(works)
         assert f"the end of session s: {why}" in works.service.status().waiting_for
 
