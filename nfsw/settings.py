@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from nfsw.timetable import BadTimetable, Timetable
+from nfsw.schedule import BadSchedule, UploadSchedule
 
 PREFIX = "APP_"
 MIB = 1024 * 1024
@@ -95,8 +95,8 @@ class Settings(BaseSettings):
     content_md5: bool = Field(
         False, description="also compute the MD5 of each file and store it as Content-MD5, which rclone check and azcopy read; costs CPU"
     )
-    upload_limit: Annotated[Timetable, NoDecode] = Field(
-        Timetable.OFF, description="upload limit, such as 2MiB/s, or by local time: 08:00-18:00=2MiB/s, else off"
+    upload_limit: Annotated[UploadSchedule, NoDecode] = Field(
+        UploadSchedule.OFF, description="upload limit, such as 2MiB/s, or by local time: 08:00-18:00=2MiB/s, else off"
     )
 
     pod_name: str = Field(
@@ -165,13 +165,13 @@ class Settings(BaseSettings):
 
     @field_validator("upload_limit", mode="before")
     @classmethod
-    def _timetable(cls, given: object) -> object:
+    def _schedule(cls, given: object) -> object:
         if not isinstance(given, str):
             return given
         try:
-            return Timetable.parse(given)
-        except BadTimetable as wrong:
-            raise PydanticCustomError("timetable", "{why}", {"why": str(wrong)}) from wrong
+            return UploadSchedule.parse(given)
+        except BadSchedule as wrong:
+            raise PydanticCustomError("schedule", "{why}", {"why": str(wrong)}) from wrong
 
     @field_validator("nfs_root", "staging_dir")
     @classmethod

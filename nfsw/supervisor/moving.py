@@ -11,6 +11,7 @@ from uuid_utils import uuid7
 
 from nfsw.actors.files import FileRef
 from nfsw.actors.names import shown
+from nfsw.schedule import UploadSchedule
 from nfsw.supervisor.ledger import Entry
 from nfsw.supervisor.pipeline import Pipeline
 from nfsw.supervisor.service import SessionConflict
@@ -18,7 +19,6 @@ from nfsw.supervisor.session import Desk
 from nfsw.supervisor.status import ByteCounts, FileCounts, FileState, InFlight, Limits, RefusedFile, Stability, Status
 from nfsw.supervisor.supervisor import Supervisor
 from nfsw.supervisor.totals import Totals
-from nfsw.timetable import Timetable
 
 #: Files in flight, and refused ones, that the status lists; the counts have them all.
 MOST_LISTED = 1000
@@ -32,7 +32,7 @@ class Moving:
     """Implements `service.Service`."""
 
     def __init__(
-        self, supervisor: Supervisor, pipeline: Pipeline, desk: Desk, totals: Totals, timetable: Timetable, patience_s: float
+        self, supervisor: Supervisor, pipeline: Pipeline, desk: Desk, totals: Totals, timetable: UploadSchedule, patience_s: float
     ) -> None:
         """`patience_s`: how long `start` and `stop` wait for NFS, in seconds."""
         self._supervisor = supervisor

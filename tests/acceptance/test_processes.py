@@ -130,8 +130,8 @@ def test_a_pod_that_has_asked_for_its_restart_says_so_when_it_ends(site: Site) -
 def test_a_bug_in_the_main_process_ends_all_of_them_with_70(site: Site, tmp_path: Path) -> None:
     package = tmp_path / "copy/nfsw"
     shutil.copytree(Path(nfsw.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    with (package / "timetable.py").open("a") as module:
-        module.write("\n\ndef _fails(*_): raise LookupError('a bug')\nTimetable.limit = _fails\n")
+    with (package / "schedule.py").open("a") as module:
+        module.write("\n\ndef _fails(*_): raise LookupError('a bug')\nUploadSchedule.limit = _fails\n")
     service = site.launch_through(["env", f"PYTHONPATH={package.parent}", "sh", "-c", f'cd {tmp_path}; exec "$@"', "sh"])
     assert until(service.exit_code, within=30, what="it has ended") == 70
     service.gone()

@@ -21,6 +21,7 @@ from nfsw.actors.keeper import Keeper
 from nfsw.actors.manifest import manifest_bytes
 from nfsw.actors.scanner import Scanner
 from nfsw.actors.uploader import Uploader
+from nfsw.schedule import UploadSchedule
 from nfsw.supervisor.admission import Admission
 from nfsw.supervisor.ledger import Ledger
 from nfsw.supervisor.mailbox import Mailbox
@@ -30,7 +31,6 @@ from nfsw.supervisor.ref import ActorRef, ChildSpec
 from nfsw.supervisor.session import Desk
 from nfsw.supervisor.supervisor import Supervisor
 from nfsw.supervisor.telemetry import Telemetry
-from nfsw.timetable import Timetable
 from tests.simulation.child import SimulatedChild
 from tests.simulation.service import SimulatedStore
 
@@ -69,7 +69,7 @@ class Pod:
         supervisor = Supervisor(
             list(self.refs.values()), self.pipeline, HANG_S, ESCALATE_S, latest_progress=lambda: telemetry.progressed_at
         )
-        self.service = Moving(supervisor, self.pipeline, self.desk, telemetry.totals, Timetable.OFF, HANG_S)
+        self.service = Moving(supervisor, self.pipeline, self.desk, telemetry.totals, UploadSchedule.OFF, HANG_S)
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self.service.run(), name=f"{self.name} service"),

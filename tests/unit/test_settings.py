@@ -149,7 +149,7 @@ def test_a_value_is_read_as_it_is_meant(name: str, text: str, value: object) -> 
     assert getattr(loaded(**{name: text}), name.removeprefix("APP_").lower()) == value
 
 
-def test_a_timetable_is_read_as_one() -> None:
+def test_a_schedule_is_read_as_one() -> None:
     assert loaded(APP_UPLOAD_LIMIT="08:00-18:00=2MiB/s, else off").upload_limit.hours[0].bytes_per_s == 2 * MIB
 
 

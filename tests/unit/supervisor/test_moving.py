@@ -31,11 +31,11 @@ from nfsw.actors.messages import (
     UploadGrew,
 )
 from nfsw.actors.stability import Rule
+from nfsw.schedule import UploadSchedule
 from nfsw.supervisor.ledger import Entry, Stage
 from nfsw.supervisor.moving import MOST_LISTED
 from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, Service, SessionConflict
 from nfsw.supervisor.status import ActorState, FileState, InFlight, SessionState, Stability, Status
-from nfsw.timetable import Timetable
 from tests.support.faketime import clock, settled
 from tests.unit.supervisor.company import HANG_S
 from tests.unit.supervisor.works import CRASH, DATE, MANIFEST, Works, arrival, azure_is, claimed, version
@@ -49,7 +49,7 @@ def only_file(status: Status) -> InFlight:
 
 
 @asynccontextmanager
-async def serving(timetable: Timetable = Timetable.OFF) -> AsyncIterator[Works]:
+async def serving(timetable: UploadSchedule = UploadSchedule.OFF) -> AsyncIterator[Works]:
     """With what `Moving.run` does beside the supervisor."""
     async with Works(timetable=timetable) as works:
         following = asyncio.create_task(works.service._follow_timetable())
@@ -443,7 +443,7 @@ async def test_the_stability_rule_is_shown_once_it_is_known() -> None:
 
 # --- The upload limit ---
 
-NIGHT = Timetable((), otherwise=1000, text="1000")
+NIGHT = UploadSchedule((), otherwise=1000, text="1000")
 
 
 async def test_the_timetable_sets_the_limit_from_the_start() -> None:
@@ -452,7 +452,7 @@ async def test_the_timetable_sets_the_limit_from_the_start() -> None:
         assert works["uploader"].hears() == [SetUploads(1000, paused=False)]
 
 
-class _Changing(Timetable):
+class _Changing(UploadSchedule):
     """Says another limit each time it is asked, so that a test needs no time of day."""
 
     asked = 0

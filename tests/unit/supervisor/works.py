@@ -34,13 +34,13 @@ from nfsw.actors.messages import (
     Upload,
     UploadBegun,
 )
+from nfsw.schedule import UploadSchedule
 from nfsw.supervisor.admission import Admission
 from nfsw.supervisor.ledger import Entry, Ledger, Stage
 from nfsw.supervisor.moving import Moving
 from nfsw.supervisor.pipeline import Pipeline
 from nfsw.supervisor.session import Desk
 from nfsw.supervisor.telemetry import Telemetry
-from nfsw.timetable import Timetable
 from tests.support.faketime import settled
 from tests.support.memory_child import Lives
 from tests.unit.supervisor.company import HANG_S, Company, ref
@@ -79,7 +79,13 @@ class Works(Company):
     """
 
     def __init__(
-        self, *, answered: bool = True, limit: int = LIMIT, workers: int = WORKERS, queue: int = QUEUE, timetable: Timetable = Timetable.OFF
+        self,
+        *,
+        answered: bool = True,
+        limit: int = LIMIT,
+        workers: int = WORKERS,
+        queue: int = QUEUE,
+        timetable: UploadSchedule = UploadSchedule.OFF,
     ) -> None:
         lives = {name: Lives() for name in ("uploader", "keeper", "scanner", "claimer", "collector")}
         refs = {

@@ -1,4 +1,4 @@
-"""The upload limit by time of day: what is a timetable, what it says when, and what is wrong with one that is none."""
+"""The upload limit by time of day: what is a schedule, what it says when, and what is wrong with one that is none."""
 
 from datetime import UTC, datetime, time
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfsw.timetable import BadTimetable, Hours, Timetable
+from nfsw.schedule import BadSchedule, Hours, UploadSchedule
 
 KIB, MIB, GIB = 2**10, 2**20, 2**30
 
@@ -37,46 +37,46 @@ def at(hour: int, minute: int = 0) -> datetime:
     ],
 )
 def test_a_rate_alone_holds_all_day(text: str, bytes_per_s: int | None) -> None:
-    timetable = Timetable.parse(text)
-    assert {timetable.limit(at(hour)) for hour in range(24)} == {bytes_per_s}
+    schedule = UploadSchedule.parse(text)
+    assert {schedule.limit(at(hour)) for hour in range(24)} == {bytes_per_s}
 
 
 def test_hours_hold_from_their_beginning_up_to_their_end() -> None:
-    timetable = Timetable.parse("08:00-18:00=2MiB/s, else off")
-    assert timetable.limit(at(7, 59)) is None
-    assert timetable.limit(at(8)) == 2 * MIB
-    assert timetable.limit(at(17, 59)) == 2 * MIB
-    assert timetable.limit(at(18)) is None
+    schedule = UploadSchedule.parse("08:00-18:00=2MiB/s, else off")
+    assert schedule.limit(at(7, 59)) is None
+    assert schedule.limit(at(8)) == 2 * MIB
+    assert schedule.limit(at(17, 59)) == 2 * MIB
+    assert schedule.limit(at(18)) is None
 
 
 def test_hours_may_go_over_midnight() -> None:
-    timetable = Timetable.parse("22:00-06:00=off, else 1MiB/s")
-    assert [timetable.limit(at(hour)) for hour in (21, 22, 23, 0, 5, 6)] == [MIB, None, None, None, None, MIB]
+    schedule = UploadSchedule.parse("22:00-06:00=off, else 1MiB/s")
+    assert [schedule.limit(at(hour)) for hour in (21, 22, 23, 0, 5, 6)] == [MIB, None, None, None, None, MIB]
 
 
 @pytest.mark.parametrize("text", ["00:00-24:00=1KiB", "00:00-00:00=1KiB", "8:00-8:00=1KiB"])
 def test_hours_may_be_the_whole_day(text: str) -> None:
-    timetable = Timetable.parse(text)
-    assert {timetable.limit(at(hour)) for hour in range(24)} == {KIB}
+    schedule = UploadSchedule.parse(text)
+    assert {schedule.limit(at(hour)) for hour in range(24)} == {KIB}
 
 
 def test_hours_may_end_at_midnight() -> None:
-    timetable = Timetable.parse("20:00-24:00=1KiB")
-    assert [timetable.limit(at(hour)) for hour in (19, 20, 23, 0)] == [None, KIB, KIB, None]
+    schedule = UploadSchedule.parse("20:00-24:00=1KiB")
+    assert [schedule.limit(at(hour)) for hour in (19, 20, 23, 0)] == [None, KIB, KIB, None]
 
 
 def test_the_first_hours_that_hold_decide() -> None:
-    timetable = Timetable.parse("12:00-13:00=off, 08:00-18:00=2MiB/s, 00:00-24:00=8MiB/s, else 1KiB")
-    assert [timetable.limit(at(hour)) for hour in (7, 8, 12, 13, 18)] == [8 * MIB, 2 * MIB, None, 2 * MIB, 8 * MIB]
+    schedule = UploadSchedule.parse("12:00-13:00=off, 08:00-18:00=2MiB/s, 00:00-24:00=8MiB/s, else 1KiB")
+    assert [schedule.limit(at(hour)) for hour in (7, 8, 12, 13, 18)] == [8 * MIB, 2 * MIB, None, 2 * MIB, 8 * MIB]
 
 
 def test_without_another_word_there_is_no_limit_outside_the_hours() -> None:
-    assert Timetable.parse("08:00-18:00=2MiB/s").limit(at(20)) is None
+    assert UploadSchedule.parse("08:00-18:00=2MiB/s").limit(at(20)) is None
 
 
 def test_seconds_count() -> None:
-    timetable = Timetable.parse("08:00-18:00=2MiB/s")
-    assert timetable.limit(datetime(2026, 1, 31, 17, 59, 59, 999_999, tzinfo=UTC)) == 2 * MIB
+    schedule = UploadSchedule.parse("08:00-18:00=2MiB/s")
+    assert schedule.limit(datetime(2026, 1, 31, 17, 59, 59, 999_999, tzinfo=UTC)) == 2 * MIB
 
 
 @pytest.mark.parametrize(
@@ -105,17 +105,17 @@ def test_seconds_count() -> None:
         ("9" * 400, "999"),
     ],
 )
-def test_what_is_no_timetable_is_refused_and_the_wrong_part_is_named(text: str, part: str) -> None:
-    with pytest.raises(BadTimetable) as wrong:
-        Timetable.parse(text)
+def test_what_is_no_schedule_is_refused_and_the_wrong_part_is_named(text: str, part: str) -> None:
+    with pytest.raises(BadSchedule) as wrong:
+        UploadSchedule.parse(text)
     assert part in str(wrong.value)
 
 
-def test_a_timetable_shows_itself_as_it_was_written() -> None:
+def test_a_schedule_shows_itself_as_it_was_written() -> None:
     text = "08:00-18:00=2MiB/s, else off"
-    assert str(Timetable.parse(f" {text} ")) == text
-    assert str(Timetable.OFF) == "off"
-    assert Timetable.OFF.limit(at(12)) is None
+    assert str(UploadSchedule.parse(f" {text} ")) == text
+    assert str(UploadSchedule.OFF) == "off"
+    assert UploadSchedule.OFF.limit(at(12)) is None
 
 
 _MINUTES = st.builds(time, st.integers(0, 23), st.integers(0, 59))
@@ -132,9 +132,9 @@ def test_at_any_time_either_the_hours_hold_or_those_from_their_end_to_their_begi
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_timetable_or_refused(text: str) -> None:
+def test_any_text_is_a_schedule_or_refused(text: str) -> None:
     try:
-        timetable = Timetable.parse(text)
-    except BadTimetable:
+        schedule = UploadSchedule.parse(text)
+    except BadSchedule:
         return
-    assert timetable.limit(at(12)) is None or timetable.limit(at(12)) > 0  # type: ignore[operator]
+    assert schedule.limit(at(12)) is None or schedule.limit(at(12)) > 0  # type: ignore[operator]

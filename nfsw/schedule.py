@@ -12,8 +12,8 @@ _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B?)(?:/s)?", re.IGNORECASE)
 _HOURS = re.compile(r"(\d{1,2}:\d{2})\s*-\s*(\d{1,2}:\d{2})\s*=\s*(.+)")
 
 
-class BadTimetable(ValueError):
-    """The text is not a timetable. The message says which part is wrong and what a right one looks like."""
+class BadSchedule(ValueError):
+    """The text is not a schedule. The message says which part is wrong and what a right one looks like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +31,12 @@ class Hours:
 
 
 @dataclass(frozen=True, slots=True)
-class Timetable:
+class UploadSchedule:
     hours: tuple[Hours, ...] = ()
     otherwise: int | None = None  # bytes per second; None: no limit
     text: str = "off"
 
-    OFF: ClassVar["Timetable"]
+    OFF: ClassVar["UploadSchedule"]
 
     def limit(self, now: datetime) -> int | None:
         """Bytes per second at the local time `now`; None: no limit. The first hours that hold decide."""
@@ -47,7 +47,7 @@ class Timetable:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises BadTimetable."""
+        """Raises BadSchedule."""
         hours: list[Hours] = []
         otherwise: int | None = None
         parts = [part.strip() for part in text.split(",")]
@@ -57,14 +57,14 @@ class Timetable:
             elif number == len(parts):
                 otherwise = _rate(part.removeprefix("else ").strip())
             else:
-                raise BadTimetable(f"{part!r} is not a part of a timetable such as 08:00-18:00=2MiB/s, else off")
+                raise BadSchedule(f"{part!r} is not a part of a schedule such as 08:00-18:00=2MiB/s, else off")
         return cls(tuple(hours), otherwise, text.strip())
 
     def __str__(self) -> str:
         return self.text
 
 
-Timetable.OFF = Timetable()
+UploadSchedule.OFF = UploadSchedule()
 
 
 def _rate(text: str) -> int | None:
@@ -73,7 +73,7 @@ def _rate(text: str) -> int | None:
     found = _RATE.fullmatch(text)
     unit = _UNITS.get(found[2].upper()) if found else None
     if found is None or unit is None or not 1 <= (rate := float(found[1]) * unit) <= _FASTEST:
-        raise BadTimetable(f"{text!r} is not a rate such as 2MiB/s, 500KB/s or off")
+        raise BadSchedule(f"{text!r} is not a rate such as 2MiB/s, 500KB/s or off")
     return int(rate)
 
 
@@ -84,4 +84,4 @@ def _clock(text: str) -> time:
     try:
         return time(hour, minute)
     except ValueError as wrong:
-        raise BadTimetable(f"{text!r} is not a time of day such as 08:00") from wrong
+        raise BadSchedule(f"{text!r} is not a time of day such as 08:00") from wrong
