@@ -55,8 +55,8 @@ class Settings(BaseSettings):
         None, description="used instead of the account URL: for an account key, a SAS or Azurite"
     )
     azure_container: str = Field(description="container; created if it does not exist")
-    azure_max_block_size: int = Field(
-        4 * MIB, ge=1, le=LARGEST_BLOCK, description="block size in bytes; larger for a file that would need more than 50,000 blocks"
+    azure_max_block_size: int | None = Field(
+        None, ge=1, le=LARGEST_BLOCK, description="bytes of a block; not set: 4 MiB, and up to 16 MiB for a file of over 1 GiB"
     )
     azure_max_single_put_size: int = Field(
         64 * MIB, ge=0, le=LARGEST_SINGLE_PUT, description="a file of at most this many bytes is uploaded in one request"

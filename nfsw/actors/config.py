@@ -23,7 +23,7 @@ class ScannerConfig:
 class ClaimerConfig:
     nfs_root: str
     staging_dir: str
-    block_size: int  # bytes
+    block_size: int | None  # bytes; None: it grows with the file
     workers: int
     content_md5: bool  # the blobs are to have an MD5 of the whole file
 

@@ -17,6 +17,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Self
 
+from nfsw.actors.block_size import most_blocks
 from nfsw.actors.files import Fingerprint
 
 _MAGIC = "nfsw-manifest 1"
@@ -160,15 +161,9 @@ def completed_line(ctime_ns: int) -> str:
     return _line(f"completed {ctime_ns}")
 
 
-def manifest_bytes(size: int, block_size: int) -> int:
-    """What the manifest of a file of `size` bytes takes at most."""
-    return _BYTES + _BLOCK_BYTES * (size // fitting_block_size(size, block_size) + 1)
-
-
-def fitting_block_size(size: int, wanted: int) -> int:
-    """`wanted`, or what it takes to stay below Azure's 50,000 blocks a blob, in whole MiB."""
-    least = -(-size // 50_000)
-    return wanted if least <= wanted else -(-least // 1_048_576) * 1_048_576
+def manifest_bytes(size: int, chosen_block_size: int | None) -> int:
+    """What the manifest of a file of at most `size` bytes takes at most. `chosen_block_size`: as for `block_size`."""
+    return _BYTES + _BLOCK_BYTES * most_blocks(size, chosen_block_size)
 
 
 def _block_line(block: Block) -> str:

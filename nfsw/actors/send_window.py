@@ -5,8 +5,8 @@ slow uplink files end one after the other instead of all at the end. What fills 
 not left may hold what leaves in two seconds, so a fast uplink is given as many blocks as there are, and on a slow one a pause,
 a limit or a crash finds little on its way.
 
-One block in eight is the one of the file with the least left to send. So a small file never waits for a large one to end: whatever
-is ahead of it, it is sent with at least an eighth of the uplink.
+One byte in eight is of the file with the least left to send. So a small file never waits for a large one to end: whatever is ahead of
+it, it is sent with at least an eighth of the uplink, at once or when a block that is on its way has left.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _SHORTEST_S = 0.05
 _LEAST_BLOCKS = 2
 #: Seconds without a piece that has left after which a block does not count any more.
 _STALLED_S = 2.0
-#: Of so many blocks one is the smallest file's.
+#: Of so many bytes one is the smallest file's.
 _SHARE = 8
 
 
@@ -68,7 +68,7 @@ class SendWindow:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._on_the_way: set[Leaving] = set()
-        self._begun = 0  # blocks, ever
+        self._due = 0.0  # bytes that the smallest file may begin to send before the oldest
         self._waiting: list[_Waiter] = []
         self._samples: deque[tuple[float, int]] = deque()  # when, and bytes that left then
         self._measured = 0  # bytes in all samples
@@ -76,7 +76,7 @@ class SendWindow:
 
     async def enter(self, place: Place, length: int, left_of_file: int) -> Leaving:
         """Returns when a block of `length` bytes may begin to leave. `left_of_file`: bytes of its file that are not sent yet."""
-        if not self._waiting and self._has_room():
+        if (not self._waiting and self._has_room()) or self._slips_in(length):
             return self._begin(length)
         waiter = _Waiter(place, length, left_of_file)
         self._waiting.append(waiter)
@@ -105,17 +105,32 @@ class SendWindow:
         self._admit()
 
     def _begin(self, length: int) -> Leaving:
-        self._begun += 1
         block = Leaving(self, length, self._clock())
         self._on_the_way.add(block)
         return block
 
     def _admit(self) -> None:
         while self._waiting and self._has_room():
-            smallest = self._begun % _SHARE == _SHARE - 1
-            chosen = min(self._waiting, key=_by_size if smallest else _by_place)
+            chosen = self._choose()
             self._waiting.remove(chosen)
-            chosen.turn.set_result(self._begin(chosen.length))
+            if not chosen.turn.cancelled():  # its file has been given up, and it will hear of that in a moment
+                chosen.turn.set_result(self._begin(chosen.length))
+
+    def _slips_in(self, length: int) -> bool:
+        """Whether the block is so small that it need not wait for a large one to leave: what it takes is the smallest files' share."""
+        if length > min(self._due, self._rate() * _WINDOW_S / _SHARE):
+            return False
+        self._due -= length
+        return True
+
+    def _choose(self) -> _Waiter:
+        oldest, smallest = min(self._waiting, key=_by_place), min(self._waiting, key=_by_size)
+        if smallest.length <= self._due:
+            self._due -= smallest.length
+            return smallest
+        # What nobody has claimed is kept up to the length of a block: else it would be a whole file's after an hour.
+        self._due = min(self._due + oldest.length / (_SHARE - 1), max(oldest.length, smallest.length))
+        return oldest
 
     def _look_again(self) -> None:
         """While blocks wait: those that have stalled meanwhile make room though nothing happens."""

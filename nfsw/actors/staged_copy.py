@@ -2,9 +2,13 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
 
 from nfsw.actors.crc64 import crc64
 from nfsw.actors.manifest import Block
+
+#: Bytes that are in memory at a time while a block is checked.
+_PIECE = 1024 * 1024
 
 
 class StagedCopyBroken(Exception):
@@ -38,22 +42,28 @@ class StagedCopy:
         return data
 
     def read(self, block: Block) -> bytes:
-        parts, read = [], 0
-        while read < block.length:  # one pread(2) ends at 2 GiB
-            parts.append(self.read_some(block.length - read, block.offset + read))
-            read += len(parts[-1])
-        return b"".join(parts)
+        return b"".join(self._pieces(block))
 
-    def check(self, block: Block) -> bytes:
-        """The block, if it still is what was read from NFS. After the service has refused it: is the copy to blame, or was it the way?"""
-        data = self.read(block)
-        if crc64(data) != block.crc64:
-            raise self._trouble(f"has changed between byte {block.offset} and {block.offset + block.length}")
-        return data
+    def check(self, block: Block) -> None:
+        """Whether the block still is what was read from NFS. After the service has refused it: is the copy to blame, or was it the way?"""
+        self.md5(block)
 
     def md5(self, block: Block) -> bytes:
         """Of the block as it was read from NFS, for a service that does not take its CRC64."""
-        return hashlib.md5(self.check(block), usedforsecurity=False).digest()
+        checksum, md5 = 0, hashlib.md5(usedforsecurity=False)
+        for piece in self._pieces(block):
+            checksum = crc64(piece, checksum)
+            md5.update(piece)
+        if checksum != block.crc64:
+            raise self._trouble(f"has changed between byte {block.offset} and {block.offset + block.length}")
+        return md5.digest()
+
+    def _pieces(self, block: Block) -> Iterator[bytes]:
+        offset, end = block.offset, block.offset + block.length
+        while offset < end:
+            piece = self.read_some(min(_PIECE, end - offset), offset)
+            yield piece
+            offset += len(piece)
 
     def _trouble(self, what: str) -> StagedCopyBroken:
         self.broken = StagedCopyBroken(f"the staged copy {what}")

@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from nfsw.actors.block_size import block_size
 from nfsw.actors.crc64 import combined, crc64
 from nfsw.actors.files import FileRef, Fingerprint
-from nfsw.actors.manifest import BadManifest, Block, BlockManifest, Checksums, ManifestReader, fitting_block_size
+from nfsw.actors.manifest import BadManifest, Block, BlockManifest, Checksums, ManifestReader
 from nfsw.actors.nfs import Nfs, said
 from nfsw.actors.staging_folder import discard
 from nfsw.actors.tree import StagingTree
@@ -55,12 +56,15 @@ class _Staged:
 
 
 class Stager:
-    """Copies files into `staging`. Threads share it. `content_md5`: the blobs are to have an MD5 of the whole file too."""
+    """Copies files into `staging`. Threads share it. `content_md5`: the blobs are to have an MD5 of the whole file too.
 
-    def __init__(self, nfs: Nfs, staging: StagingTree, block_size: int, *, content_md5: bool) -> None:
+    `chosen_block_size`: as for `block_size`. What an earlier life has begun in blocks of another size is finished in those.
+    """
+
+    def __init__(self, nfs: Nfs, staging: StagingTree, chosen_block_size: int | None, *, content_md5: bool) -> None:
         self._nfs = nfs
         self._staging = staging
-        self._block_size = block_size
+        self._chosen_block_size = chosen_block_size
         self._content_md5 = content_md5
         self._own = threading.local()
 
@@ -115,7 +119,7 @@ class Stager:
                 staged = self._found(file, expected)
                 if staged is None:
                     discard(self._staging, file)
-                    staged = self._nothing(expected, fitting_block_size(expected.size, self._block_size))
+                    staged = self._nothing(expected, block_size(expected.size, self._chosen_block_size))
                 staged.copy = _create(self._staging.copy(file), opened)
                 staged.lines = _create(self._staging.manifest(file), opened)
                 if staged.manifest.whole is None:
@@ -125,8 +129,8 @@ class Stager:
                     os.ftruncate(staged.copy, staged.manifest.staged)
             yield staged
 
-    def _nothing(self, expected: Fingerprint, block_size: int) -> _Staged:
-        return _Staged(BlockManifest(expected, block_size), hashlib.md5(usedforsecurity=False) if self._content_md5 else None)
+    def _nothing(self, expected: Fingerprint, size_of_blocks: int) -> _Staged:
+        return _Staged(BlockManifest(expected, size_of_blocks), hashlib.md5(usedforsecurity=False) if self._content_md5 else None)
 
     def _found(self, file: FileRef, expected: Fingerprint) -> _Staged | None:
         """What an earlier life has staged of this very version, as far as the copy still is what was read; None: nothing."""

@@ -8,7 +8,7 @@ class Plan:
     nfs_root: str
     staging_dir: str
     staging_limit: int  # bytes
-    block_size: int  # bytes
+    block_size: int | None  # bytes; None: it grows with the file
     workers: int
     account_url: str | None
     connection_string: str | None

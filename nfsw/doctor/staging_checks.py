@@ -4,6 +4,7 @@ import os
 from collections.abc import Generator
 from uuid import uuid4
 
+from nfsw.actors.block_size import block_size
 from nfsw.actors.staging_folder import staged_files
 from nfsw.actors.tree import StagingTree
 from nfsw.doctor.errors import known_mount, translated
@@ -53,7 +54,7 @@ class Disk:
         disk = os.statvfs(self._root)
         free = disk.f_bavail * disk.f_frsize
         staged = sum(size for *_, size in staged_files(StagingTree(self._root)))
-        least = self._plan.workers * self._plan.block_size
+        least = self._plan.workers * block_size(0, self._plan.block_size)
         told = f"{_amount(free)} free, {_amount(staged)} staged, limit {_amount(self._plan.staging_limit)}"
         if free + staged < least:
             raise Wrong(f"{told}: not enough for one block per worker ({_amount(least)})", "free space there, or use a larger disk")

@@ -46,7 +46,7 @@ log = logging.getLogger("nfsw.pipeline")
 
 
 class Course:
-    def __init__(self, hands: Hands, ledger: Ledger, desk: Desk, telemetry: Telemetry, workers: int, block_size: int) -> None:
+    def __init__(self, hands: Hands, ledger: Ledger, desk: Desk, telemetry: Telemetry, workers: int, block_size: int | None) -> None:
         self._hands = hands
         self._ledger = ledger
         self._desk = desk

@@ -24,7 +24,7 @@ class Gate:
         queue: Mailbox,
         ledger: Ledger,
         workers: int,
-        block_size: int,
+        block_size: int | None,
         *,
         may_claim: Callable[[], bool],
         taken: Callable[[Entry], None],

@@ -64,7 +64,9 @@ log = logging.getLogger("nfsw.pipeline")
 class Pipeline:
     """`refs` are the supervisor's actors."""
 
-    def __init__(self, refs: dict[str, ActorRef], ledger: Ledger, desk: Desk, telemetry: Telemetry, workers: int, block_size: int) -> None:
+    def __init__(
+        self, refs: dict[str, ActorRef], ledger: Ledger, desk: Desk, telemetry: Telemetry, workers: int, block_size: int | None
+    ) -> None:
         self.ledger = ledger
         self.refused: dict[File, FileRefused] = {}
         self.uploads = SetUploads(None, paused=False)

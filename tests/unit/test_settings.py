@@ -9,6 +9,7 @@ from azure.storage.blob import BlobServiceClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nfsw.actors.block_size import block_size
 from nfsw.settings import GIB, MIB, BadSettings, Settings, help_lines, load, unknown, variable
 
 SECRET = "c2VjcmV0LWtleS1vZi1hbi1hY2NvdW50"
@@ -91,7 +92,7 @@ def test_each_default_is_the_contracts(name: str, value: object) -> None:
 def test_sizes_of_requests_are_the_sdks_by_default() -> None:
     with BlobServiceClient("https://account.blob.core.windows.net", credential=SECRET) as client:
         sdk = client._config
-        assert loaded().azure_max_block_size == sdk.max_block_size
+        assert block_size(0, loaded().azure_max_block_size) == sdk.max_block_size
         assert loaded().azure_max_single_put_size == sdk.max_single_put_size
 
 

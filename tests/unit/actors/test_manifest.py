@@ -15,7 +15,6 @@ from nfsw.actors.manifest import (
     Checksums,
     ManifestReader,
     completed_line,
-    fitting_block_size,
     manifest_bytes,
 )
 
@@ -70,18 +69,6 @@ def test_what_is_written_is_read_back_however_it_grows(
             assert manifest.whole == (whole if end == len(text) else None)
     path.write_text(text)
     assert reader.read_on(fingerprint) == written
-
-
-@given(st.integers(0, 2**44), st.integers(1, 4000 * MIB))
-def test_no_file_has_more_blocks_than_azure_takes(size: int, wanted: int) -> None:
-    block_size = fitting_block_size(size, wanted)
-    assert -(-size // block_size) <= 50_000
-    assert block_size == wanted or (block_size % MIB == 0 and block_size > wanted)
-
-
-def test_the_block_size_grows_only_beyond_50000_blocks() -> None:
-    assert fitting_block_size(50_000 * 4 * MIB, 4 * MIB) == 4 * MIB
-    assert fitting_block_size(50_000 * 4 * MIB + 1, 4 * MIB) == 5 * MIB
 
 
 @given(FILES, st.integers(1, 6000), WHOLES, TIMES)
@@ -248,4 +235,11 @@ def test_what_the_source_was_since_it_was_marked_is_read_back(path: Path) -> Non
 
 def test_blocks_too_small_for_azure_do_not_make_the_manifest_as_large_as_the_file() -> None:
     """They grow, so that there are never more than 50,000."""
-    assert manifest_bytes(10 * 2**30, 1) == manifest_bytes(10 * 2**30, fitting_block_size(10 * 2**30, 1)) < 3 * 2**20
+    assert manifest_bytes(10 * 2**30, 1) < 3 * 2**20
+
+
+@given(st.integers(0, 2**44), st.integers(0, 2**44), st.none() | st.integers(1, 4000 * MIB))
+def test_a_smaller_file_never_needs_more_room_for_its_manifest(one: int, other: int, chosen: int | None) -> None:
+    """Else there would be files that fit under the limit of what can be staged, and for which there never is room."""
+    smaller, larger = sorted((one, other))
+    assert manifest_bytes(smaller, chosen) <= manifest_bytes(larger, chosen)

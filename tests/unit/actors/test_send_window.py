@@ -44,10 +44,11 @@ class Uplink:
         self._blocks += 1
         self.most = max(self.most, self._blocks)
         try:
-            for _ in range(8):
+            pieces = -(-length // (MB // 2))
+            for _ in range(pieces):
                 async with self._wire:
-                    await asyncio.sleep(length / 8 / self._rate)
-                leaving.sent(length // 8)
+                    await asyncio.sleep(length / pieces / self._rate)
+                leaving.sent(length // pieces)
             await asyncio.sleep(self._answer_s)
         finally:
             self._blocks -= 1
@@ -101,6 +102,44 @@ async def test_a_small_file_does_not_wait_for_a_large_one_that_is_older() -> Non
     large.cancel()
 
 
+async def test_a_small_file_does_not_even_wait_for_a_large_block_that_is_on_its_way() -> None:
+    uplink = Uplink(2 * MB)
+    large = asyncio.create_task(uplink.send(place(1), 2000 * MB, block=16 * MB))
+    await asyncio.sleep(60)
+    begun = clock().passed
+
+    for age in (2, 3, 4):
+        await uplink.send(place(age), 4000)
+
+    assert clock().passed - begun < 4, "two blocks of the large file take 16 s"
+    large.cancel()
+
+
+async def test_small_files_that_never_end_leave_a_large_one_seven_eighths_of_the_uplink() -> None:
+    uplink = Uplink(8 * MB)
+
+    async def small_ones() -> None:
+        for age in range(2, 2000):
+            await asyncio.gather(*(uplink.send(place(age * 10 + number), MB) for number in range(5)))
+
+    others = asyncio.create_task(small_ones())
+    await uplink.send(place(1), 400 * MB)
+
+    assert uplink.ended["1.bin"] < 50 * 8 / 7 * 1.1
+    others.cancel()
+
+
+async def test_larger_blocks_have_their_share_too() -> None:
+    """A file of large blocks that is nearly through, beside an older one of small blocks."""
+    uplink = Uplink(8 * MB)
+    older = asyncio.create_task(uplink.send(place(1), 2000 * MB))
+
+    await uplink.send(place(2), 32 * MB, block=16 * MB)
+
+    assert clock().passed < 32 / (8 / 8) * 1.5
+    older.cancel()
+
+
 async def test_a_file_that_has_failed_lets_others_go_first() -> None:
     uplink = Uplink(8 * MB)
 
@@ -123,6 +162,19 @@ async def test_whoever_is_cancelled_while_it_waits_leaves_no_room_taken() -> Non
     leaving = [await uplink.window.enter(place(1), 1, 1) for _ in range(2)]
     for block in leaving:
         block.done()
+
+
+async def test_files_that_are_given_up_all_at_once_end_without_an_error() -> None:
+    """Those that leave make room while those that wait have not heard yet that they are cancelled."""
+    uplink = Uplink(8 * MB)
+    sending = [asyncio.create_task(uplink.send(place(age), 40 * MB)) for age in range(4)]
+    await asyncio.sleep(1)
+    for task in sending:
+        task.cancel()
+
+    ended = await asyncio.gather(*sending, return_exceptions=True)
+
+    assert [type(end) for end in ended] == [asyncio.CancelledError] * 4
 
 
 async def test_blocks_that_have_stalled_hold_up_no_other_file() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nfsw.actors.block_size import block_size
 from nfsw.actors.board import Board
 from nfsw.actors.files import FileRef
 from nfsw.actors.manifest import BlockManifest
@@ -144,10 +145,19 @@ def test_another_version_is_staged_from_its_beginning(bench: StagingBench) -> No
     bench.check()
 
 
-def test_a_block_size_that_was_changed_in_between_does_no_harm(bench: StagingBench, nfs: Nfs) -> None:
+@pytest.mark.parametrize("chosen", [333, None])
+def test_what_was_begun_in_blocks_of_another_size_is_finished_in_those(bench: StagingBench, nfs: Nfs, chosen: int | None) -> None:
+    """As after a change of the setting, or a release that had another rule."""
     bench.killed_after(2)
-    Stager(nfs, bench.staging, 333, content_md5=False).stage(FILE, bench.expected, bench.grown.append)
+    Stager(nfs, bench.staging, chosen, content_md5=False).stage(FILE, bench.expected, bench.grown.append)
     bench.check()
+    assert bench.manifest().block_size == BLOCK
+
+
+def test_the_size_of_blocks_follows_from_that_of_the_file_where_none_was_chosen(bench: StagingBench, nfs: Nfs) -> None:
+    Stager(nfs, bench.staging, None, content_md5=False).stage(FILE, bench.expected, bench.grown.append)
+    bench.check()
+    assert bench.manifest().block_size == block_size(SIZE, None)
 
 
 @pytest.mark.parametrize("blocks", range(6))

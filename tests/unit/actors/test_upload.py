@@ -6,11 +6,14 @@ import pytest
 
 from nfsw.actors.azure_errors import ForeignBlocks
 from nfsw.actors.azure_store import crc64_note, source_note
+from nfsw.actors.files import FileRef
 from nfsw.actors.messages import FileUploaded, StagedCopyBad, UploadBegun, UploadGrew
 from nfsw.actors.tree import StagingTree
 from tests.support.faketime import settled
 from tests.support.memory_store import REQUEST_ID, Kept, MemoryStore, answered
 from tests.support.sending import BLOCK, CONCURRENCY, SINGLE, SIZE, Sending
+from tests.support.share import DATE
+from tests.support.staged import StagedCopy
 
 
 @pytest.fixture
@@ -172,6 +175,18 @@ async def test_a_file_that_was_begun_in_blocks_is_finished_in_blocks_also_when_i
     await sending.sent(staged)
     assert store.calls == ["put", "look", "look", "blocks", "stage", "commit", "look"]
     assert store.sent == [staged.file.blob, staged.ids[1]]
+
+
+async def test_beside_blocks_of_another_size_that_were_sent_before_the_staged_copy_was_lost_ours_are_sent_and_committed(
+    sending: Sending, store: MemoryStore
+) -> None:
+    staged = sending.staged().whole()
+    older = StagedCopy(sending.staging, FileRef(DATE, "s", "older"), staged.content, BLOCK // 2).whole()
+    for number, block_id in enumerate(older.ids[:5]):
+        store.stage_elsewhere(staged.file.blob, block_id, staged.content[number * BLOCK // 2 : (number + 1) * BLOCK // 2])
+    await sending.sent(staged)
+    assert sorted(store.sent) == sorted(staged.ids)
+    assert "clear_blocks" not in store.calls
 
 
 async def test_a_block_of_the_right_id_and_another_length_is_not_taken_for_ours(sending: Sending, store: MemoryStore) -> None:
