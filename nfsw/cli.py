@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import nfsw
 
 if TYPE_CHECKING:
-    from nfsw.client.rest import Client
+    from nfsw.client import Client
 
 #: The service said no, or there is none.
 FAILED = 1
@@ -105,7 +105,7 @@ def _as_client(command: "Callable[[Client, Namespace], None]") -> Callable[[Name
     """`command` with a client of the service at `--url`, and what goes wrong in one line."""
 
     def run(options: Namespace) -> int:
-        from nfsw.client.rest import Client, ClientError, default_url  # noqa: PLC0415 - `serve` does without it
+        from nfsw.client import Client, ClientError, default_url  # noqa: PLC0415 - `serve` does without it
 
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
@@ -136,13 +136,13 @@ def _as_client(command: "Callable[[Client, Namespace], None]") -> Callable[[Name
 
 
 def _start(client: "Client", options: Namespace) -> None:
-    from nfsw.client.report import session_line  # noqa: PLC0415
+    from nfsw.client import session_line  # noqa: PLC0415
 
     print(session_line(client.start(options.session)))
 
 
 def _stop(client: "Client", _options: Namespace) -> None:
-    from nfsw.client.report import session_line  # noqa: PLC0415
+    from nfsw.client import session_line  # noqa: PLC0415
 
     print(session_line(client.stop()))
 
@@ -154,15 +154,13 @@ def _abandon(client: "Client", options: Namespace) -> None:
 
 def _status(client: "Client", options: Namespace) -> None:
     if options.watch:
-        from nfsw.client.watch import watch  # noqa: PLC0415
+        from nfsw.live import watch  # noqa: PLC0415 - rich takes longer to import than all the rest
 
         watch(client, as_json=options.json)
     elif options.json:
-        from nfsw.client.report import json_text  # noqa: PLC0415
-
-        print(json_text(client.status_json(), indent=2))
+        print(client.status_json(indent=2))
     else:
-        from nfsw.client.report import report  # noqa: PLC0415
+        from nfsw.client import report  # noqa: PLC0415
 
         print("\n".join(report(client.status())))
 
@@ -202,7 +200,7 @@ def _seconds(given: str) -> float:
 
 
 def _url(given: str) -> str:
-    from nfsw.client.rest import checked_url  # noqa: PLC0415
+    from nfsw.client import checked_url  # noqa: PLC0415
 
     try:
         return checked_url(given)

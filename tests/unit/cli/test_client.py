@@ -1,17 +1,21 @@
 """The client of the REST API, against the real application."""
 
+import dataclasses
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 
+import msgspec
 import pytest
 
-from nfsw.client.rest import Client, ClientError, checked_url, default_url
+from nfsw.actors.names import shown
+from nfsw.client import Client, ClientError, checked_url, default_url
 from nfsw.supervisor.service import NfsSilent
-from nfsw.supervisor.status import SessionState
-from tests.support.memory_service import BUSY, MemoryService
+from nfsw.supervisor.status import SessionState, Status
+from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE, MemoryService
 from tests.support.serving import served
 
 
@@ -46,6 +50,22 @@ def test_a_session_is_started_seen_and_stopped() -> None:
         assert (started.name, started.state) == ("s1", SessionState.ACTIVE)
         assert client.status().session == started
         assert client.stop().session is None
+
+
+@pytest.mark.parametrize("status", [IDLE, ACTIVE, HUNG], ids=["idle", "active", "hung"])
+def test_the_status_comes_back_as_the_service_has_it_but_for_fractions_of_a_second_and_broken_names(status: Status) -> None:
+    with served(MemoryService(status)) as url:
+        answer = Client(url).status()
+    assert [file.file for file in answer.refused] == [shown(file.file) for file in status.refused]
+    session = status.session and dataclasses.replace(status.session, started_at=status.session.started_at.replace(microsecond=0))
+    assert answer == dataclasses.replace(status, session=session, refused=answer.refused)
+
+
+def test_fields_of_a_later_version_are_passed_over_and_shown_as_json() -> None:
+    later = msgspec.json.encode(msgspec.to_builtins(IDLE) | {"mood": "good"})
+    with somebody_else(200, later) as url:
+        assert Client(url).status() == IDLE
+        assert json.loads(Client(url).status_json()) == json.loads(later)
 
 
 def test_a_session_with_files_in_flight_drains() -> None:
@@ -93,11 +113,12 @@ def test_nobody_there_is_told_with_the_url() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "words"),
     [
-        (200, b"<html>", "unexpected response from .*: status 200, not JSON"),
-        (404, b"<html>", "unexpected response from .*: status 404, not JSON"),
-        (502, b'{"error": "bad gateway"}', "unexpected response from .*: status 502, not JSON"),
-        (200, b'{"session": null}', "another version of nfsw.*: the answer has no 'files'"),
-        (200, b"[]", "another version of nfsw.*: the answer is"),
+        (200, b"<html>", "unexpected response from .*another version of nfsw.*: JSON is malformed"),
+        (404, b"<html>", "unexpected response from .*: status 404 .is this nfsw"),
+        (502, b'{"error": "bad gateway"}', "unexpected response from .*: status 502 .is this nfsw"),
+        (502, b'{"detail": 7}', "unexpected response from .*: status 502 .is this nfsw"),
+        (200, b'{"session": null}', "another version of nfsw.*: Object missing required field `files`"),
+        (200, b"[]", "another version of nfsw.*: Expected `object`, got `array`"),
     ],
 )
 def test_somebody_else_at_the_url_is_told(status: int, body: bytes, words: str) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from nfsw.client.lines import PROGRESS_S, LineScreen
+from nfsw.live import PROGRESS_S, LineScreen
 from nfsw.supervisor.status import Status
 from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE, in_flight
 

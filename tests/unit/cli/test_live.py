@@ -6,8 +6,9 @@ import re
 
 import pytest
 from rich.console import Console
+from rich.live import Live
 
-from nfsw.client.live import LiveScreen, picture
+from nfsw.live import LiveScreen, picture
 from nfsw.supervisor.status import Status
 from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE, in_flight
 
@@ -54,10 +55,10 @@ def test_files_that_the_status_does_not_list_are_counted_too() -> None:
 
 def test_a_lost_service_leaves_the_last_picture_and_says_so() -> None:
     output = io.StringIO()
-    screen = LiveScreen(Console(width=80, height=24, file=output, force_terminal=True, color_system=None))
-    screen.show(BUSY)
-    output.truncate(0)
-    screen.lost("cannot reach http://x: Connection refused")
-    screen.close()
+    with Live(console=Console(width=80, height=24, file=output, force_terminal=True, color_system=None), auto_refresh=False) as live:
+        screen = LiveScreen(live)
+        screen.show(BUSY)
+        output.truncate(0)
+        screen.lost("cannot reach http://x: Connection refused")
     assert "camera-left" in output.getvalue()
     assert "cannot reach http://x: Connection refused; trying again" in output.getvalue()
