@@ -1,7 +1,7 @@
 """What every tier of tests may ask for, and what holds for every run, however slow the machine is and however the run was started.
 
-One Azurite serves the whole run. Every test has a container of its own, and a site of its own if it asks for one. A folder whose
-site is another one (on a real mount, behind a proxy) says so in its own conftest.
+One Azurite serves the whole run. Every test has a container of its own, and a site of its own if it asks for one. To start a service
+takes 1.5 s of a processor: tests that leave it as they found it share one (`module_site`). Only tests/nfs has another site, on its mount.
 """
 
 import os
@@ -15,12 +15,17 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import fuse
 from tests.support.azurite import Endpoint, NoNode, azurite
+from tests.support.azurite import azurite as start_azurite
 from tests.support.blobs import Container
+from tests.support.certificate import issue
 from tests.support.figures import Figure, figures_of
 from tests.support.fuse import FaultyFileSystem
+from tests.support.identity import Identity, identity_endpoint
 from tests.support.link import Link, link_to
+from tests.support.otlp import Collector, collector
 from tests.support.ports import reserved_port
 from tests.support.proxy import FaultProxy, fault_proxy
+from tests.support.seen_through import SeenThrough, site_seen_through
 from tests.support.site import Site, site_in
 from tests.support.uml_reporter import inside
 
@@ -57,8 +62,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def figure(record_property: Figure) -> Figure:
-    """Notes a figure that the run prints at its end."""
-    return record_property
+    """Notes a figure that the run prints at its end. As text: that is what every way to the end of the run can carry."""
+    return lambda name, value: record_property(name, str(value))
+
+
+# --- Azure, and the ways to it
 
 
 @pytest.fixture(scope="session", name="azurite")
@@ -72,40 +80,27 @@ def _azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
         pytest.skip(str(missing))
 
 
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory, azurite: Endpoint) -> Iterator[Endpoint]:
+    """An Azurite that takes tokens, over https. It depends on the common one for its way to skip where there is no Node."""
+    folder = tmp_path_factory.mktemp("secured")
+    with start_azurite(folder / "azurite", issue(folder)) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def identity() -> Iterator[Identity]:
+    """The token endpoint of a managed identity."""
+    with identity_endpoint() as own:
+        yield own
+
+
 @pytest.fixture
 def container(azurite: Endpoint) -> Iterator[Container]:
     """Named, but not made yet: the service makes it."""
     own = Container(azurite, f"test-{uuid4().hex}")
     yield own
     own.close()
-
-
-@pytest.fixture
-def site(tmp_path: Path, azurite: Endpoint, container: Container) -> Iterator[Site]:
-    """A share, staging, a container, and the services that the test starts on them."""
-    with site_in(tmp_path, azurite, container) as own:
-        yield own
-
-
-@pytest.fixture
-def port() -> Iterator[int]:
-    """Of a server that goes away and comes back: nobody else gets it meanwhile."""
-    with reserved_port() as own:
-        yield own
-
-
-@pytest.fixture
-def link(azurite: Endpoint) -> Iterator[Link]:
-    """The way to Azurite: slow, silent or cut when the test says so."""
-    with link_to(azurite) as own:
-        yield own
-
-
-@pytest.fixture
-def linked(tmp_path: Path, link: Link, container: Container) -> Iterator[Site]:
-    """A site whose service reaches Azure through `link`; the test itself looks at Azure directly."""
-    with site_in(tmp_path, link.endpoint, container) as own:
-        yield own
 
 
 @pytest.fixture
@@ -116,9 +111,71 @@ def proxy(azurite: Endpoint) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
+def way(request: pytest.FixtureRequest, azurite: Endpoint) -> Endpoint:
+    """By which the service reaches Azure: through the proxy, if the test asks for one. The test itself looks at Azure directly."""
+    if "proxy" not in request.fixturenames:
+        return azurite
+    proxy: FaultProxy = request.getfixturevalue("proxy")
+    return proxy.endpoint
+
+
+@pytest.fixture
+def link(way: Endpoint) -> Iterator[Link]:
+    """The uplink: slow, silent or cut when the test says so."""
+    with link_to(way) as own:
+        yield own
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Of a server that goes away and comes back: nobody else gets it meanwhile."""
+    with reserved_port() as own:
+        yield own
+
+
+@pytest.fixture(name="collector")
+def _collector() -> Iterator[Collector]:
+    """Of telemetry, for the test to read."""
+    with collector() as running:
+        yield running
+
+
+# --- A share, staging, a container, and the services that the test starts on them
+
+
+@pytest.fixture
+def site(tmp_path: Path, way: Endpoint, container: Container) -> Iterator[Site]:
+    with site_in(tmp_path, way, container) as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
+def module_site(tmp_path_factory: pytest.TempPathFactory, azurite: Endpoint) -> Iterator[Site]:
+    """One for all tests of a file, with the services that they share."""
+    container = Container(azurite, f"module-{uuid4().hex}")
+    with site_in(tmp_path_factory.mktemp("site"), azurite, container) as own:
+        yield own
+    container.close()
+
+
+@pytest.fixture
+def linked(tmp_path: Path, link: Link, container: Container) -> Iterator[Site]:
+    """A site whose service reaches Azure through `link`."""
+    with site_in(tmp_path, link.endpoint, container) as own:
+        yield own
+
+
+@pytest.fixture
 def disk(tmp_path: Path) -> Iterator[FaultyFileSystem]:
     """A file system that hangs and fails on request."""
     if reason := fuse.unfit():
         pytest.skip(reason)
     with fuse.faulty_file_system(tmp_path / "disk") as mounted:
         yield mounted
+
+
+@pytest.fixture
+def shaky(tmp_path: Path, disk: FaultyFileSystem, way: Endpoint, container: Container) -> Iterator[SeenThrough]:
+    """A site whose share lies on the faulty file system for the service; the test works behind it."""
+    with site_seen_through(tmp_path / "site", way, container, behind=disk.behind, seen_at=disk.mount) as own:
+        yield own

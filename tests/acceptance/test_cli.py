@@ -4,27 +4,22 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.azurite import CHECKOUT, Endpoint
-from tests.support.blobs import Container
+from tests.support.azurite import CHECKOUT
 from tests.support.content import MIB, some_bytes
 from tests.support.link import Link
 from tests.support.service import Service, clean_environment, run_nfsw
-from tests.support.site import Site, site_in
+from tests.support.site import Site
 from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, azurite: Endpoint) -> Iterator[Service]:
-    container = Container(azurite, "cli")
-    with site_in(tmp_path_factory.mktemp("cli"), azurite, container) as own:
-        yield own.serve()
-    container.close()
+def service(module_site: Site) -> Service:
+    return module_site.serve()
 
 
 def nfsw(service: Service, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

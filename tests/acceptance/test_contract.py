@@ -1,18 +1,15 @@
 """What others rely on, as a list to be ticked off from outside: each call with each answer that it can be made to give."""
 
 import json
-from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
-from tests.support.azurite import Endpoint
-from tests.support.blobs import Container
 from tests.support.http import PROBLEM, Answer, raw_call
 from tests.support.service import Service, run_nfsw
 from tests.support.shape import check_status
-from tests.support.site import site_in
+from tests.support.site import Site
 from tests.support.waiting import until
 
 JSON = "application/json"
@@ -28,11 +25,8 @@ LARGE = json.dumps({"session": "x" * 70_000})
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, azurite: Endpoint) -> Iterator[Service]:
-    container = Container(azurite, "contract")
-    with site_in(tmp_path_factory.mktemp("contract"), azurite, container) as own:
-        yield own.serve(APP_ALLOWED_HOSTS="nfsw, nfsw.site.example", APP_POD_NAME="pod-7")
-    container.close()
+def service(module_site: Site) -> Service:
+    return module_site.serve(APP_ALLOWED_HOSTS="nfsw, nfsw.site.example", APP_POD_NAME="pod-7")
 
 
 def send(service: Service, method: str, path: str, body: str = "", **headers: str) -> Answer:

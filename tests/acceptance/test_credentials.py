@@ -5,20 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.azurite import Endpoint
-from tests.support.azurite import azurite as start_azurite
 from tests.support.blobs import Container
-from tests.support.certificate import issue
 from tests.support.content import MIB, some_bytes
-from tests.support.identity import Identity, identity_endpoint
+from tests.support.identity import Identity
 from tests.support.site import Site, site_in
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory, azurite: Endpoint) -> Iterator[Endpoint]:
-    """An Azurite of its own. It depends on the common one for its way to skip where there is no Node."""
-    folder = tmp_path_factory.mktemp("secured")
-    with start_azurite(folder / "azurite", issue(folder)) as endpoint:
-        yield endpoint
 
 
 @pytest.fixture
@@ -28,12 +18,6 @@ def site(tmp_path_factory: pytest.TempPathFactory, secured: Endpoint) -> Iterato
     with site_in(folder, secured, container) as own:
         yield own
     container.close()
-
-
-@pytest.fixture
-def identity() -> Iterator[Identity]:
-    with identity_endpoint() as own:
-        yield own
 
 
 def settings(endpoint: Endpoint, identity: Identity) -> dict[str, str]:

@@ -5,12 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.azurite import Endpoint
-from tests.support.blobs import Container
 from tests.support.http import PROBLEM, Answer
 from tests.support.service import Service
 from tests.support.shape import check_status
-from tests.support.site import site_in
+from tests.support.site import Site
 from tests.support.waiting import until
 
 UUID7 = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -20,12 +18,9 @@ BAD_BODIES: tuple[object, ...] = (b"{", b"\xff\xfe", b"nonsense", [], "s1", 7, {
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory, azurite: Endpoint) -> Iterator[Service]:
+def service(module_site: Site) -> Service:
     """One for all tests here; each leaves it without a session."""
-    container = Container(azurite, "http")
-    with site_in(tmp_path_factory.mktemp("http"), azurite, container) as own:
-        yield own.serve()
-    container.close()
+    return module_site.serve()
 
 
 @pytest.fixture(autouse=True)

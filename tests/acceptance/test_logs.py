@@ -1,17 +1,14 @@
 """Logs: one JSON object a line from every process, with the fields of the contract; a file's lines share one trace."""
 
 import re
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
 
-from tests.support.azurite import Endpoint
-from tests.support.blobs import Container
 from tests.support.content import MIB, some_bytes
 from tests.support.logs import FIELDS, LogLine
 from tests.support.service import Service
-from tests.support.site import Site, site_in
+from tests.support.site import Site
 from tests.support.waiting import until
 
 NO_TRACE = "0" * 32
@@ -27,18 +24,15 @@ def one_file(site: Site, service: Service) -> None:
 
 
 @pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory, azurite: Endpoint) -> Iterator[list[LogLine]]:
+def log(module_site: Site) -> list[LogLine]:
     """All that an ordinary life says: start, probes, some bad requests, one file, the end."""
-    container = Container(azurite, "logs")
-    with site_in(tmp_path_factory.mktemp("logs"), azurite, container) as site:
-        service = site.serve()
-        for path in ("/healthz", "/readyz", "/v1/nothing"):
-            service.call("GET", path)
-        assert service.call("POST", "/v1/watch/start", b"{").status == 400
-        one_file(site, service)
-        service.stop()
-        yield service.log()
-    container.close()
+    service = module_site.serve()
+    for path in ("/healthz", "/readyz", "/v1/nothing"):
+        service.call("GET", path)
+    assert service.call("POST", "/v1/watch/start", b"{").status == 400
+    one_file(module_site, service)
+    service.stop()
+    return service.log()
 
 
 def test_every_line_has_the_fields(log: list[LogLine]) -> None:

@@ -2,21 +2,17 @@
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.azurite import Endpoint
-from tests.support.blobs import Container
 from tests.support.content import Content
 from tests.support.figures import Figure
 from tests.support.service import Service
-from tests.support.site import Site, site_in, utc_date
+from tests.support.site import Site, utc_date
 from tests.support.waiting import until
 
 #: A file system takes each byte but these two.
@@ -68,13 +64,10 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory, azurite: Endpoint) -> Iterator[Seen]:
-    container = Container(azurite, f"names-{uuid4().hex}")
-    with site_in(tmp_path_factory.mktemp("site"), azurite, container) as site:
-        service = site.serve()
-        service.start_session("s")
-        yield Seen(service, site)
-    container.close()
+def seen(module_site: Site) -> Seen:
+    service = module_site.serve()
+    service.start_session("s")
+    return Seen(service, module_site)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -5,10 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.support.azurite import Endpoint
-from tests.support.blobs import Container
 from tests.support.content import MIB, Content, some_bytes
-from tests.support.site import Site, site_in
+from tests.support.site import Site
 from tests.support.writers import QUIET, WRITERS, Writer, why_not
 
 
@@ -17,12 +15,9 @@ def name_of(writer: Writer) -> str:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, azurite: Endpoint) -> Iterator[Site]:
-    container = Container(azurite, "writers")
-    with site_in(tmp_path_factory.mktemp("writers"), azurite, container) as own:
-        own.serve(APP_MIN_FILE_AGE_S=str(QUIET)).start_session("s")
-        yield own
-    container.close()
+def site(module_site: Site) -> Site:
+    module_site.serve(APP_MIN_FILE_AGE_S=str(QUIET)).start_session("s")
+    return module_site
 
 
 @pytest.fixture(scope="module")

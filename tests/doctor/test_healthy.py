@@ -1,17 +1,12 @@
 """A box on which the service works: everything is looked at, nothing is wrong, and nothing is left behind."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.support.azurite import Endpoint
-from tests.support.azurite import azurite as start_azurite
 from tests.support.blobs import Container
-from tests.support.certificate import issue
 from tests.support.content import some_bytes
 from tests.support.doctor import SMALL, ask_doctor
-from tests.support.identity import Identity, identity_endpoint
+from tests.support.identity import Identity
 from tests.support.otlp import collector
 from tests.support.service import run_nfsw
 from tests.support.site import Site, files_below
@@ -72,20 +67,6 @@ def test_a_collector_is_asked_for_each_signal(site: Site, tmp_path: Path) -> Non
         "OTLP traces": "ok",
     }
     assert running.requests == 3
-
-
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory, azurite: Endpoint) -> Iterator[Endpoint]:
-    """An Azurite that takes tokens. It depends on the common one for its way to skip where there is no Node."""
-    folder = tmp_path_factory.mktemp("secured")
-    with start_azurite(folder / "azurite", issue(folder)) as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def identity() -> Iterator[Identity]:
-    with identity_endpoint() as own:
-        yield own
 
 
 def with_identity(site: Site, endpoint: Endpoint, identity: Identity) -> dict[str, str]:

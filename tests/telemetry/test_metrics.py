@@ -6,21 +6,16 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.deploy.metrics import HISTOGRAM, Instrument
 from tests.deploy.overlays import CHECKOUT, K3S
-from tests.support import fuse
-from tests.support.azurite import Endpoint
-from tests.support.blobs import Container
 from tests.support.content import KIB, MIB, some_bytes
 from tests.support.fuse import FaultyFileSystem
 from tests.support.link import Link
 from tests.support.otlp import Collector, Metric
-from tests.support.seen_through import SeenThrough, site_seen_through
+from tests.support.seen_through import SeenThrough
 from tests.support.service import Service
 from tests.support.site import Site
 from tests.support.waiting import until
@@ -215,21 +210,6 @@ def series_asked_for() -> Iterator[str]:
         yield from re.findall(r"\b(?:actor|file|files|nfs|queue|staging|upload)_\w+", expression)
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[FaultyFileSystem]:
-    if reason := fuse.unfit():
-        pytest.skip(reason)
-    with fuse.faulty_file_system(tmp_path / "disk") as mounted:
-        yield mounted
-
-
-@pytest.fixture
-def shaky(tmp_path: Path, disk: FaultyFileSystem, azurite: Endpoint, container: Container) -> Iterator[SeenThrough]:
-    with site_seen_through(tmp_path / "site", azurite, container, behind=disk.behind, seen_at=disk.mount) as own:
-        yield own
-
-
-@pytest.mark.fuse
 def test_a_hang_is_a_gauge_of_its_actor_and_its_end_a_restart(shaky: SeenThrough, disk: FaultyFileSystem, collector: Collector) -> None:
     service = shaky.serve(**collector.settings, APP_HANG_TIMEOUT_S="1", APP_HANG_ESCALATE_S="60")
     service.start_session("s")
@@ -242,7 +222,6 @@ def test_a_hang_is_a_gauge_of_its_actor_and_its_end_a_restart(shaky: SeenThrough
     shaky.all_arrived()
 
 
-@pytest.mark.fuse
 def test_a_claimed_file_that_vanishes_is_given_up(shaky: SeenThrough, disk: FaultyFileSystem, collector: Collector) -> None:
     """Somebody deletes it from `.processing` while it waits for its next attempt."""
     service = shaky.serve(**collector.settings)

@@ -2,13 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.deploy.image.container import Container
-from tests.support import blobs
-from tests.support.azurite import Endpoint
 from tests.support.site import Site
 
 collect_ignore_glob = [] if "NFSW_IMAGE" in os.environ else ["test_*.py"]
@@ -17,11 +14,6 @@ collect_ignore_glob = [] if "NFSW_IMAGE" in os.environ else ["test_*.py"]
 @pytest.fixture(scope="session")
 def image() -> str:
     return os.environ["NFSW_IMAGE"]
-
-
-@pytest.fixture
-def site(tmp_path: Path, azurite: Endpoint, container: blobs.Container) -> Site:
-    return Site(tmp_path, azurite, container)
 
 
 @pytest.fixture

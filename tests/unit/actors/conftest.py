@@ -1,7 +1,7 @@
-"""A share, a staging folder and a board for one actor. No real time passes in asynchronous tests: their loop's clock jumps."""
+"""A share, a staging folder and a board for one actor."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,16 +10,11 @@ from nfsw.actors.board import Board
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.claiming import Scene, Scenes
-from tests.support.faketime import FakeTimeLoop
 from tests.support.mortal_nfs import EventfulNfs
 from tests.support.share import Share
 from tests.support.told import Told
 
 SLOTS = 8
-
-
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], FakeTimeLoop]]:
-    return {"fake time": FakeTimeLoop}
 
 
 @pytest.fixture

@@ -1,19 +1,12 @@
-"""The application on a real socket, over a service in memory that each test sets up as it needs."""
+"""The application on a real socket, in a thread and in real time, over a service in memory that each test sets up as it needs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.faketime import FakeTimeLoop
 from tests.support.http import NOTHING, Answer, call
 from tests.support.memory_service import MemoryService
 from tests.support.serving import served
-
-
-def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], FakeTimeLoop]]:
-    """Of tests that are coroutines. The application itself runs in a thread, in real time."""
-    return {"fake time": FakeTimeLoop}
-
 
 type Ask = Callable[..., Answer]
 

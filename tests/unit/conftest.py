@@ -1,4 +1,4 @@
-"""No real time passes in here: every test runs on a loop whose clock jumps to the next timer."""
+"""No real time passes in here: every coroutine runs on a loop whose clock jumps to the next timer."""
 
 from collections.abc import Callable, Iterator, Mapping
 
