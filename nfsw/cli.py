@@ -88,9 +88,9 @@ def _parser() -> ArgumentParser:
 
 
 def _doctor(options: Namespace) -> int:
-    from nfsw.doctor.doctor import main as doctor  # noqa: PLC0415 - the others do without it
+    from nfsw.doctor.runner import main as doctor  # noqa: PLC0415 - the others do without it
 
-    return doctor(as_json=options.json, limit_s=options.timeout)
+    doctor(as_json=options.json, limit_s=options.timeout)
 
 
 def _serve(_options: Namespace) -> int:

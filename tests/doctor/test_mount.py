@@ -1,13 +1,16 @@
 """What /proc/self/mountinfo says of a folder, in lines as kernels write them."""
 
+import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from nfsw.actors.mount import UnknownMount, among, mount_of
-from nfsw.doctor import errors, nfs_checks, staging_checks
-from nfsw.doctor.finding import Verdict, Wrong
-from nfsw.doctor.plan import Plan
+from nfsw.doctor import check
+from nfsw.doctor.check import Problem, Severity
+from nfsw.doctor.local import disk
+from nfsw.doctor.nfs import Share
 
 LINES = (
     "22 27 0:20 / / rw,relatime - ext4 /dev/root rw,errors=remount-ro",
@@ -57,12 +60,10 @@ def test_an_unknown_mount_is_a_warning_with_a_remedy(tmp_path: Path, monkeypatch
     def unknown(path: str) -> None:
         raise UnknownMount(path)
 
-    monkeypatch.setattr(errors, "mount_of", unknown)
-    share = nfs_checks.Share(str(tmp_path))
-    disk = staging_checks.Disk(Plan(str(tmp_path), str(tmp_path), 1, 1, 1, None, None, "c", 1.0))
-    for check in (share.mount, share.cache, disk.kind):
-        with pytest.raises(Wrong) as wrong:
-            check()
-        assert wrong.value.verdict is Verdict.WARN
-        assert str(tmp_path) in wrong.value.said
-        assert "findmnt" in wrong.value.remedy
+    monkeypatch.setattr(check, "mount_of", unknown)
+    share = Share(str(tmp_path))
+    for call in (share.mount, share.cache, partial(disk, str(tmp_path))):
+        with pytest.raises(Problem, match=re.escape(str(tmp_path))) as problem:
+            call()
+        assert problem.value.severity is Severity.WARN
+        assert "findmnt" in problem.value.remedy

@@ -1,6 +1,6 @@
 """The NFS share: is it there, is it mounted as it should be, and does every call of the service work there. A child of the doctor.
 
-The calls are made in a folder of their own below `.nfsw`, which is removed again. Standard library and NFS modules only.
+The calls are made in a folder of their own below `.nfsw`, which is removed again.
 """
 
 import contextlib
@@ -13,18 +13,17 @@ from nfsw.actors.board import Board
 from nfsw.actors.files import Arrival, FileRef
 from nfsw.actors.lock import LockTaken, SessionLock
 from nfsw.actors.mount import Mount
-from nfsw.actors.nfs import Nfs, said
+from nfsw.actors.nfs import Nfs
 from nfsw.actors.stability import Rule
 from nfsw.actors.stability_rule import StabilityRule
 from nfsw.actors.statx import Seen
 from nfsw.actors.tree import NfsTree
-from nfsw.doctor.errors import known_mount, remedy, translated
-from nfsw.doctor.finding import Check, Verdict, Wrong
-from nfsw.doctor.plan import Plan
+from nfsw.doctor.check import Check, Problem, Severity, explained, known_mount
+from nfsw.settings import Settings
 
-#: The server's clock and ours may differ by so many seconds before it is worth a word.
+#: A difference between the server's clock and ours that is reported, in seconds.
 _CLOCK_S = 2.0
-#: A new name may be seen so many seconds late before it is worth a word; the kernel's default.
+#: How late a new name may be seen before it is reported, in seconds; the kernel's default.
 _LATE_S, _LATE_BY_DEFAULT_S = 10, 60
 #: Seconds between two tries for a lease that was refused.
 _LEASE_AGAIN_S = 0.25
@@ -33,8 +32,8 @@ _CAP_SETUID, _CAP_LEASE = 7, 28
 _MOUNT_AS = "mount it with hard,nfsvers=4.1,actimeo=5: mountOptions of the PersistentVolume"
 
 
-def checks(plan: Plan) -> Generator[Check]:
-    share = Share(plan.nfs_root)
+def checks(chosen: Settings, limit_s: float) -> Generator[Check]:
+    share = Share(str(chosen.nfs_root))
     try:
         yield Check("NFS root", share.root, needed=True)
         yield Check("NFS mount", share.mount)
@@ -47,10 +46,10 @@ def checks(plan: Plan) -> Generator[Check]:
         yield Check("NFS link", share.link, needed=True)
         yield Check("NFS rename", share.rename, needed=True)
         yield Check("NFS flock", share.lock)
-        yield Check("NFS leases", lambda: share.leases(plan.limit_s / 2))
+        yield Check("NFS leases", lambda: share.leases(limit_s / 2))
         yield Check("NFS unlink", share.unlink)
     finally:
-        share.leave()
+        share.clean_up()
 
 
 class Share:
@@ -70,41 +69,42 @@ class Share:
 
     def root(self) -> str:
         root = self._nfs.tree.root
-        try:
-            names = os.listdir(root)
-        except NotADirectoryError as error:
-            raise Wrong(f"{root} is not a folder", "set APP_NFS_ROOT to the folder at which the export is mounted") from error
-        except FileNotFoundError as error:
-            raise Wrong(f"{root} does not exist", "mount the export there, or set APP_NFS_ROOT to where it is mounted") from error
-        except OSError as error:
-            raise Wrong(f"{root} cannot be read: {said(error)}", remedy(error)) from error
+        with explained(f"{root} cannot be read"):
+            try:
+                names = os.listdir(root)
+            except NotADirectoryError as error:
+                raise Problem(f"{root} is not a folder", "set APP_NFS_ROOT to the folder at which the export is mounted") from error
+            except FileNotFoundError as error:
+                raise Problem(f"{root} does not exist", "mount the export there, or set APP_NFS_ROOT to where it is mounted") from error
         return f"{root} is a folder with {len(names)} entries"
 
     def mount(self) -> str:
         mount = self._mount()
-        told = f"{mount.source} on {mount.point}, {mount.kind}"
+        described = f"{mount.source} on {mount.point}, {mount.kind}"
         if not mount.is_nfs:
-            raise Wrong(f"{told}: not NFS", "nothing to do if this is the export's own disk; otherwise mount the export", Verdict.WARN)
+            raise Problem(
+                f"{described}: not NFS", "nothing to do if this is the export's own disk; otherwise mount the export", Severity.WARN
+            )
         version = mount.options.get("vers", mount.kind.removeprefix("nfs") or "3")
         if "ro" in mount.options:
-            raise Wrong(f"{told}: mounted read-only", "mount and export it with rw")
+            raise Problem(f"{described}: mounted read-only", "mount and export it with rw")
         if version.startswith(("2", "3")) and ("nolock" in mount.options or mount.options.get("local_lock", "none") in {"all", "flock"}):
-            raise Wrong(f"{told} {version}, locks are local to this node: two pods could hold one session", _MOUNT_AS)
+            raise Problem(f"{described} {version}, locks are local to this node: two pods could hold one session", _MOUNT_AS)
         if version not in {"4.1", "4.2"}:
-            raise Wrong(f"{told} {version}, not 4.1", _MOUNT_AS, Verdict.WARN)
+            raise Problem(f"{described} {version}, not 4.1", _MOUNT_AS, Severity.WARN)
         if "hard" not in mount.options:
-            raise Wrong(f"{told} {version}, not hard: a slow server would fail every file", _MOUNT_AS, Verdict.WARN)
-        return f"{told} {version}, hard"
+            raise Problem(f"{described} {version}, not hard: a slow server would fail every file", _MOUNT_AS, Severity.WARN)
+        return f"{described} {version}, hard"
 
     def cache(self) -> str:
         mount = self._mount()
         if not mount.is_nfs:
             return "not NFS: no attribute cache"
         if "noac" in mount.options or mount.options.get("acregmax") == "0":
-            raise Wrong("attributes are not cached: every look at a file is a request", _MOUNT_AS, Verdict.WARN)
+            raise Problem("attributes are not cached: every look at a file is a request", _MOUNT_AS, Severity.WARN)
         late = int(mount.options.get("acdirmax", _LATE_BY_DEFAULT_S))
         if late > _LATE_S:
-            raise Wrong(f"folders are cached for up to {late} s: a new file is seen that much later", _MOUNT_AS, Verdict.WARN)
+            raise Problem(f"folders are cached for up to {late} s: a new file is seen that much later", _MOUNT_AS, Severity.WARN)
         return f"folders are cached for up to {late} s"
 
     def folders(self) -> str:
@@ -118,17 +118,17 @@ class Share:
             if seen is None:
                 missing.append(name)
             elif os.path.islink(path) or not os.path.isdir(path):
-                raise Wrong(f"{name} is not a folder", f"make {path} a folder of the export, not a link or a file")
+                raise Problem(f"{name} is not a folder", f"make {path} a folder of the export, not a link or a file")
             elif os.stat(path).st_dev != device:
-                raise Wrong(
+                raise Problem(
                     f"{name} is a mount of its own: files cannot be linked across it", f"unmount {path}: one export for all of them"
                 )
             elif not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-                raise Wrong(f"user {os.geteuid()} cannot read and write {name}", f"on the server: chown or chmod {name} for that user")
+                raise Problem(f"user {os.geteuid()} cannot read and write {name}", f"on the server: chown or chmod {name} for that user")
         return "on one device" + (f"; {', '.join(missing)} will be created" if missing else "")
 
     def make_folders(self) -> str:
-        with translated(f"user {os.geteuid()} cannot create a folder in {self._nfs.tree.root}"):
+        with explained(f"user {os.geteuid()} cannot create a folder in {self._nfs.tree.root}"):
             self._nfs.make_folder(self._scratch)
             for file in (self._ARRIVAL, self._CLAIMED):
                 self._probe.make_folder(os.path.dirname(self._probe.tree.source(file)))
@@ -136,7 +136,7 @@ class Share:
 
     def write(self) -> str:
         path = self._probe.tree.source(self._ARRIVAL)
-        with translated("cannot write a file"), self._probe.call("write", path):
+        with explained("cannot write a file"), self._probe.call("write", path):
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             try:
                 before = time.time()
@@ -149,47 +149,47 @@ class Share:
         written = status.st_mtime_ns / 1e9
         self._ahead_s = written - min(max(written, before), after)
         if status.st_uid != os.geteuid():
-            raise Wrong(
+            raise Problem(
                 f"the server maps user {os.geteuid()} to user {status.st_uid}: it may be unable to move files of other users",
                 f"export it with no_root_squash, or make user {status.st_uid} the owner of everything under incoming",
-                Verdict.WARN,
+                Severity.WARN,
             )
         return f"wrote {self._BYTES} bytes as user {status.st_uid}"
 
     def clock(self) -> str:
         ahead = self._ahead_s
-        told = f"the server's clock is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this node's"
+        described = f"the server's clock is {abs(ahead):.1f} s {'ahead of' if ahead > 0 else 'behind'} this node's"
         if abs(ahead) > _CLOCK_S:
-            raise Wrong(told, "synchronise the clocks of node and server with NTP or chrony", Verdict.WARN)
-        return told if abs(ahead) >= 0.1 else "the clocks of server and node agree"
+            raise Problem(described, "synchronise the clocks of node and server with NTP or chrony", Severity.WARN)
+        return described if abs(ahead) >= 0.1 else "the clocks of server and node agree"
 
     def look(self) -> str:
         seen = self._seen(self._ARRIVAL)
         if seen.fingerprint.size != self._BYTES:
-            raise Wrong(f"wrote {self._BYTES} bytes, but statx reports {seen.fingerprint.size}", _MOUNT_AS)
+            raise Problem(f"wrote {self._BYTES} bytes, but statx reports {seen.fingerprint.size}", _MOUNT_AS)
         return "reports the new size, bypassing the attribute cache"
 
     def link(self) -> str:
         path, name = self._probe.tree.source(self._ARRIVAL), self._probe.tree.source(self._CLAIMED)
-        with translated("link does not work"):
+        with explained("link does not work"):
             self._probe.link(path, name)
             try:
                 self._probe.link(path, name)
             except FileExistsError:
                 pass
             else:
-                raise Wrong("link replaces an existing file: files could be lost", "use an export with POSIX semantics")
+                raise Problem("link replaces an existing file: files could be lost", "use an export with POSIX semantics")
         if (links := self._seen(self._CLAIMED).links) != 2:
-            raise Wrong(f"a file with two names reports {links} links", "use an export with POSIX semantics")
+            raise Problem(f"a file with two names reports {links} links", "use an export with POSIX semantics")
         return "works, and refuses a name that exists"
 
     def rename(self) -> str:
-        with translated("rename does not work"):
+        with explained("rename does not work"):
             self._probe.rename(self._probe.tree.source(self._CLAIMED), self._probe.tree.completed(self._CLAIMED))
         return "works"
 
     def lock(self) -> str:
-        with translated("flock does not work"):
+        with explained("flock does not work"):
             held = SessionLock.take(self._probe, "doctor")
             try:
                 SessionLock.take(self._probe, "doctor").release(forget=False)
@@ -197,42 +197,42 @@ class Share:
                 return "works: a second holder is refused"
             finally:
                 held.release(forget=True)
-        raise Wrong("a second holder gets the lock too: two pods could hold one session", _MOUNT_AS)
+        raise Problem("a second holder gets the lock too: two pods could hold one session", _MOUNT_AS)
 
     def leases(self, patience_s: float) -> str:
         """Whether the file system tells who has a file open for writing. `patience_s`: a server may be slow to grant the first one."""
         stability = StabilityRule(self._probe)
         deadline = time.monotonic() + patience_s
-        with translated("it cannot be found out whether leases are granted"):
+        with explained("cannot find out whether leases are granted"):
             stability.find_out(time.monotonic())
             while stability.rule is None and time.monotonic() < deadline:
                 time.sleep(_LEASE_AGAIN_S)
                 stability.find_out(time.monotonic())
         if stability.rule is not Rule.LEASE:
             reason = stability.reason if stability.rule else "every lease is refused, on a file of our own too"
-            raise Wrong(
+            raise Problem(
                 f"{reason}. Files have to be quiet for APP_WRITEBACK_AGE_S instead, open or not",
                 "mount a server that gives delegations with NFSv4.1; on a Linux server /proc/sys/fs/leases-enable has to be 1",
-                Verdict.WARN,
+                Severity.WARN,
             )
         if not _may_lease_files_of_others():
-            raise Wrong(
+            raise Problem(
                 f"{stability.reason}, but user {os.geteuid()} may lease no file of another owner: such files have to be quiet for "
                 "APP_WRITEBACK_AGE_S instead, open or not",
                 "add SETUID to the container's capabilities, as k3s/base does, and let it run as user 0",
-                Verdict.WARN,
+                Severity.WARN,
             )
         return stability.reason
 
     def unlink(self) -> str:
-        with translated("cannot remove the test files"):
+        with explained("cannot remove the test files"):
             for path in (self._probe.tree.source(self._ARRIVAL), self._probe.tree.completed(self._CLAIMED)):
                 self._probe.unlink(path)
             self._remove_folders()
         return "all test files are removed"
 
-    def leave(self) -> None:
-        """After a check that failed: removes what can be removed. What cannot be is below `.nfsw`, where it is in nobody's way."""
+    def clean_up(self) -> None:
+        """Removes what a failed check has left, as far as that works. The rest is below `.nfsw`, where it does no harm."""
         with contextlib.suppress(OSError):
             for file in (self._ARRIVAL, self._CLAIMED):
                 self._probe.unlink(self._probe.tree.source(file))
@@ -246,10 +246,10 @@ class Share:
         return known_mount(self._nfs.tree.root)
 
     def _seen(self, file: Arrival | FileRef) -> Seen:
-        with translated("statx does not work"):
+        with explained("statx does not work"):
             seen = self._probe.observe(self._probe.tree.source(file))
         if seen is None:
-            raise Wrong("a file that was just created is not visible", _MOUNT_AS)
+            raise Problem("a file that was just created is not visible", _MOUNT_AS)
         return seen
 
 
