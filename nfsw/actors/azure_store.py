@@ -19,7 +19,7 @@ from azure.storage.blob import BlobBlock, ContentSettings
 from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClient
 
 from nfsw.actors.azure_clock import AzureClock
-from nfsw.actors.azure_errors import REQUEST_ID, NotAzure, StoreTrouble, code_of, translated
+from nfsw.actors.azure_errors import REQUEST_ID, BytesRefused, NotAzure, StoreTrouble, code_of, translated
 from nfsw.actors.azure_transport import followed, transport_to
 from nfsw.actors.crc64 import wire
 from nfsw.actors.files import Fingerprint
@@ -49,6 +49,14 @@ class StoredBlob:
     md5: bytes | None
     source: str | None  # as `source_note` of that file
     etag: str = field(compare=False)  # of this very state of it
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the service answered to a request that made a blob."""
+
+    request_id: str
+    proven: bool  # it named an ETag, and for what it holds the checksum that was sent: there is nothing to read back
 
 
 def source_note(fingerprint: Fingerprint) -> str:
@@ -202,13 +210,15 @@ class Store:
         replace: StoredBlob | None,
         md5: bytes | None = None,
         follow: Follow = _nobody,
-    ) -> str:
-        """The whole blob in one request. Returns Azure's id of the request.
+    ) -> Written:
+        """The whole blob in one request.
 
         `replace`: the one that may be there; any other raises BlobThere. `md5`: as for `stage`.
 
-        One that is to have an MD5 is checked by that: here the service refuses a CRC64 beside it.
+        One that is to have an MD5 is checked by that: here the service refuses a CRC64 beside it. Raises BytesRefused as well when the
+        service answers that it holds other bytes.
         """
+        check = _check(whole.crc64, md5 or whole.md5)
         with translated():
             made = await self._blob(blob).upload_blob(
                 data,
@@ -216,11 +226,16 @@ class Store:
                 overwrite=replace is not None,
                 content_settings=_settings(blob, whole),
                 metadata=_notes(whole, fingerprint),
-                **_check(whole.crc64, md5 or whole.md5),
+                **check,
                 **followed(follow),
                 **(_if_it_is(replace) if replace else {}),
             )
-            return str(made.get("request_id"))
+        (name, sent), *_ = check.items()
+        held = made.get(name.removeprefix("transactional_"))
+        if held is not None and bytes(held) != sent:
+            raise BytesRefused(f"the service answers that it holds other bytes (request id {made.get('request_id')})")
+        # An MD5 that is stored beside the blob is not in the answer: that one is read back.
+        return Written(str(made.get("request_id")), proven=bool(held and made.get("etag") and not whole.md5))
 
     async def stage(
         self, blob: str, block_id: str, block: Block, body: AsyncIterator[bytes], md5: bytes | None = None, *, follow: Follow = _nobody
@@ -232,8 +247,8 @@ class Store:
 
     async def commit(
         self, blob: str, block_ids: Sequence[str], whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None
-    ) -> str:
-        """Makes the blob of these blocks, and drops all others of its name. Returns Azure's id of the request.
+    ) -> Written:
+        """Makes the blob of these blocks, and drops all others of its name.
 
         `replace`: the blob that may be there; any other raises BlobThere.
         """
@@ -245,7 +260,7 @@ class Store:
                 metadata=_notes(whole, fingerprint),
                 **conditions,
             )
-            return str(made.get("request_id"))
+            return Written(str(made.get("request_id")), proven=False)  # the answer names no checksum of the whole
 
     async def read(self, blob: str) -> bytes:
         with translated():

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from nfsw.actors.azure_errors import BytesRefused, ContainerMissing, ForeignBlocks, StoreTrouble
-from nfsw.actors.azure_store import Store, StoredBlob, crc64_note, source_note
+from nfsw.actors.azure_store import Store, StoredBlob, Written, crc64_note, source_note
 from nfsw.actors.azure_transport import STALL_S
 from nfsw.actors.backoff import pauses
 from nfsw.actors.block_ids import BlockIds
@@ -86,9 +86,10 @@ class Attempt:
         self._lines = ManifestReader(uplink.staging.manifest(upload.file))
         self._ids = BlockIds()
         self._with_md5 = False  # the service takes no CRC64
+        self._proven = False  # by the answer to the request that made the blob
 
     async def run(self) -> None:
-        """Returns once the blob is committed and read back. Raises StoreTrouble, StagedCopyBroken."""
+        """Returns once the blob is committed and proven. Raises StoreTrouble, StagedCopyBroken."""
         self._progress.begin()
         self._copy = StagedCopy(self._uplink.staging.copy(self._file))
         try:
@@ -96,7 +97,8 @@ class Attempt:
             if self._fingerprint.size > min(self._uplink.single_put_size, self._throttle.at_once()) or not await self._put():
                 await self._send_blocks()
             self._account.committed_at, self._account.crc64 = time.monotonic(), crc64_note(self._whole())
-            await self._verify()
+            if not self._proven:
+                await self._verify()
         finally:
             self._copy.close()
 
@@ -145,11 +147,12 @@ class Attempt:
             ids = [self._ids.of(block) for block in self._manifest().blocks]
             await self._write(partial(self._store.commit, blob, ids, self._whole(), self._fingerprint), there)
 
-    async def _write(self, request: Callable[..., Awaitable[str]], there: StoredBlob | None) -> None:
-        """`request`: makes the blob, and returns Azure's id of the request."""
+    async def _write(self, request: Callable[..., Awaitable[Written]], there: StoredBlob | None) -> None:
+        """`request`: makes the blob."""
 
         async def write(*, replace: StoredBlob | None) -> None:
-            self._account.request_id = await request(replace=replace)
+            written = await request(replace=replace)
+            self._account.request_id, self._proven = written.request_id, written.proven
 
         await write_in_place_of(there, write, self._store, self._file.blob, is_ours=self._is_ours, overwrites=self._say_overwrite)
 
@@ -245,7 +248,7 @@ class Attempt:
             more = await self._more_staged()
 
     async def _verify(self) -> None:
-        """Only what is read back from the service counts."""
+        """Only what is read back from the service counts, where its answer did not prove the blob."""
         async with self._in_time(0):
             there = await self._store.look(self._file.blob)
         if there is None or not self._is_ours(there):

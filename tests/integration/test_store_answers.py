@@ -1,12 +1,14 @@
 """What comes back on the way to Azure need not be Azure's, and what is Azure's need not be readable. Neither is a reason to crash."""
 
+import base64
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import pytest
 
-from nfsw.actors.azure_errors import NotAzure, StoreTrouble
-from nfsw.actors.azure_store import Store
+from nfsw.actors.azure_errors import BytesRefused, NotAzure, StoreTrouble
+from nfsw.actors.azure_store import Store, Written
+from nfsw.actors.crc64 import wire
 from tests.support.answering import REQUEST_ID, answering, store_at
 from tests.support.store_ground import BLOB, CONTENT, FINGERPRINT, blocks_of, checksums, ids_of, stage
 
@@ -54,6 +56,24 @@ async def test_an_answer_that_cannot_be_read_crashes_nothing(ask: Ask, body: byt
     async with answering("200 OK", OF_AZURE | {"Content-Type": "application/xml"}, body) as odd, store_at(odd.endpoint) as store:
         with suppress(StoreTrouble):  # nothing else; a body that a request has no use for troubles nobody
             await ask(store)
+
+
+HELD = {"x-ms-content-crc64": base64.b64encode(wire(checksums(CONTENT).crc64)).decode()}
+MADE = OF_AZURE | {"ETag": '"0x1"'}
+
+
+@pytest.mark.parametrize(("fields", "proven"), [(MADE | HELD, True), (MADE, False), (OF_AZURE | HELD, False)])
+async def test_the_answer_to_a_put_proves_the_blob_when_it_has_an_etag_and_the_checksum(fields: Mapping[str, str], proven: bool) -> None:
+    async with answering("201 Created", fields) as service, store_at(service.endpoint) as store:
+        written = await store.put(BLOB, CONTENT, checksums(CONTENT), FINGERPRINT, replace=None)
+    assert written == Written(REQUEST_ID, proven)
+
+
+async def test_a_service_that_answers_that_it_holds_other_bytes_is_not_believed_to_hold_ours() -> None:
+    other = {"x-ms-content-crc64": base64.b64encode(wire(checksums(CONTENT).crc64 ^ 1)).decode()}
+    async with answering("201 Created", MADE | other) as service, store_at(service.endpoint) as store:
+        with pytest.raises(BytesRefused, match="it holds other bytes"):
+            await store.put(BLOB, CONTENT, checksums(CONTENT), FINGERPRINT, replace=None)
 
 
 async def test_an_error_names_the_cause_and_the_request() -> None:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from nfsw.actors.azure_clock import AzureClock
 from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks, Refused, StoreTrouble
-from nfsw.actors.azure_store import Follow, Store, StoredBlob, crc64_note, source_note
+from nfsw.actors.azure_store import Follow, Store, StoredBlob, Written, crc64_note, source_note
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.manifest import Block, Checksums
 from tests.support.plain_crc64 import plain_crc64
@@ -71,6 +71,7 @@ class MemoryStore(Store):
         self.down: StoreTrouble | None = None  # every request fails
         self.knows_crc64 = True
         self.tells_md5 = True  # else something on the way takes it out of what is told of a blob
+        self.states_checksum = True  # of a blob that was put whole, in its answer
         self.answering = True  # else a request ends without an answer, after as long as the client waits for one
         self.open = asyncio.Event()  # requests that carry bytes wait for it
         self.open.set()
@@ -157,7 +158,7 @@ class MemoryStore(Store):
         replace: StoredBlob | None,
         md5: bytes | None = None,
         follow: Follow = lambda _: None,
-    ) -> str:
+    ) -> Written:
         left = 0
         follow(lambda: left)
         async with self._carried("put"):
@@ -170,7 +171,7 @@ class MemoryStore(Store):
         self._keep(blob, Kept(data, crc64_note(whole), whole.md5, source_note(fingerprint)))
         self.uncommitted.pop(blob, None)
         self._lose_answer("put")
-        return REQUEST_ID
+        return Written(REQUEST_ID, proven=self.states_checksum and not whole.md5)
 
     async def stage(
         self,
@@ -201,7 +202,7 @@ class MemoryStore(Store):
 
     async def commit(
         self, blob: str, block_ids: Sequence[str], whole: Checksums, fingerprint: Fingerprint, *, replace: StoredBlob | None
-    ) -> str:
+    ) -> Written:
         await self._request("commit")
         self._mind(blob, replace=replace)
         there = (self.blobs[blob].blocks if blob in self.blobs else {}) | self.uncommitted[blob]
@@ -212,7 +213,7 @@ class MemoryStore(Store):
         self._keep(blob, Kept(content, crc64_note(whole), whole.md5, source_note(fingerprint), chosen))
         self.uncommitted.pop(blob)
         self._lose_answer("commit")
-        return REQUEST_ID
+        return Written(REQUEST_ID, proven=False)
 
     async def clear_blocks(self, blob: str) -> None:
         await self._request("clear_blocks")

@@ -25,6 +25,8 @@ SET_BY = {
     "x-ms-blob-cache-control": "Cache-Control",
     "x-ms-blob-content-md5": "Content-MD5",
 }
+#: Request header -> header in which the service states the same of what it holds.
+RESPONSE = {"content-md5": "Content-MD5", "x-ms-content-crc64": "x-ms-content-crc64"}
 
 
 class BlobApi:
@@ -82,7 +84,8 @@ class BlobApi:
             if "Content-MD5" not in headers and "content-md5" in request.headers:
                 headers["Content-MD5"] = request.headers["content-md5"]
             self._ledger.commit(blob, headers, {}, body.size, ())
-            return self._answer(201, {"ETag": headers["ETag"], "Last-Modified": headers["Last-Modified"]})
+            held = {RESPONSE[name]: request.headers[name] for name in BY_HEADER if name in request.headers}  # without --check: believed
+            return self._answer(201, {"ETag": headers["ETag"], "Last-Modified": headers["Last-Modified"], **held})
 
         return Exchange(finish, tally=blob.whole, checksum=self._checksum(request))
 
