@@ -33,6 +33,7 @@ class Service(MemoryStore):
 
     def __init__(self, world: World) -> None:
         super().__init__()
+        self.states_checksum = False  # as Azurite: every blob is read back, so there is one moment more in which something can happen
         self._world = world
         self._committed_at: dict[str, float] = {}  # when each blob became what it is (seconds, monotonic)
 
