@@ -11,6 +11,9 @@ SOURCES = $(wildcard nfsw tests tools)
 # only where the CPU has AMX: tests/support/uml_xstate.c says why.
 TEST_PACKAGES = chromium fonts-dejavu-core rsync fuse3 iproute2 kmod nfs-common nfs-kernel-server $(if $(filter x86_64,$(shell uname -m)),user-mode-linux) \
 	$(shell grep -qsw amx_tile /proc/cpuinfo && echo gcc libc6-dev)
+# Four files of tests at a time, on two processors already: most of them wait for something most of the time. tests/conftest.py
+# says which files come first.
+AT_ONCE = --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # More for pytest, as in `make unit ARGS="-k claim -x"`; for the other targets it goes to the program they run.
 ARGS =
 
@@ -22,9 +25,8 @@ help: ## this list
 setup: ## .venv with the locked dependencies; then .venv/bin/nfsw works
 	@scripts/setup runtime
 
-test: setup-dev setup-node setup-debian lint types imports ## everything that is checked, after installing what the tests need
-	$(PYTHON) -m pytest --numprocesses 2 --dist loadfile -m "not ground" $(ARGS)
-	@scripts/ground
+test: setup-dev setup-node setup-debian lint types imports ## all that is checked of the service, after installing what the tests need
+	$(PYTHON) -m pytest $(AT_ONCE) -m "not ground" $(ARGS)
 
 lint: setup-dev ## ruff: rules and form
 	.venv/bin/ruff check $(SOURCES)
@@ -52,8 +54,8 @@ acceptance: setup-dev setup-node ## tests of the whole service from outside
 nfs: setup-dev setup-node setup-debian ## tests on a real NFS mount
 	$(PYTHON) -m pytest -m nfs $(ARGS)
 
-ground: setup-dev setup-node setup-debian ## tests of what kernel and NFS do; `make test` runs them when that may have changed
-	@scripts/ground --always $(ARGS)
+ground: setup-dev setup-node setup-debian ## tests of what kernel, NFS and the tests' own instruments do: when one of these has changed
+	$(PYTHON) -m pytest $(AT_ONCE) -m ground $(ARGS)
 
 demo: setup setup-node ## the service at work, from a local folder to Azurite
 	@scripts/demo $(ARGS)

@@ -25,10 +25,30 @@ from tests.support.link import Link, link_to
 from tests.support.otlp import Collector, collector
 from tests.support.ports import reserved_port
 from tests.support.proxy import FaultProxy, fault_proxy
-from tests.support.seen_through import SeenThrough, site_seen_through
 from tests.support.site import Site, site_in
 from tests.support.uml_reporter import inside
 
+HERE = Path(__file__).parent
+#: The files that take longest. Where several run at a time these come first, so that none of them is left alone at the end. Those that
+#: wait most of the time and those that compute take turns.
+LONGEST = (
+    "nfs/test_service_outages.py",
+    "faults/test_azure.py",
+    "nfs/test_second_client.py",
+    "acceptance/test_sessions.py",
+    "pods/test_ownership.py",
+    "doctor/test_broken.py",
+    "faults/test_unkillable.py",
+    "soak/test_soak.py",
+    "telemetry/test_collectors.py",
+    "acceptance/test_uplink.py",
+    "simulation/test_simulation.py",
+    "nfs/test_service_endings.py",
+    "acceptance/test_kills.py",
+    "doctor/test_healthy.py",
+    "pods/test_sharing.py",
+    "faults/test_disks.py",
+)
 #: What a test that asks for one of these needs, as a marker.
 NEEDS = {"azurite": "azurite", "disk": "fuse", "staging_disk": "fuse"}
 
@@ -54,10 +74,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             for marker in {NEEDS[name] for name in item.fixturenames if name in NEEDS}:
                 item.add_marker(marker)
 
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        order = {HERE / name: place for place, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: order.get(item.path, len(order)))
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not inside():  # a guest's figures are the host's to print
-        figures_of(terminalreporter, Path(__file__).parent)
+        figures_of(terminalreporter, HERE)
 
 
 @pytest.fixture
@@ -175,7 +199,7 @@ def disk(tmp_path: Path) -> Iterator[FaultyFileSystem]:
 
 
 @pytest.fixture
-def shaky(tmp_path: Path, disk: FaultyFileSystem, way: Endpoint, container: Container) -> Iterator[SeenThrough]:
+def shaky(tmp_path: Path, disk: FaultyFileSystem, way: Endpoint, container: Container) -> Iterator[Site]:
     """A site whose share lies on the faulty file system for the service; the test works behind it."""
-    with site_seen_through(tmp_path / "site", way, container, behind=disk.behind, seen_at=disk.mount) as own:
+    with site_in(tmp_path / "site", way, container, nfs=disk.behind, seen_at=disk.mount) as own:
         yield own

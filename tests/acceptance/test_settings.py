@@ -37,28 +37,25 @@ NAMES = (
     "APP_PORT",
     "APP_LOG_LEVEL",
 )
-WRONG = (
-    ("APP_STAGING_LIMIT_BYTES", "0"),
-    ("APP_AZURE_ACCOUNT_URL", "no url"),
-    ("APP_AZURE_CONTAINER", "Not_A_Container"),
-    ("APP_AZURE_CONTAINER", ""),
-    ("APP_AZURE_CONNECTION_STRING", "no connection string"),
-    ("APP_AZURE_MAX_BLOCK_SIZE", "-1"),
-    ("APP_AZURE_MAX_CONCURRENCY", "0"),
-    ("APP_WORKERS", "0"),
-    ("APP_WORKERS", "four"),
-    ("APP_QUEUE_SIZE", "0"),
-    ("APP_POLL_INTERVAL_S", "0"),
-    ("APP_POLL_INTERVAL_S", "nan"),
-    ("APP_MIN_FILE_AGE_S", "-1"),
-    ("APP_WRITEBACK_AGE_S", "inf"),
-    ("APP_GC_INTERVAL_S", "inf"),
-    ("APP_HANG_TIMEOUT_S", "soon"),
-    ("APP_ALLOWED_HOSTS", "http://nfsw:8000"),
-    ("APP_PORT", "65536"),
-    ("APP_HOST", "a..b"),
-    ("APP_LOG_LEVEL", "LOUD"),
-)
+#: The unit tests have more: what each setting may be is decided in one place.
+WRONG = {
+    "APP_STAGING_LIMIT_BYTES": "0",
+    "APP_AZURE_ACCOUNT_URL": "no url",
+    "APP_AZURE_CONTAINER": "Not_A_Container",
+    "APP_AZURE_CONNECTION_STRING": "no connection string",
+    "APP_AZURE_MAX_BLOCK_SIZE": "-1",
+    "APP_AZURE_MAX_CONCURRENCY": "0",
+    "APP_WORKERS": "four",
+    "APP_QUEUE_SIZE": "0",
+    "APP_POLL_INTERVAL_S": "nan",
+    "APP_MIN_FILE_AGE_S": "-1",
+    "APP_WRITEBACK_AGE_S": "inf",
+    "APP_GC_INTERVAL_S": "inf",
+    "APP_HANG_TIMEOUT_S": "soon",
+    "APP_ALLOWED_HOSTS": "http://nfsw:8000",
+    "APP_PORT": "65536",
+    "APP_LOG_LEVEL": "LOUD",
+}
 
 
 def refused(home: Path, settings: dict[str, str]) -> str:
@@ -71,8 +68,9 @@ def refused(home: Path, settings: dict[str, str]) -> str:
     return run.stderr
 
 
-@pytest.mark.parametrize(("name", "value"), WRONG, ids=[f"{name}={value}" for name, value in WRONG])
+@pytest.mark.parametrize(("name", "value"), [("APP_WORKERS", "0"), ("APP_HOST", "a..b")])
 def test_a_setting_out_of_range_is_named_in_one_line(tmp_path: Path, name: str, value: str) -> None:
+    """A host shows to be none only when it is listened on."""
     assert name in refused(tmp_path, {**GOOD, name: value})
 
 
@@ -87,9 +85,8 @@ def test_without_an_account_both_ways_to_name_one_are_named(tmp_path: Path) -> N
 
 
 def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
-    line = refused(tmp_path, {**GOOD, "APP_WORKERS": "0", "APP_PORT": "-1"})
-    assert "APP_WORKERS" in line
-    assert "APP_PORT" in line
+    line = refused(tmp_path, {**GOOD, **WRONG})
+    assert [name for name in WRONG if name not in line] == []
 
 
 def test_no_secret_is_said(tmp_path: Path) -> None:

@@ -71,10 +71,6 @@ def test_every_process_is_gone_at_once_with_clients_connected(linked: Site, link
     linked.all_arrived()
 
 
-def test_an_idle_service_is_gone_at_once(site: Site) -> None:
-    site.serve().stop()
-
-
 def test_a_service_that_is_still_starting_is_gone_at_once(linked: Site, link: Link) -> None:
     link.hold()
     service = linked.launch()

@@ -12,7 +12,7 @@ from tests.support.content import some_bytes
 from tests.support.figures import Figure
 from tests.support.fuse import Fault, FaultyFileSystem
 from tests.support.proxy import FaultProxy
-from tests.support.seen_through import SeenThrough
+from tests.support.site import Site
 from tests.support.waiting import until
 
 ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO, errno.ESTALE)
@@ -33,7 +33,7 @@ MOST_LINES = 20
 
 @pytest.mark.parametrize("steps", [["claim", "aside", "open", "read", "mark"], ["unlink"], ["delete"]], ids=" ".join)
 def test_every_error_at_every_call_is_told_tried_again_and_holds_up_nobody(
-    shaky: SeenThrough, disk: FaultyFileSystem, steps: list[str], figure: Figure
+    shaky: Site, disk: FaultyFileSystem, steps: list[str], figure: Figure
 ) -> None:
     """All at once, a file for each. What is gone (ESTALE) is looked for again and needs no words."""
     service = shaky.serve(**SETTINGS)
@@ -70,7 +70,7 @@ def test_every_error_at_every_call_is_told_tried_again_and_holds_up_nobody(
     figure("seconds from the end of the errors until all were in Azure", round(time.monotonic() - over, 1))
 
 
-def test_files_that_cannot_be_looked_at_are_told_and_hold_up_nobody(shaky: SeenThrough, disk: FaultyFileSystem, figure: Figure) -> None:
+def test_files_that_cannot_be_looked_at_are_told_and_hold_up_nobody(shaky: Site, disk: FaultyFileSystem, figure: Figure) -> None:
     """A scan has one trouble to tell, however many files it met it at."""
     service = shaky.serve(**SETTINGS)
     service.start_session("s")
@@ -87,18 +87,20 @@ def test_files_that_cannot_be_looked_at_are_told_and_hold_up_nobody(shaky: SeenT
 
 
 @contextmanager
-def failing_each(shaky: SeenThrough, disk: FaultyFileSystem, cases: dict[str, tuple[str, int]]) -> Iterator[dict[str, Fault]]:
+def failing_each(
+    shaky: Site, disk: FaultyFileSystem, cases: dict[str, tuple[str, int]], *, done: bool = False, times: int | None = None
+) -> Iterator[dict[str, Fault]]:
     """A file for each case, and its fault in force. `cases`: step and error by file."""
     with ExitStack() as rules:
         faults: dict[str, Fault] = {}
         for number, (name, (step, error)) in enumerate(cases.items()):
             call, path = CALLS[step]
-            faults[name] = rules.enter_context(disk.failing(error, call, path=path.format(name)))
+            faults[name] = rules.enter_context(disk.failing(error, call, path=path.format(name), done=done, times=times))
             shaky.write("s", name, some_bytes(number, SIZE))
         yield faults
 
 
-def good_files_arrive(shaky: SeenThrough, figure: Figure) -> None:
+def good_files_arrive(shaky: Site, figure: Figure) -> None:
     begun = time.monotonic()
     for number in range(10):
         shaky.write("s", f"good-{number}.bin", some_bytes(number, SIZE))
@@ -107,45 +109,41 @@ def good_files_arrive(shaky: SeenThrough, figure: Figure) -> None:
     figure("seconds until ten good files had arrived meanwhile", round(time.monotonic() - begun, 1))
 
 
-@pytest.mark.parametrize("error", [errno.ENOENT, errno.EIO], ids=name_of)
-@pytest.mark.parametrize("step", ["claim", "aside", "unlink", "mark", "delete"])
-def test_a_call_that_was_carried_out_though_it_answers_an_error_loses_nothing(
-    shaky: SeenThrough, disk: FaultyFileSystem, proxy: FaultProxy, step: str, error: int
+def test_calls_that_were_carried_out_though_they_answer_an_error_lose_nothing(
+    shaky: Site, disk: FaultyFileSystem, proxy: FaultProxy
 ) -> None:
-    """As after a restart of the server, when a request is sent again that had been carried out."""
+    """As after a restart of the server, when a request is sent again that had been carried out. All at once, a file for each."""
     shaky.serve(**SETTINGS).start_session("s")
-    call, path = CALLS[step]
-    with disk.failing(error, call, path=path.format("a.bin"), done=True, times=1) as fault:
-        shaky.write("s", "a.bin", some_bytes(1, SIZE))
-        until(fault.hits, within=20, what="the call is met")
-        shaky.all_arrived(within=30)
-    assert sum(proxy.commits().values()) == 1
+    steps = ("claim", "aside", "unlink", "mark", "delete")
+    cases = {f"{step}-{name_of(error)}.bin": (step, error) for step in steps for error in (errno.ENOENT, errno.EIO)}
+    with failing_each(shaky, disk, cases, done=True, times=1) as faults:
+        until(lambda: all(fault.hits() for fault in faults.values()), within=60, what=lambda: f"each call is met\n{shaky.report()}")
+        shaky.all_arrived(within=60)
+    assert list(proxy.commits().values()) == [1] * len(cases)
 
 
-@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO, errno.ESTALE], ids=name_of)
-def test_a_folder_that_cannot_be_listed_is_told_and_listed_later(shaky: SeenThrough, disk: FaultyFileSystem, error: int) -> None:
+def test_a_folder_that_cannot_be_listed_is_told_and_listed_later(shaky: Site, disk: FaultyFileSystem) -> None:
     service = shaky.serve(**SETTINGS)
     service.start_session("s")
-    with disk.failing(error, "readdir", "opendir", path="incoming/s") as fault:
-        shaky.write("s", "a.bin", some_bytes(1, SIZE))
-        until(lambda: fault.hits() >= 3, within=20, what="it is tried again")
-        if error != errno.ESTALE:
-            assert any(name_of(error) in line["message"] for line in service.log()), service.report()
-        assert service.call("GET", "/healthz").status == 200
-    shaky.all_arrived(within=30)
+    for error in (errno.EACCES, errno.EIO, errno.ESTALE):
+        with disk.failing(error, "readdir", "opendir", path="incoming/s") as fault:
+            shaky.write("s", f"{name_of(error)}.bin", some_bytes(error, SIZE))
+            until(lambda: fault.hits() >= 3, within=20, what="it is tried again")
+            if error != errno.ESTALE:
+                assert any(name_of(error) in line["message"] for line in service.log()), service.report()
+            assert service.call("GET", "/healthz").status == 200
+        shaky.all_arrived(within=30)
 
 
-@pytest.mark.parametrize("call", ["create", "mkdir", "write", "flock"])
-def test_a_session_that_cannot_be_recorded_is_refused_in_words_and_starts_later(
-    shaky: SeenThrough, disk: FaultyFileSystem, call: str
-) -> None:
+def test_a_session_that_cannot_be_recorded_is_refused_in_words_and_starts_later(shaky: Site, disk: FaultyFileSystem) -> None:
     service = shaky.serve(**SETTINGS)
-    with disk.failing(errno.EROFS, call) as fault:
-        answer = service.call("POST", "/v1/watch/start", {"session": "s"})
-        assert fault.hits()
-        assert answer.status == 503, answer
-        assert name_of(errno.EROFS) in answer.detail
-        assert service.status()["session"] is None
+    for call in ("create", "mkdir", "write", "flock"):
+        with disk.failing(errno.EROFS, call) as fault:
+            answer = service.call("POST", "/v1/watch/start", {"session": f"s-{call}"})
+            assert fault.hits(), call
+            assert answer.status == 503, answer
+            assert name_of(errno.EROFS) in answer.detail
+            assert service.status()["session"] is None
     service.start_session("s")
     shaky.write("s", "a.bin", b"a")
     shaky.all_arrived()

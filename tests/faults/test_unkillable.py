@@ -7,8 +7,8 @@ from tests.support.children import in_the_kernel, state_of
 from tests.support.content import some_bytes
 from tests.support.figures import Figure
 from tests.support.fuse import FaultyFileSystem
-from tests.support.seen_through import SeenThrough
 from tests.support.service import Service
+from tests.support.site import Site
 from tests.support.stopwatch import Stopwatch
 from tests.support.waiting import until
 
@@ -19,7 +19,7 @@ REPLACED_WITHIN = 20.0
 MOST_STUCK = 16
 
 
-def started(shaky: SeenThrough, **changes: str) -> Service:
+def started(shaky: Site, **changes: str) -> Service:
     service = shaky.serve(**SETTINGS | changes)
     service.start_session("s")
     shaky.write("s", "first.bin", b"first")
@@ -34,7 +34,7 @@ def timeline(service: Service, begun: float) -> list[str]:
     return [f"{at:.1f} s: {line['message']}" for at, line in zip(times, lines, strict=True) if at >= 0]
 
 
-def test_an_unkillable_claimer_is_replaced_and_other_files_go_on(shaky: SeenThrough, disk: FaultyFileSystem, figure: Figure) -> None:
+def test_an_unkillable_claimer_is_replaced_and_other_files_go_on(shaky: Site, disk: FaultyFileSystem, figure: Figure) -> None:
     service = started(shaky)
     claimer = service.actors()["claimer"]
     with disk.hanging("read", path=".processing/*/s/stuck.bin") as fault:
@@ -57,7 +57,7 @@ def test_an_unkillable_claimer_is_replaced_and_other_files_go_on(shaky: SeenThro
     until(lambda: state_of(claimer.pid) is None, within=20, what="the lost one has ended and is reaped")
 
 
-def test_lost_children_are_bounded_and_then_the_pod_has_to_go(shaky: SeenThrough, disk: FaultyFileSystem, figure: Figure) -> None:
+def test_lost_children_are_bounded_and_then_the_pod_has_to_go(shaky: Site, disk: FaultyFileSystem, figure: Figure) -> None:
     service = started(shaky, APP_HANG_ESCALATE_S="12")
     with disk.hanging():
         begun = time.time()
@@ -74,7 +74,7 @@ def test_lost_children_are_bounded_and_then_the_pod_has_to_go(shaky: SeenThrough
         figure("second by second", timeline(service, begun))
 
 
-def test_sigterm_ends_all_but_the_unkillable_within_a_second(shaky: SeenThrough, disk: FaultyFileSystem, figure: Figure) -> None:
+def test_sigterm_ends_all_but_the_unkillable_within_a_second(shaky: Site, disk: FaultyFileSystem, figure: Figure) -> None:
     service = started(shaky)
     with disk.hanging():
         until(lambda: _words(service), within=20, what="/readyz is 503")

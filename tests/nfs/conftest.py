@@ -13,11 +13,14 @@ from tests.support import uml
 from tests.support.azurite import Endpoint
 from tests.support.blobs import Container
 from tests.support.link import Link
-from tests.support.seen_through import SeenThrough, site_seen_through
+from tests.support.site import Site, site_in
 from tests.support.uml_items import RemoteItems
 from tests.support.uml_reporter import inside
 
 HERE = Path(__file__).parent
+#: Minutes long: run by targets of their own, which set these variables.
+_LONG = {"test_service_soak.py": "NFSW_NFS_SOAK", "test_second_client_figures.py": "NFSW_NFS_FIGURES"}
+collect_ignore = [name for name, variable in _LONG.items() if variable not in os.environ]
 
 _remote = pytest.StashKey[dict[str, RemoteItems]]()
 _undo = pytest.StashKey[contextlib.ExitStack]()
@@ -40,16 +43,16 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 
 @pytest.fixture
-def site(place: Place, tmp_path: Path, azurite: Endpoint, container: Container) -> Iterator[SeenThrough]:
+def site(place: Place, tmp_path: Path, azurite: Endpoint, container: Container) -> Iterator[Site]:
     """The service works on the mount, the test at the server: what it does there never hangs."""
-    with site_seen_through(tmp_path / "site", azurite, container, behind=place.export, seen_at=place.mount) as own:
+    with site_in(tmp_path / "site", azurite, container, nfs=place.export, seen_at=place.mount) as own:
         yield own
 
 
 @pytest.fixture
-def linked(place: Place, tmp_path: Path, link: Link, container: Container) -> Iterator[SeenThrough]:
+def linked(place: Place, tmp_path: Path, link: Link, container: Container) -> Iterator[Site]:
     """The same, and the service reaches Azure through `link`."""
-    with site_seen_through(tmp_path / "site", link.endpoint, container, behind=place.export, seen_at=place.mount) as own:
+    with site_in(tmp_path / "site", link.endpoint, container, nfs=place.export, seen_at=place.mount) as own:
         yield own
 
 

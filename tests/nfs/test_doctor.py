@@ -5,10 +5,10 @@ from pathlib import Path
 from tests.support import uml_server
 from tests.support.doctor import SMALL, ask_doctor
 from tests.support.figures import Figure
-from tests.support.seen_through import SeenThrough
+from tests.support.site import Site
 
 
-def test_a_healthy_mount_has_nothing_wrong(site: SeenThrough, tmp_path: Path) -> None:
+def test_a_healthy_mount_has_nothing_wrong(site: Site, tmp_path: Path) -> None:
     opinion = ask_doctor(tmp_path, site.settings(**SMALL))
 
     assert opinion.failed == set(), opinion
@@ -35,7 +35,7 @@ def test_a_healthy_mount_has_nothing_wrong(site: SeenThrough, tmp_path: Path) ->
     assert list((site.nfs / ".nfsw").iterdir()) == []
 
 
-def test_a_server_that_is_away_is_told_in_time(site: SeenThrough, tmp_path: Path, figure: Figure) -> None:
+def test_a_server_that_is_away_is_told_in_time(site: Site, tmp_path: Path, figure: Figure) -> None:
     with uml_server.stopped():
         opinion = ask_doctor(tmp_path, site.settings(**SMALL), "--timeout", "3")
 

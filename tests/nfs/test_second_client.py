@@ -122,7 +122,7 @@ def test_a_writers_open_does_not_wait_long_for_the_claim(nodes: Nodes, figure: F
     with distant(ROUND_TRIP_S):
         trials = open_while_leased(nodes.site, nodes.site.incoming("s"), "opened", 8)
     figure("longest wait of a writer's open in the instant of a lease, in seconds (10 ms to the server)", max(trials.waited_s.values()))
-    assert max(trials.waited_s.values()) < 2
+    assert max(trials.waited_s.values()) < 20, "the server gives a holder of a lease 90 s to return it"
 
 
 def test_where_the_server_grants_no_leases_files_have_to_be_quiet_for_as_long_as_a_client_keeps_data(

@@ -28,7 +28,6 @@ from tests.support.uml_server import distant, without_leases
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(1800),
-    pytest.mark.skipif("NFSW_NFS_FIGURES" not in os.environ, reason="long: `make nfs-figures`"),
 ]
 
 #: The service's own, not those of the tests' sites.

@@ -7,12 +7,12 @@ from tests.support.content import MIB, some_bytes
 from tests.support.figures import Figure
 from tests.support.link import Link
 from tests.support.outages import IN_BLOCKS, SETTINGS, await_unready, running
-from tests.support.seen_through import SeenThrough
+from tests.support.site import Site
 from tests.support.uml_server import stopped
 from tests.support.waiting import until
 
 
-def test_sigterm_in_an_outage_ends_what_can_be_ended_and_the_next_service_goes_on_after_it(site: SeenThrough, figure: Figure) -> None:
+def test_sigterm_in_an_outage_ends_what_can_be_ended_and_the_next_service_goes_on_after_it(site: Site, figure: Figure) -> None:
     """A process that has to close a file or to give back a lock at the server waits for it in its exit: nothing can end that."""
     service = running(site)
     with stopped():
@@ -39,7 +39,7 @@ def test_sigterm_in_an_outage_ends_what_can_be_ended_and_the_next_service_goes_o
     figure("seconds from the return until its session is resumed and the file is in Azure", round(time.monotonic() - back, 1))
 
 
-def test_a_hang_that_lasts_turns_healthz_to_503_once_what_was_staged_has_been_sent(linked: SeenThrough, link: Link, figure: Figure) -> None:
+def test_a_hang_that_lasts_turns_healthz_to_503_once_what_was_staged_has_been_sent(linked: Site, link: Link, figure: Figure) -> None:
     # The guest has one processor, and on a busy host the Uploader may not get it for some seconds: that is no hang.
     service = running(linked, APP_HANG_TIMEOUT_S="6", APP_HANG_ESCALATE_S="12", **IN_BLOCKS)
     link.limit(MIB)

@@ -13,7 +13,7 @@ from itertools import batched
 from pathlib import Path
 
 from tests.support.second_node import Nodes
-from tests.support.seen_through import SeenThrough
+from tests.support.site import Site
 from tests.support.waiting import until
 
 #: How often a writer looks whether its instant has come. A fraction of the way to the server.
@@ -31,12 +31,12 @@ class Trials:
     hits: set[str] = field(default_factory=set)  # whose instant was met
     waited_s: dict[str, float] = field(default_factory=dict)  # how long a writer's open took
 
-    def lost(self, site: SeenThrough) -> list[str]:
+    def lost(self, site: Site) -> list[str]:
         """Files whose last bytes are neither in Azure nor on the share."""
         return [name for name in self.names if _in_azure(site, name) != self.wanted[name] and not _on_the_share(site, name)]
 
 
-def all_gone(site: SeenThrough, names: Sequence[str], *, within: float) -> None:
+def all_gone(site: Site, names: Sequence[str], *, within: float) -> None:
     """Waits until no file of these names is on the share in any state."""
     until(
         lambda: not any(_on_the_share(site, name) for name in names),
@@ -45,7 +45,7 @@ def all_gone(site: SeenThrough, names: Sequence[str], *, within: float) -> None:
     )
 
 
-def rename_over(site: SeenThrough, prefix: str, count: int, *, pause_s: float) -> Trials:
+def rename_over(site: Site, prefix: str, count: int, *, pause_s: float) -> Trials:
     """Each file gets its next version by a rename over its name once it has its claimed name and while it still has its own.
 
     Returns when all have been renamed over.
@@ -118,7 +118,7 @@ def while_uploaded[T](nodes: Nodes, trials: Trials, names: Sequence[str], do: Ca
         nodes.link.release()
 
 
-def append_by_the_marked_name(site: SeenThrough, prefix: str, count: int, *, step_s: float) -> Trials:
+def append_by_the_marked_name(site: Site, prefix: str, count: int, *, step_s: float) -> Trials:
     """Each file is opened by the name that it has when it is marked `.completed`, some `step_s` later, and appended to.
 
     A hit is one that was still there to be opened.
@@ -144,7 +144,7 @@ def append_by_the_marked_name(site: SeenThrough, prefix: str, count: int, *, ste
     return trials
 
 
-def open_while_leased(site: SeenThrough, folder: Path, prefix: str, count: int) -> Trials:
+def open_while_leased(site: Site, folder: Path, prefix: str, count: int) -> Trials:
     """Each file is opened for writing, and closed, in the moment in which a client holds a lease on it. Notes how long that takes.
 
     `folder`: incoming/s, as the writers have it.
@@ -171,13 +171,13 @@ def open_while_leased(site: SeenThrough, folder: Path, prefix: str, count: int) 
     return trials
 
 
-def _trials(site: SeenThrough, prefix: str, count: int) -> Trials:
+def _trials(site: Site, prefix: str, count: int) -> Trials:
     trials = Trials(_names(prefix, count))
     _write(site, trials, trials.names)
     return trials
 
 
-def _write(site: SeenThrough, trials: Trials, names: Sequence[str]) -> None:
+def _write(site: Site, trials: Trials, names: Sequence[str]) -> None:
     for name in names:
         trials.wanted[name] = f"the first version of {name}".encode()
         (site.incoming("s") / name).write_bytes(trials.wanted[name])
@@ -193,12 +193,12 @@ def _leased() -> set[int]:
     return {int(line[5].rpartition(":")[2]) for line in lines if line[1:4] == ["LEASE", "ACTIVE", "READ"]}
 
 
-def claim_times(site: SeenThrough, names: Sequence[str], *, within: float) -> dict[str, float]:
+def claim_times(site: Site, names: Sequence[str], *, within: float) -> dict[str, float]:
     """When each of them was claimed, by time.monotonic(). Returns when all are."""
     return {name: time.monotonic() for name, _ in _as_they_are_claimed(site, names, within)}
 
 
-def _as_they_are_claimed(site: SeenThrough, names: Sequence[str], within: float = 60) -> Iterator[tuple[str, Path]]:
+def _as_they_are_claimed(site: Site, names: Sequence[str], within: float = 60) -> Iterator[tuple[str, Path]]:
     """Each name with its path in `.processing`, as soon as it is there."""
     missing, processing = set(names), site.nfs / ".processing"
     for _ in _moments(within):
@@ -233,15 +233,15 @@ def _happens(condition: Callable[[], bool], within: float) -> bool:
     return met
 
 
-def _on_the_share(site: SeenThrough, name: str) -> bool:
+def _on_the_share(site: Site, name: str) -> bool:
     return any(name in {path.name, path.name.removesuffix(".completed")} for path in _held(site))
 
 
-def _held(site: SeenThrough) -> Iterator[Path]:
+def _held(site: Site) -> Iterator[Path]:
     for folder in ("incoming/s", ".processing", ".nfsw/aside"):
         yield from (site.nfs / folder).rglob("*")
 
 
-def _in_azure(site: SeenThrough, name: str) -> bytes | None:
+def _in_azure(site: Site, name: str) -> bytes | None:
     blobs = [blob for blob in site.container.names() if blob.endswith(f"/s/{name}")]
     return site.container.bytes_of(max(blobs)) if blobs else None

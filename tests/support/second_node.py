@@ -11,14 +11,14 @@ from tests.support.azurite import Endpoint
 from tests.support.blobs import Container
 from tests.support.content import Content
 from tests.support.link import Link, link_to
-from tests.support.seen_through import SeenThrough, site_seen_through
 from tests.support.service import Service
+from tests.support.site import Site, site_in
 from tests.support.uml_client import second_client
 
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    site: SeenThrough  # the test works at the server
+    site: Site  # the test works at the server
     service: Service
     link: Link  # to Azure
     elsewhere: Path  # incoming/s, as the other node has it
@@ -43,7 +43,7 @@ def two_nodes(folder: Path, endpoint: Endpoint, **settings: str) -> Iterator[Nod
         link = stack.enter_context(link_to(endpoint))
         container = stack.enter_context(closing(Container(endpoint, name)))
         share, seen_at = uml.EXPORT / name, uml.MOUNT / name
-        site = stack.enter_context(site_seen_through(folder, link.endpoint, container, behind=share, seen_at=seen_at))
+        site = stack.enter_context(site_in(folder, link.endpoint, container, nfs=share, seen_at=seen_at))
         service = site.serve(**settings)
         service.start_session("s")
         site.incoming("s")

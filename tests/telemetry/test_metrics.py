@@ -7,6 +7,7 @@ import re
 import signal
 from collections.abc import Iterator
 
+import pytest
 import yaml
 
 from tests.deploy.metrics import HISTOGRAM, Instrument
@@ -14,9 +15,7 @@ from tests.deploy.overlays import CHECKOUT, K3S
 from tests.support.content import KIB, MIB, some_bytes
 from tests.support.fuse import FaultyFileSystem
 from tests.support.link import Link
-from tests.support.otlp import Collector, Metric
-from tests.support.seen_through import SeenThrough
-from tests.support.service import Service
+from tests.support.otlp import Collector, Metric, Received, collector
 from tests.support.site import Site
 from tests.support.waiting import until
 
@@ -59,15 +58,20 @@ def own(metrics: dict[str, Metric]) -> dict[str, Metric]:
     return {name: metric for name, metric in metrics.items() if not name.startswith("http.")}
 
 
-def moved(site: Site, collector: Collector, files: int, **settings: str) -> Service:
-    """A service that has moved so many files of 64 KiB, and told so."""
-    service = site.serve(**collector.settings, **settings)
-    service.start_session("s")
-    for number in range(files):
-        site.write("s", f"{number}.bin", some_bytes(number, 64 * KIB))
-    site.all_arrived()
-    until(lambda: value(collector, "files.processed") == files, within=20, what=lambda: f"{files} files are told of\n{service.report()}")
-    return service
+@pytest.fixture(scope="module")
+def received(module_site: Site) -> Received:
+    """All that a service exported which has moved five files of 64 KiB."""
+    with collector() as running:
+        service = module_site.serve(**running.settings, APP_POD_NAME="pod-7")
+        service.start_session("s")
+        for number in range(5):
+            module_site.write("s", f"{number}.bin", some_bytes(number, 64 * KIB))
+        module_site.all_arrived()
+        until(lambda: value(running, "files.processed") == 5, within=20, what=lambda: f"five files are told of\n{service.report()}")
+        until(
+            lambda: (value(running, "nfs.call.duration", actor="collector", call="unlink") or 0) >= 5, within=20, what="deletes are told of"
+        )
+        return running.received
 
 
 def value(collector: Collector, name: str, **attributes: str) -> float | None:
@@ -81,11 +85,8 @@ def not_accounted_for(metrics: dict[str, Metric]) -> float:
     return metrics["files.claimed"].total() - known
 
 
-def test_every_metric_has_its_name_unit_and_kind(site: Site, collector: Collector) -> None:
-    moved(site, collector, 3)
-
-    until(lambda: "nfs.call.duration" in collector.received.metrics, within=20, what="NFS calls are told of")
-    metrics = own(collector.received.metrics).values()
+def test_every_metric_has_its_name_unit_and_kind(received: Received) -> None:
+    metrics = own(received.metrics).values()
     assert {(metric.name, metric.unit, metric.kind, metric.monotonic) for metric in metrics} == EXPORTED
 
 
@@ -98,19 +99,15 @@ def test_the_manual_has_a_row_for_each() -> None:
     assert {attribute for _, _, by in rows for attribute in re.findall(r"`(\w+)`", by)} == {*VALUES, "call"}
 
 
-def test_attributes_have_few_values_and_none_names_a_file_or_a_session(site: Site, collector: Collector) -> None:
-    moved(site, collector, 3)
-
-    for metric in own(collector.received.metrics).values():
+def test_attributes_have_few_values_and_none_names_a_file_or_a_session(received: Received) -> None:
+    for metric in own(received.metrics).values():
         for key in metric.points:
             for attribute, said in key:
                 assert said in (CALLS if attribute == "call" else VALUES[attribute]), metric
 
 
-def test_the_numbers_are_those_of_what_was_moved(site: Site, collector: Collector) -> None:
-    moved(site, collector, 5)
-
-    metrics = collector.received.metrics
+def test_the_numbers_are_those_of_what_was_moved(received: Received) -> None:
+    metrics = received.metrics
     assert metrics["files.claimed"].total(found="incoming") == 5
     assert metrics["file.size"].total() == 5
     assert sum(metrics["file.size"].sums.values()) == 5 * 64 * KIB
@@ -123,13 +120,8 @@ def test_the_numbers_are_those_of_what_was_moved(site: Site, collector: Collecto
     assert {dict(key)["actor"] for key in metrics["actor.restarts"].points} == ACTORS
 
 
-def test_nfs_calls_are_counted_by_actor_and_kind(site: Site, collector: Collector) -> None:
-    moved(site, collector, 5)
-
-    until(
-        lambda: (value(collector, "nfs.call.duration", actor="collector", call="unlink") or 0) >= 5, within=20, what="deletes are told of"
-    )
-    durations = collector.received.metrics["nfs.call.duration"]
+def test_nfs_calls_are_counted_by_actor_and_kind(received: Received) -> None:
+    durations = received.metrics["nfs.call.duration"]
     assert durations.total(actor="claimer", call="link") == 5
     assert durations.total(actor="claimer", call="read") == 5
     assert durations.total(actor="uploader") == 0  # it has nothing to do with NFS
@@ -137,10 +129,8 @@ def test_nfs_calls_are_counted_by_actor_and_kind(site: Site, collector: Collecto
     assert list(durations.bounds) == sorted(durations.bounds)
 
 
-def test_one_process_exports(site: Site, collector: Collector) -> None:
-    moved(site, collector, 1, APP_POD_NAME="pod-7")
-
-    assert {resource["service.instance.id"] for resource in collector.received.metric_resources} == {"pod-7"}
+def test_one_process_exports(received: Received) -> None:
+    assert {resource["service.instance.id"] for resource in received.metric_resources} == {"pod-7"}
 
 
 def test_every_claimed_file_is_accounted_for_in_every_export(linked: Site, link: Link, collector: Collector) -> None:
@@ -185,12 +175,9 @@ def test_refused_files_are_a_number_that_goes_down_again(site: Site, collector: 
     until(lambda: value(collector, "files.refused") == 0, within=20, what="it is not refused any more")
 
 
-def test_every_series_of_the_dashboard_and_the_alerts_is_received(site: Site, collector: Collector) -> None:
+def test_every_series_of_the_dashboard_and_the_alerts_is_received(received: Received) -> None:
     """Under the names that the collector's Prometheus exporter makes of them."""
-    moved(site, collector, 3)
-    until(lambda: "nfs.call.duration" in collector.received.metrics, within=20, what="NFS calls are told of")
-
-    series = {name for metric in collector.received.metrics.values() for name in in_prometheus(metric)}
+    series = {name for metric in received.metrics.values() for name in in_prometheus(metric)}
     asked = set(series_asked_for())
     assert len(asked) > 15
     assert asked <= series
@@ -210,8 +197,8 @@ def series_asked_for() -> Iterator[str]:
         yield from re.findall(r"\b(?:actor|file|files|nfs|queue|staging|upload)_\w+", expression)
 
 
-def test_a_hang_is_a_gauge_of_its_actor_and_its_end_a_restart(shaky: SeenThrough, disk: FaultyFileSystem, collector: Collector) -> None:
-    service = shaky.serve(**collector.settings, APP_HANG_TIMEOUT_S="1", APP_HANG_ESCALATE_S="60")
+def test_a_hang_is_a_gauge_of_its_actor_and_its_end_a_restart(shaky: Site, disk: FaultyFileSystem, collector: Collector) -> None:
+    service = shaky.serve(**collector.settings, APP_HANG_TIMEOUT_S="4", APP_HANG_ESCALATE_S="60")
     service.start_session("s")
     with disk.hanging("readdir"):
         until(lambda: (value(collector, "actor.hang", actor="scanner") or 0) > 1, within=30, what="the hang is told of")
@@ -222,7 +209,7 @@ def test_a_hang_is_a_gauge_of_its_actor_and_its_end_a_restart(shaky: SeenThrough
     shaky.all_arrived()
 
 
-def test_a_claimed_file_that_vanishes_is_given_up(shaky: SeenThrough, disk: FaultyFileSystem, collector: Collector) -> None:
+def test_a_claimed_file_that_vanishes_is_given_up(shaky: Site, disk: FaultyFileSystem, collector: Collector) -> None:
     """Somebody deletes it from `.processing` while it waits for its next attempt."""
     service = shaky.serve(**collector.settings)
     service.start_session("s")

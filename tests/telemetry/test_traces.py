@@ -2,9 +2,11 @@
 
 from itertools import pairwise
 
+import pytest
+
 from tests.support.content import KIB, MIB, some_bytes
 from tests.support.link import Link
-from tests.support.otlp import Collector, Span
+from tests.support.otlp import Collector, Span, collector
 from tests.support.service import Service
 from tests.support.site import Site
 from tests.support.waiting import until
@@ -30,31 +32,30 @@ def steps_of(trace: list[Span]) -> dict[str, Span]:
     return steps
 
 
-def test_a_file_has_one_trace_with_a_span_for_each_step(site: Site, collector: Collector) -> None:
-    service = site.serve(**collector.settings, **IN_BLOCKS)
-    service.start_session("s")
-    site.write("s", "a.bin", some_bytes(1, MIB))
-    site.all_arrived()
+@pytest.fixture(scope="module")
+def trace(module_site: Site) -> list[Span]:
+    """Of a file of four blocks."""
+    with collector() as received:
+        service = module_site.serve(**received.settings, **IN_BLOCKS)
+        service.start_session("s")
+        module_site.write("s", "a.bin", some_bytes(1, MIB))
+        module_site.all_arrived()
+        return trace_of(received, service, "a.bin")
 
-    trace = trace_of(collector, service, "a.bin")
 
+def test_a_file_has_one_trace_with_a_span_for_each_step(module_site: Site, trace: list[Span]) -> None:
     root, steps = trace[0], steps_of(trace)
     assert root.name == "file"
     assert [step for step in STEPS if step in steps] == STEPS
     assert root.attributes["session.name"] == "s"
     assert root.attributes["file.size"] == MIB
-    assert site.container.names() == {root.attributes["blob.name"]}
+    assert module_site.container.names() == {root.attributes["blob.name"]}
     assert all(root.start <= step.start <= step.end <= root.end for step in steps.values())
     assert not [span for span in trace if span.error]
 
 
-def test_steps_follow_one_another_and_only_the_upload_overlaps(site: Site, collector: Collector) -> None:
-    service = site.serve(**collector.settings, **IN_BLOCKS)
-    service.start_session("s")
-    site.write("s", "a.bin", some_bytes(1, MIB))
-    site.all_arrived()
-
-    steps = steps_of(trace_of(collector, service, "a.bin"))
+def test_steps_follow_one_another_and_only_the_upload_overlaps(trace: list[Span]) -> None:
+    steps = steps_of(trace)
 
     def follow(*names: str) -> bool:
         return all(one.end <= two.start for one, two in pairwise(steps[name] for name in names))
@@ -65,13 +66,8 @@ def test_steps_follow_one_another_and_only_the_upload_overlaps(site: Site, colle
     assert steps["observe"].seconds >= 0.3  # the minimum age
 
 
-def test_the_blocks_of_an_upload_are_its_events(site: Site, collector: Collector) -> None:
-    service = site.serve(**collector.settings, **IN_BLOCKS)
-    service.start_session("s")
-    site.write("s", "a.bin", some_bytes(1, MIB))
-    site.all_arrived()
-
-    upload = steps_of(trace_of(collector, service, "a.bin"))["upload"]
+def test_the_blocks_of_an_upload_are_its_events(trace: list[Span]) -> None:
+    upload = steps_of(trace)["upload"]
 
     attempt, *blocks = upload.events
     assert attempt.name == "attempt"
