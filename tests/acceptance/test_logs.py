@@ -49,6 +49,7 @@ def test_the_lines_of_a_file_name_it_and_share_one_trace(log: list[LogLine]) -> 
     lines = [line for line in log if line.get("file_name") == FILE]
     assert {line["session_name"] for line in lines} == {"s"}
     assert len({line["trace_id"] for line in lines} - {NO_TRACE}) == 1, lines
+    assert {int(line["trace_flags"], 16) & 1 for line in lines} == {0}, "W3C's flag: nothing is exported here"
 
 
 def test_the_log_is_quiet_about_libraries_and_probes(log: list[LogLine]) -> None:

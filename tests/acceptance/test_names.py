@@ -70,7 +70,7 @@ def seen(module_site: Site) -> Seen:
     return Seen(service, module_site)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(batch=st.sets(names, min_size=30, max_size=40))
 def test_a_file_is_sent_under_its_very_name_or_stays_and_is_told(seen: Seen, batch: set[bytes]) -> None:
     folder = os.fsencode(seen.site.incoming("s"))

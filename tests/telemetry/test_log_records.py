@@ -107,6 +107,12 @@ def test_a_record_has_the_time_of_its_line(moved: Moved) -> None:
     assert abs(record.time / 1e9 - datetime.fromisoformat(line["timestamp"]).timestamp()) < 0.001
 
 
+def test_stdout_marks_that_the_trace_is_exported(moved: Moved) -> None:
+    """W3C's flag, the lowest bit."""
+    lines = [line for line in moved.service.log() if line.get("file_name") == "a.bin"]
+    assert {int(line["trace_flags"], 16) & 1 for line in lines} == {1}
+
+
 def test_stdout_has_the_lines_though_the_main_process_is_stuck(moved: Moved) -> None:
     moved.service.send(signal.SIGSTOP)
     (moved.site.incoming("s") / "a.completed").write_bytes(b"no name for a file")
