@@ -3,6 +3,8 @@
 .NOTPARALLEL:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
+# What Python and pytest have compiled once is not compiled again by every process of every run, whatever the caller's shell prefers.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON := .venv/bin/python
 # Checked by the linters and the type checker: whichever of these folders there are.
