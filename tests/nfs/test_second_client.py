@@ -111,11 +111,15 @@ def test_a_file_that_stays_open_for_longer_than_any_age_is_waited_for_and_named(
 
 
 def test_a_newer_version_that_is_renamed_over_the_name_in_the_instant_of_the_claim_arrives(nodes: Nodes) -> None:
-    with distant(ROUND_TRIP_S):
-        trials = rename_over(nodes.site, "renamed", 8, pause_s=0.6)
-        all_gone(nodes.site, trials.names, within=TAKEN_WITHIN_S)
-    assert trials.hits, "no writer met the instant"
-    assert trials.lost(nodes.site) == []
+    hits: set[str] = set()
+    for attempt in range(3):
+        with distant(ROUND_TRIP_S):
+            trials = rename_over(nodes.site, f"renamed{attempt}-", 8, pause_s=0.6)
+            all_gone(nodes.site, trials.names, within=TAKEN_WITHIN_S)
+        assert trials.lost(nodes.site) == []
+        if hits := trials.hits:
+            break
+    assert hits, "no writer met the instant"
 
 
 def test_a_writers_open_does_not_wait_long_for_the_claim(nodes: Nodes, figure: Figure) -> None:
