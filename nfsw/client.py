@@ -11,7 +11,8 @@ import msgspec
 
 from nfsw.actors.names import shown
 from nfsw.actors.stability import Rule
-from nfsw.supervisor.status import ActorState, ActorStatus, FileCounts, InFlight, Status
+from nfsw.supervisor.actor_state import ActorState
+from nfsw.supervisor.status import ActorStatus, FileCounts, InFlight, Status
 
 #: Seconds for an answer that the service has at hand.
 AT_HAND_S = 10

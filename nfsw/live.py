@@ -34,7 +34,8 @@ from nfsw.client import (
     span,
     unlisted,
 )
-from nfsw.supervisor.status import ActorState, InFlight, Status
+from nfsw.supervisor.actor_state import ActorState
+from nfsw.supervisor.status import InFlight, Status
 
 #: Seconds between two statuses.
 INTERVAL_S = 1.0

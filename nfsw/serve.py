@@ -17,24 +17,18 @@ from typing import NoReturn
 from nfsw import process_setup, settings
 from nfsw.actors import logs
 from nfsw.actors.config import ActorConfig, ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
-from nfsw.actors.envelope import Envelope
 from nfsw.actors.manifest import manifest_bytes
 from nfsw.settings import Settings
-from nfsw.supervisor.admission import Admission
+from nfsw.supervisor.actor_ref import ActorRef, ChildSpec
+from nfsw.supervisor.assembly import Limits, MainProcess, assemble
 from nfsw.supervisor.child import ProcessChild
 from nfsw.supervisor.environment import without_secrets
 from nfsw.supervisor.exporters import SCOPE, Providers, providers
-from nfsw.supervisor.ledger import Ledger
-from nfsw.supervisor.mailbox import Mailbox
-from nfsw.supervisor.moving import Moving
 from nfsw.supervisor.orphans import reap_orphans
-from nfsw.supervisor.pipeline import Pipeline
 from nfsw.supervisor.readings import Readings
-from nfsw.supervisor.ref import ActorRef, ChildSpec
-from nfsw.supervisor.session import Desk
 from nfsw.supervisor.staging_lock import StagingTaken, lock_staging
-from nfsw.supervisor.supervisor import Supervisor
 from nfsw.supervisor.telemetry import Telemetry
+from nfsw.supervisor.transfer_service import TransferService
 
 log = logging.getLogger("nfsw.serve")
 
@@ -75,7 +69,8 @@ def main() -> int:
 
 async def _serve(chosen: Settings, listening: socket.socket) -> NoReturn:
     """Leaves the process."""
-    service, supervisor, exporting, readings = _assemble(chosen)
+    process, exporting, readings = _assemble(chosen)
+    service, supervisor = process.service, process.supervisor
 
     def leave(code: int) -> NoReturn:
         supervisor.end()
@@ -83,7 +78,7 @@ async def _serve(chosen: Settings, listening: socket.socket) -> NoReturn:
 
     def leave_as_told() -> NoReturn:
         """Whoever asked for a restart shows it in the exit code, so that `kubectl describe pod` tells it from an ordinary end."""
-        leave(ASKED_FOR_RESTART if supervisor.sick() else 0)
+        leave(ASKED_FOR_RESTART if supervisor.unhealthy_reason() else 0)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: leave_as_told())
@@ -104,10 +99,10 @@ async def _serve(chosen: Settings, listening: socket.socket) -> NoReturn:
     leave(CRASHED)
 
 
-def _assemble(chosen: Settings) -> tuple[Moving, Supervisor, Providers, Readings]:
+def _assemble(chosen: Settings) -> tuple[MainProcess, Providers, Readings]:
     def lost(reason: str) -> None:
         log.critical("this pod ends: %s", reason, extra={"action": "lose"})
-        supervisor.end()
+        process.supervisor.end()
         logs.leave(LOST_SESSION)
 
     exporting = providers(chosen.pod_name)
@@ -115,43 +110,29 @@ def _assemble(chosen: Settings) -> tuple[Moving, Supervisor, Providers, Readings
         logs.configure(chosen.log_level, export_fd=exporting.logs.fd)
     meter = exporting.meters.get_meter(SCOPE)
     telemetry = Telemetry(exporting.tracers.get_tracer(SCOPE), meter)
-    ledger = Ledger(chosen.staging_limit_bytes)
-    desk = Desk(
-        Admission(),
-        ask=lambda message: refs["keeper"].mailbox.post(Envelope(message, traceparent=logs.traceparent.get())),
-        show=lambda watch: pipeline.show(watch),  # noqa: PLW0108 - the pipeline is made below, with the desk
-        busy=ledger.of_session,
-        holdup=lambda session: pipeline.holdup(session),  # noqa: PLW0108 - as above
-        lost=lost,
+    limits = Limits(
+        chosen.workers,
+        chosen.queue_size,
+        chosen.staging_limit_bytes,
+        chosen.azure_max_block_size,
+        chosen.hang_timeout_s,
+        chosen.hang_escalate_s,
     )
-    refs = {ref.name: ref for ref in _refs(chosen, desk, exporting.logs.fd if exporting.logs else None)}
-    pipeline = Pipeline(refs, ledger, desk, telemetry, chosen.workers, chosen.azure_max_block_size)
-    supervisor = Supervisor(
-        list(refs.values()), pipeline, chosen.hang_timeout_s, chosen.hang_escalate_s, latest_progress=lambda: telemetry.progressed_at
-    )
-    service = Moving(supervisor, pipeline, desk, telemetry.totals, chosen.upload_limit, chosen.hang_timeout_s)
-    readings = Readings(
-        meter,
-        refs,
-        ledger,
-        telemetry.totals,
-        claimed=telemetry.census,
-        refused=pipeline.refused,
-        opened=lambda: pipeline.open_for_writing.count,
-    )
-    return service, supervisor, exporting, readings
+    refs = _refs(chosen, exporting.logs.fd if exporting.logs else None)
+    process = assemble(refs, telemetry, limits, chosen.upload_limit, lost)
+    return process, exporting, Readings(meter, process, telemetry.totals)
 
 
-def _refs(chosen: Settings, desk: Desk, log_export: int | None) -> list[ActorRef]:
+def _refs(chosen: Settings, log_export: int | None) -> list[ActorRef]:
     """The Uploader first: it takes longest to start."""
     root, staging, workers = str(chosen.nfs_root), str(chosen.staging_dir), chosen.workers
     limit, block_size = chosen.staging_limit_bytes, chosen.azure_max_block_size
 
-    def spec(name: str, config: ActorConfig, capacity: int | None, expendable: Callable[[], bool] = lambda: True) -> ChildSpec:
+    def spec(name: str, config: ActorConfig, capacity: int | None) -> ChildSpec:
         slots = (capacity or 0) + 2
         environment = None if isinstance(config, UploaderConfig) else without_secrets(os.environ)
         start = partial(ProcessChild.start, name, config, chosen.log_level, slots, log_export, environment)
-        return ChildSpec(name, start, capacity, expendable)
+        return ChildSpec(name, start, capacity)
 
     uploader = UploaderConfig(
         staging,
@@ -173,15 +154,15 @@ def _refs(chosen: Settings, desk: Desk, log_export: int | None) -> list[ActorRef
     )
     return [
         ActorRef(spec("uploader", uploader, None)),
-        ActorRef(spec("keeper", KeeperConfig(root, chosen.pod_name), 1, lambda: not desk.holds_any)),
+        ActorRef(spec("keeper", KeeperConfig(root, chosen.pod_name), 1)),
         ActorRef(spec("scanner", scanner, None)),
-        ActorRef(spec("claimer", claimer, workers), Mailbox(chosen.queue_size)),
+        ActorRef(spec("claimer", claimer, workers)),
         ActorRef(spec("collector", CollectorConfig(root, staging, chosen.gc_interval_s, workers), workers)),
     ]
 
 
 async def _serve_http(
-    service: Moving,
+    service: TransferService,
     hosts: frozenset[str],
     exporting: Providers,
     readings: Readings,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from nfsw.actors.envelope import Message
+from nfsw.actors.envelope import Message, Reply
 
 type Tell = Callable[[Message], None]
 
@@ -22,8 +22,8 @@ class Actor:
     def on_start(self, tell: Tell) -> None:
         """Before the first message, in the main thread of the child."""
 
-    def on_message(self, message: Message, tell: Tell) -> None:
-        """In one of `capacity` threads."""
+    def on_message(self, message: Message, tell: Tell) -> Reply | None:
+        """In one of `capacity` threads. Returns the reply to a job, None for other messages. What is told meanwhile is news of the job."""
         raise NotImplementedError
 
     def on_tick(self, tell: Tell) -> None:

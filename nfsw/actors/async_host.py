@@ -9,6 +9,7 @@ import logging
 import socket
 import time
 from collections import deque
+from functools import partial
 
 from nfsw.actors import logs
 from nfsw.actors.azure_store import Store
@@ -17,7 +18,7 @@ from nfsw.actors.channel import BATCH, PACKET, pack, unpack
 from nfsw.actors.config import UploaderConfig
 from nfsw.actors.envelope import Envelope, Message
 from nfsw.actors.host import CRASHED
-from nfsw.actors.messages import ContainerRefused, Done, Started
+from nfsw.actors.messages import ContainerRefused, Started
 from nfsw.actors.start import HEARTBEAT_S
 from nfsw.actors.uploader import Uploader
 
@@ -70,12 +71,12 @@ class AsyncHost:
 
     async def _handle(self, envelope: Envelope) -> None:
         logs.traceparent.set(envelope.traceparent)  # of this task alone
-        await self._actor.on_message(envelope.message, self._tell)
-        if envelope.number is not None:
-            self._tell(Done(envelope.number))
+        tell = self._tell if envelope.number is None else partial(self._tell, number=envelope.number)
+        if reply := await self._actor.on_message(envelope.message, tell):
+            tell(reply)
 
-    def _tell(self, message: Message) -> None:
-        self._outbox.append(Envelope(message, traceparent=logs.traceparent.get(), told_at=time.monotonic()))
+    def _tell(self, message: Message, *, number: int | None = None) -> None:
+        self._outbox.append(Envelope(message, number, logs.traceparent.get(), time.monotonic()))
         self._told.set()
 
     async def _send(self) -> None:

@@ -3,17 +3,17 @@
 0. A lease is granted: nobody has the file open for writing. It lasts until the claim is done on a local file system. On NFS our own
    calls below end it, so it is let go before them and asked for again after them, under the new name.
 1. `link` gives the file its name in `.processing`. Unlike `rename` it never replaces anything, and it is atomic at the server.
-2. The name in `incoming` is moved aside and looked at, and only then removed. A plain `unlink` would remove whatever has that
-   name by now: a writer may have put the next version there by `rename` a moment ago.
+2. The name in `incoming` is displaced (moved to a folder of ours) and looked at, and only then removed. A plain `unlink` would
+   remove whatever has that name by now: a writer may have put the next version there by `rename` a moment ago.
 
 A writer that opens the file between the two leases goes on writing into the claimed file, whose inode it has. That is why the second
 one is asked for, and why a claim is not undone: taking the name back could hit the next version. A file that is claimed and open is
 staged when it is closed and quiet, like any other.
 
-A crash in between leaves two names of one inode, or a name aside; `finish` and `put_back` see to them. After an error that
+A crash in between leaves two names of one inode, or a displaced name; `finish` and `restore` see to them. After an error that
 does not say what happened (a replayed request of NFS may answer ENOENT or EEXIST though it succeeded) the code looks.
 
-Which file a name aside is has to be read off its folder. What an NFS client knows of a name moves with it, so after a writer on
+Which file a displaced name is has to be read off its folder. What an NFS client knows of a name moves with it, so after a writer on
 another node has replaced the file under the name, `stat`, `open` and `link` would go on meaning the file that is no longer there.
 """
 
@@ -27,7 +27,7 @@ from enum import Enum
 from nfsw.actors.files import Arrival, FileRef, Fingerprint
 from nfsw.actors.lease import Lease
 from nfsw.actors.logs import about
-from nfsw.actors.messages import NameAside
+from nfsw.actors.messages import DisplacedFile
 from nfsw.actors.nfs import Nfs, is_gone
 from nfsw.actors.statx import Seen
 from nfsw.actors.tree import is_date
@@ -36,10 +36,10 @@ log = logging.getLogger("nfsw.claimer")
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedFile:
     """The file has its name in `.processing` and no other."""
 
-    fingerprint: Fingerprint  # what it was then: the baseline of every later comparison, because the claim itself changes the ctime
+    version: Fingerprint  # what it was then: the baseline of every later comparison, because the claim itself changes the ctime
     stable: bool  # nobody has it open for writing, and it is what was seen stable
 
 
@@ -53,13 +53,13 @@ class NotClaimed(Enum):
     GONE = "gone"
 
 
-def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str, *, leased: bool) -> Claimed | NotClaimed:
+def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, *, leased: bool) -> ClaimedFile | NotClaimed:
     """Claims the arrival of the same session and name as `file`. Raises OSError.
 
-    `expected`: what was seen stable. `incarnation`: of this claimer. `leased`: whether a lease has to be granted.
+    `expected`: what was seen stable. `instance_id`: of this claimer. `leased`: whether a lease has to be granted.
     """
     arrival = nfs.tree.source(Arrival(file.session, file.name))
-    if nfs.observe(nfs.tree.completed(file)) or nfs.observe(_aside(nfs, file, incarnation)):
+    if nfs.observe(nfs.tree.completed(file)) or nfs.observe(_displaced(nfs, file, instance_id)):
         return NotClaimed.TAKEN  # an older file of the name is on its way out, or waits to be put back and goes first
     with _lease(nfs, arrival, leased) as lease:
         if isinstance(lease, NotClaimed):
@@ -69,13 +69,13 @@ def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str, *, l
             return NotClaimed.GONE
         if seen.fingerprint != expected or not seen.regular:
             return NotClaimed.CHANGED
-        return _take(nfs, file, expected, incarnation, lease)
+        return _take(nfs, file, expected, instance_id, lease)
 
 
-def finish(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str, *, leased: bool) -> Claimed | NotClaimed:
+def finish(nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, *, leased: bool) -> ClaimedFile | NotClaimed:
     """Ends a claim that a crash cut short: a claimed file that has a second name loses it. Raises OSError.
 
-    `expected`, `incarnation`, `leased`: as for `claim`. Never returns TAKEN.
+    `expected`, `instance_id`, `leased`: as for `claim`. Never returns TAKEN.
     """
     path = nfs.tree.source(file)
     with _lease(nfs, path, leased) as lease:
@@ -87,19 +87,19 @@ def finish(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str, *, 
         if seen.fingerprint != expected or not seen.regular:
             return NotClaimed.CHANGED
         if seen.links < 2:
-            return Claimed(seen.fingerprint, lease is None or lease.held())
+            return ClaimedFile(seen.fingerprint, lease is None or lease.held())
         _before_own_change(lease)
         arrival = nfs.observe(nfs.tree.source(Arrival(file.session, file.name)))
         if arrival and arrival.fingerprint.inode == seen.fingerprint.inode:
-            _remove_arrival(nfs, file, seen, incarnation)
-        for other in nfs.folders(nfs.tree.asides(file.session)):
-            aside = f"{nfs.tree.aside(file.session, other)}/{file.name}"
-            if nfs.listed_inode(aside) == seen.fingerprint.inode:
-                nfs.unlink(aside)
+            _remove_arrival(nfs, file, seen, instance_id)
+        for other in nfs.folders(nfs.tree.all_displaced(file.session)):
+            displaced = f"{nfs.tree.displaced(file.session, other)}/{file.name}"
+            if nfs.listed_inode(displaced) == seen.fingerprint.inode:
+                nfs.unlink(displaced)
         return _baseline(nfs, path, expected, lease)
 
 
-def _take(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str, lease: Lease | None) -> Claimed | NotClaimed:
+def _take(nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, lease: Lease | None) -> ClaimedFile | NotClaimed:
     """Moves the file from the one name to the other."""
     source, target = nfs.tree.source(Arrival(file.session, file.name)), nfs.tree.source(file)
     _before_own_change(lease)
@@ -117,9 +117,9 @@ def _take(nfs: Nfs, file: FileRef, expected: Fingerprint, incarnation: str, leas
         return NotClaimed.CHANGED
     if claimed.links > 2 and (older := _of_another_day(nfs, file, claimed)):
         nfs.unlink(target)  # a crash cut its claim off before midnight: one file, one blob
-        _remove_arrival(nfs, older, claimed, incarnation)
+        _remove_arrival(nfs, older, claimed, instance_id)
         return NotClaimed.GONE
-    _remove_arrival(nfs, file, claimed, incarnation)
+    _remove_arrival(nfs, file, claimed, instance_id)
     return _baseline(nfs, target, expected, lease)
 
 
@@ -149,7 +149,7 @@ def _before_own_change(lease: Lease | None) -> None:
         lease.before_own_change()
 
 
-def _baseline(nfs: Nfs, path: str, expected: Fingerprint, lease: Lease | None) -> Claimed | NotClaimed:
+def _baseline(nfs: Nfs, path: str, expected: Fingerprint, lease: Lease | None) -> ClaimedFile | NotClaimed:
     """What the claimed file is, now that nothing of ours changes it any more. `lease`: from before; None: none is asked for."""
     if lease and not lease.held():
         with nfs.lease(path) as again:
@@ -158,42 +158,42 @@ def _baseline(nfs: Nfs, path: str, expected: Fingerprint, lease: Lease | None) -
         seen, closed = nfs.observe(path), lease is None or lease.held()
     if seen is None:
         return NotClaimed.GONE
-    return Claimed(seen.fingerprint, closed and seen.fingerprint.same_but_ctime(expected))
+    return ClaimedFile(seen.fingerprint, closed and seen.fingerprint.same_but_ctime(expected))
 
 
-def put_back(nfs: Nfs, left: NameAside, today: str) -> None:
-    """Sees to a name that was left aside: removed if its file is claimed, else returned to `incoming`.
+def restore(nfs: Nfs, left: DisplacedFile, today: str) -> None:
+    """Sees to a name that was left displaced: removed if its file is claimed, else returned to `incoming`.
 
     If `incoming` has a newer file of the name, this one goes first: it is claimed as soon as no other file of the name is
     being processed. `today`: the date of a claim made now. Raises OSError.
     """
     tree = nfs.tree
-    aside = f"{tree.aside(left.session, left.incarnation)}/{left.name}"
-    inode = nfs.listed_inode(aside)
+    displaced = f"{tree.displaced(left.session, left.instance_id)}/{left.name}"
+    inode = nfs.listed_inode(displaced)
     if inode is None:
         return
     for date in filter(is_date, nfs.folders(tree.processing)):
         claimed = nfs.observe(tree.source(FileRef(date, left.session, left.name)))
         if claimed and claimed.fingerprint.inode == inode:
-            nfs.unlink(aside)
+            nfs.unlink(displaced)
             return
-    seen = nfs.observe(aside)
+    seen = nfs.observe(displaced)
     if seen is None or seen.fingerprint.inode != inode:
-        raise OSError(errno.ESTALE, "the NFS client still takes the name for the file that had it before", aside)
+        raise OSError(errno.ESTALE, "the NFS client still takes the name for the file that had it before", displaced)
     arrival, file = tree.source(Arrival(left.session, left.name)), FileRef(today, left.session, left.name)
-    if _link(nfs, aside, arrival) or _same(nfs, aside, arrival):
-        nfs.unlink(aside)
-        log.info("returned to incoming", extra=about(left.session, left.name, "put-back"))
-    elif not nfs.observe(tree.completed(file)) and _link(nfs, aside, tree.source(file)):
-        nfs.unlink(aside)
-        log.info("claimed before the newer file that has its name", extra=about(left.session, left.name, "put-back"))
+    if _link(nfs, displaced, arrival) or _same(nfs, displaced, arrival):
+        nfs.unlink(displaced)
+        log.info("returned to incoming", extra=about(left.session, left.name, "restore"))
+    elif not nfs.observe(tree.completed(file)) and _link(nfs, displaced, tree.source(file)):
+        nfs.unlink(displaced)
+        log.info("claimed before the newer file that has its name", extra=about(left.session, left.name, "restore"))
 
 
-def tidy(nfs: Nfs, session: str, incarnation: str) -> None:
-    """Removes what other incarnations left empty: the Scanner looks into each of these folders, for as long as the session lasts."""
-    for other in nfs.folders(nfs.tree.asides(session)):
-        if other != incarnation:
-            nfs.remove_folder(nfs.tree.aside(session, other))
+def tidy(nfs: Nfs, session: str, instance_id: str) -> None:
+    """Removes what other instance_ids left empty: the Scanner looks into each of these folders, for as long as the session lasts."""
+    for other in nfs.folders(nfs.tree.all_displaced(session)):
+        if other != instance_id:
+            nfs.remove_folder(nfs.tree.displaced(session, other))
 
 
 def _of_another_day(nfs: Nfs, file: FileRef, claimed: Seen) -> FileRef | None:
@@ -206,23 +206,23 @@ def _of_another_day(nfs: Nfs, file: FileRef, claimed: Seen) -> FileRef | None:
     return None
 
 
-def _aside(nfs: Nfs, file: FileRef, incarnation: str) -> str:
-    return f"{nfs.tree.aside(file.session, incarnation)}/{file.name}"
+def _displaced(nfs: Nfs, file: FileRef, instance_id: str) -> str:
+    return f"{nfs.tree.displaced(file.session, instance_id)}/{file.name}"
 
 
-def _remove_arrival(nfs: Nfs, file: FileRef, claimed: Seen, incarnation: str) -> None:
+def _remove_arrival(nfs: Nfs, file: FileRef, claimed: Seen, instance_id: str) -> None:
     """Takes the name in `incoming` away from the file that was claimed, and from no other."""
     tree = nfs.tree
     arrival = tree.source(Arrival(file.session, file.name))
-    aside = _aside(nfs, file, incarnation)
-    if not _move(nfs, arrival, aside, tree.aside(file.session, incarnation)):
+    displaced = _displaced(nfs, file, instance_id)
+    if not _move(nfs, arrival, displaced, tree.displaced(file.session, instance_id)):
         return
-    inode = nfs.listed_inode(aside)
+    inode = nfs.listed_inode(displaced)
     if inode is not None and inode != claimed.fingerprint.inode:
-        log.info("the name has a newer file already", extra=about(file.session, file.name, "put-back"))
-        put_back(nfs, NameAside(file.session, file.name, incarnation), file.date)
+        log.info("the name has a newer file already", extra=about(file.session, file.name, "restore"))
+        restore(nfs, DisplacedFile(file.session, file.name, instance_id), file.date)
         return
-    nfs.unlink(aside)
+    nfs.unlink(displaced)
 
 
 def _link(nfs: Nfs, path: str, name: str) -> bool:

@@ -6,25 +6,26 @@ from datetime import UTC, datetime
 
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
-from nfsw.actors.claim import Claimed, NotClaimed, claim, finish, put_back, tidy
+from nfsw.actors.claim import ClaimedFile, NotClaimed, claim, finish, restore, tidy
 from nfsw.actors.config import ClaimerConfig
-from nfsw.actors.envelope import Message
-from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
+from nfsw.actors.envelope import Message, Reply
+from nfsw.actors.files import File, FileRef, Fingerprint
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
-    FileChanged,
-    FileClaimed,
-    FileGone,
-    FileStaged,
-    FileTroubled,
-    NameAside,
+    Changed,
+    Claimed,
+    DisplacedFile,
+    DisplacedSeenTo,
+    Failed,
+    Gone,
     NameTaken,
-    PutBack,
-    StagingBegun,
+    Outage,
+    RestoreDisplaced,
+    Staged,
+    StageFile,
     StagingFound,
-    StagingGrew,
-    Take,
-    Unstaged,
+    StagingProgress,
+    StillOpen,
 )
 from nfsw.actors.nfs import Nfs, is_gone, said
 from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled
@@ -40,10 +41,10 @@ class Claimer(Actor):
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
         self._staging = StagingTree(config.staging_dir)
         self._stager = Stager(self._nfs, self._staging, config.block_size, content_md5=config.content_md5)
-        self._incarnation = uuid.uuid4().hex
+        self._instance_id = uuid.uuid4().hex
         self._tidied: set[str] = set()  # sessions
         self._no_links: set[str] = set()  # folders for claimed files that are none
-        self._kept_aside: dict[NameAside, str] = {}  # names that could not be returned, and why
+        self._not_restored: dict[DisplacedFile, str] = {}  # why, the last time
 
     def on_start(self, tell: Tell) -> None:
         """What lies in staging counts against its limit, whoever left it there."""
@@ -51,69 +52,59 @@ class Claimer(Actor):
         for date, session, name, size in staged_files(self._staging):
             tell(StagingFound(FileRef(date, session, name), size))
 
-    def on_message(self, message: Message, tell: Tell) -> None:
+    def on_message(self, message: Message, tell: Tell) -> Reply | None:
         match message:
-            case Take(file, fingerprint, afresh, leased):
-                try:
-                    if file.session not in self._tidied:
-                        self._tidied.add(file.session)
-                        tidy(self._nfs, file.session, self._incarnation)
-                    if isinstance(file, Arrival):
-                        self._claim(file, fingerprint, tell, leased=leased)
-                    else:
-                        self._take_up(file, fingerprint, tell, afresh=afresh, leased=leased)
-                except OSError as error:
-                    self._trouble(file, error, tell)
-            case PutBack(aside):
-                try:
-                    put_back(self._nfs, aside, _today())
-                except OSError as error:
-                    self._keep_aside(aside, said(error))
-                else:
-                    self._kept_aside.pop(aside, None)
+            case StageFile():
+                return self._claim_and_stage(message, tell)
+            case RestoreDisplaced(displaced):
+                self._restore(displaced)
+                return DisplacedSeenTo()
+        return None
 
-    def _keep_aside(self, aside: NameAside, reason: str) -> None:
-        """Each scan finds it and has it tried again; each reason is said once."""
-        if self._kept_aside.get(aside) != reason:
-            log.warning("cannot return the name to incoming: %s", reason, extra=about(aside.session, aside.name, "put-back"))
-        self._kept_aside[aside] = reason
+    def _restore(self, displaced: DisplacedFile) -> None:
+        """Each scan finds one that stays displaced, and has it tried again; each reason is logged once."""
+        try:
+            restore(self._nfs, displaced, _today())
+        except OSError as error:
+            reason = said(error)
+            if self._not_restored.get(displaced) != reason:
+                extra = about(displaced.session, displaced.name, "restore")
+                log.warning("cannot return the name to incoming: %s", reason, extra=extra)
+            self._not_restored[displaced] = reason
+        else:
+            self._not_restored.pop(displaced, None)
 
-    def _claim(self, arrival: Arrival, expected: Fingerprint, tell: Tell, *, leased: bool) -> None:
-        """Takes the file out of `incoming`, and stages it unless it has changed meanwhile, or is open."""
-        file = FileRef(_today(), arrival.session, arrival.name)
-        self._refuse_links(file)
-        match claim(self._nfs, file, expected, self._incarnation, leased=leased):
-            case Claimed(baseline, stable):
-                log.info("claimed", extra=about(arrival.session, arrival.name, "claim"))
-                tell(FileClaimed(arrival, file, baseline))
-                if stable:
-                    self._stage(file, baseline, tell, afresh=False)
-                else:
-                    self._wait_for_writer(file, tell)
-            case NotClaimed.TAKEN:
-                tell(NameTaken(arrival))
-            case NotClaimed.CHANGED:
-                tell(FileChanged(arrival))
-            case NotClaimed.OPEN:
-                self._wait_for_writer(arrival, tell)
-            case NotClaimed.GONE:
-                tell(FileGone(arrival))
-
-    def _take_up(self, file: FileRef, expected: Fingerprint, tell: Tell, *, afresh: bool, leased: bool) -> None:
-        """Stages a file that was claimed before, once its claim is whole."""
-        match finish(self._nfs, file, expected, self._incarnation, leased=leased):
-            case Claimed(baseline, True):
-                self._stage(file, baseline, tell, afresh=afresh)
-            case NotClaimed.GONE:
-                tell(FileGone(file))
-            case Claimed() | NotClaimed.OPEN:
-                self._wait_for_writer(file, tell)
-            case _:
-                tell(FileChanged(file))
-
-    def _wait_for_writer(self, file: File, tell: Tell) -> None:
-        log.info("somebody has it open for writing: it is taken once it is closed", extra=about(file.session, file.name, "claim"))
-        tell(FileChanged(file))
+    def _claim_and_stage(self, job: StageFile, tell: Tell) -> Reply:
+        file = job.file
+        try:
+            if file.session not in self._tidied:
+                self._tidied.add(file.session)
+                tidy(self._nfs, file.session, self._instance_id)
+            if isinstance(file, FileRef):
+                outcome = finish(self._nfs, file, job.version, self._instance_id, leased=job.leased)
+                claimed = file
+            else:
+                claimed = FileRef(_today(), file.session, file.name)
+                self._refuse_links(claimed)
+                outcome = claim(self._nfs, claimed, job.version, self._instance_id, leased=job.leased)
+                if isinstance(outcome, ClaimedFile):
+                    log.info("claimed", extra=about(file.session, file.name, "claim"))
+                    tell(Claimed(claimed, outcome.version))
+            match outcome:
+                case ClaimedFile(version, True):
+                    return self._stage(claimed, version, tell, restage=job.restage)
+                case NotClaimed.GONE:
+                    return Gone()
+                case NotClaimed.CHANGED:
+                    return Changed()
+                case NotClaimed.TAKEN:
+                    return NameTaken()
+                case ClaimedFile() | NotClaimed.OPEN:
+                    extra = about(file.session, file.name, "claim")
+                    log.info("somebody has it open for writing: it is taken once it is closed", extra=extra)
+                    return StillOpen()
+        except OSError as error:
+            return self._failed(file, error)
 
     def _refuse_links(self, file: FileRef) -> None:
         """What is claimed through a symbolic link would never be found again. Looked at once for each folder. Raises LinkInTheWay."""
@@ -125,48 +116,39 @@ class Claimer(Actor):
             self._nfs.refuse_link(path)
         self._no_links.add(folder)
 
-    def _stage(self, file: FileRef, fingerprint: Fingerprint, tell: Tell, *, afresh: bool) -> None:
-        begun = False
-
+    def _stage(self, file: FileRef, version: Fingerprint, tell: Tell, *, restage: bool) -> Reply:
         def grew(staged: int) -> None:
-            nonlocal begun
-            if not begun:
-                tell(StagingBegun(file, fingerprint))
-            begun = True
-            tell(StagingGrew(file, staged))
+            if 0 < staged < version.size:  # the reply says that there is nothing yet, or all
+                tell(StagingProgress(staged))
 
         try:
-            if afresh:
+            if restage:
                 self._stager.discard(file)
-            self._stager.stage(file, fingerprint, grew)
+            self._stager.stage(file, version, grew)
         except SourceChanged:
             log.info("changed since it was seen stable, will be staged again", extra=about(file.session, file.name, "stage"))
-            tell(FileChanged(file))
+            return Changed()
         except StagingDiskTroubled as trouble:
             log.error("cannot stage: %s", trouble, extra=about(file.session, file.name, "stage"))
-            tell(FileTroubled(file, str(trouble)))
-            if trouble.full:
-                self._make_room(file, tell)
+            return Failed(str(trouble), Outage.STAGING, unstaged=trouble.full and self._make_room(file))
         except OSError as error:
-            self._trouble(file, error, tell)
-        else:
-            tell(FileStaged(file))
+            return self._failed(file, error)
+        return Staged()
 
-    def _make_room(self, file: FileRef, tell: Tell) -> None:
+    def _make_room(self, file: FileRef) -> bool:
         """Parts of several files must not fill the disk for good, when each of them alone would fit. What Azure has is not sent again."""
         try:
             self._stager.discard(file)
         except StagingDiskTroubled as trouble:
-            log.error("cannot stage: %s", trouble, extra=about(file.session, file.name, "unstage"))
-        else:
-            tell(Unstaged(file))
+            log.error("cannot remove the staged copy: %s", trouble, extra=about(file.session, file.name, "unstage"))
+            return False
+        return True
 
-    def _trouble(self, file: File, error: OSError, tell: Tell) -> None:
+    def _failed(self, file: File, error: OSError) -> Reply:
         if is_gone(error):
-            tell(FileGone(file))
-            return
-        log.error("NFS error: %s; the file is tried again", said(error), extra=about(file.session, file.name, "take"))
-        tell(FileTroubled(file, f"NFS: {said(error)}"))
+            return Gone()
+        log.error("NFS error: %s; the file is tried again", said(error), extra=about(file.session, file.name, "stage"))
+        return Failed(f"NFS: {said(error)}", Outage.NFS)
 
 
 def _today() -> str:

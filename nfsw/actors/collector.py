@@ -13,10 +13,23 @@ from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
 from nfsw.actors.completion import Completion, Ending
 from nfsw.actors.config import CollectorConfig
-from nfsw.actors.envelope import Message
+from nfsw.actors.envelope import Message, Reply
 from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.logs import about
-from nfsw.actors.messages import Complete, FileChanged, FileCompleted, FileTroubled, RuleFound, Unstage, Unstaged, Watch
+from nfsw.actors.messages import (
+    Changed,
+    Completed,
+    CompleteFile,
+    Evicted,
+    EvictStaged,
+    Failed,
+    Outage,
+    ReportAgain,
+    RuleFound,
+    StillOpen,
+    Unstaged,
+    WatchedSessions,
+)
 from nfsw.actors.names import COMPLETED, shown
 from nfsw.actors.nfs import Nfs, said
 from nfsw.actors.stability import Rule
@@ -32,26 +45,28 @@ class Collector(Actor):
         self.capacity = config.workers
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
         self._staging = StagingTree(config.staging_dir)
-        self._watch = Watch(None, frozenset(), frozenset())
+        self._watch = WatchedSessions(None, frozenset(), frozenset())
         self._rule: Rule | None = None  # whether the file system tells that somebody has a file open; None: not known yet
         self._errors: list[OSError] = []  # of this sweep
         self._in_hand: set[FileRef] = set()
         self._turn = threading.Condition()  # guards it
 
-    def on_message(self, message: Message, tell: Tell) -> None:
+    def on_message(self, message: Message, tell: Tell) -> Reply | None:  # noqa: ARG002 - it has no news of a job
         match message:
-            case Watch():
+            case WatchedSessions():
                 self._watch = message
             case RuleFound(rule):
                 self._rule = rule
-            case Complete(file, fingerprint):
+            case CompleteFile(file, version):
                 try:
-                    self._complete(file, fingerprint, tell)
+                    return self._complete(file, version)
                 except OSError as error:
-                    log.error("cannot complete: NFS: %s", said(error), extra=about(file.session, file.name, "complete"))
-                    tell(FileTroubled(file, f"NFS: {said(error)}"))
-            case Unstage(file):
-                self._unstage(file, tell)
+                    log.error("NFS error: %s; the file is completed later", said(error), extra=about(file.session, file.name, "complete"))
+                    return Failed(f"NFS: {said(error)}", Outage.NFS)
+            case EvictStaged(file):
+                reason = self._unstage(file)
+                return Failed(reason, Outage.STAGING) if reason else Evicted()
+        return None
 
     def on_tick(self, tell: Tell) -> None:
         self._errors.clear()
@@ -60,26 +75,22 @@ class Collector(Actor):
         if self._errors:
             log.warning("sweep cut short, next one in %.0f s: %s", self.interval, said(self._errors[0]), extra={"action": "sweep"})
 
-    def _complete(self, file: FileRef, sent: Fingerprint, tell: Tell) -> None:
+    def _complete(self, file: FileRef, sent: Fingerprint) -> Reply:
         with self._alone(file):
             ending, marked_at = self._completion(file).complete(sent)
-            if self._ended(file, ending, tell):
-                tell(FileCompleted(file, marked_at))
+            if ending is Ending.DELETED:
+                return Completed(marked_at, unstaged=self._unstage(file) is None)
+        self._log_kept(file, ending)
+        return StillOpen() if ending is Ending.OPEN else Changed()
 
     def _completion(self, file: FileRef) -> Completion:
         return Completion(self._nfs, self._staging, file, leased=self._rule is not Rule.TIME)
 
-    def _ended(self, file: FileRef, ending: Ending, tell: Tell) -> bool:
-        """Whether it was deleted. Says what became of it else."""
-        if ending is Ending.DELETED:
-            self._unstage(file, tell)
-            return True
+    def _log_kept(self, file: FileRef, ending: Ending) -> None:
         if ending is Ending.OPEN:
             log.info("somebody has it open for writing: it is looked at again once it is closed", extra=self._about(file))
         else:
             log.info("changed after its upload, or not known to be what was sent: it is taken up again", extra=self._about(file))
-        tell(FileChanged(file))
-        return False
 
     @contextmanager
     def _alone(self, file: FileRef) -> Iterator[None]:
@@ -94,13 +105,14 @@ class Collector(Actor):
                 self._in_hand.remove(file)
                 self._turn.notify_all()
 
-    def _unstage(self, file: FileRef, tell: Tell) -> None:
+    def _unstage(self, file: FileRef) -> str | None:
+        """Removes the staged copy. Returns why it cannot be removed; None: it is gone."""
         try:
             discard(self._staging, file)
         except OSError as error:
             log.error("cannot remove the staged copy: %s", said(error), extra=about(file.session, file.name, "unstage"))
-            return
-        tell(Unstaged(file))
+            return said(error)
+        return None
 
     @contextmanager
     def _noted(self) -> Iterator[None]:
@@ -118,8 +130,9 @@ class Collector(Actor):
         for date, session, name, _ in staged_files(self._staging):
             file = FileRef(date, session, name)
             with self._noted(), self._alone(file):
-                if self._nfs.observe(self._nfs.tree.source(file)) is None and self._nfs.observe(self._nfs.tree.completed(file)) is None:
-                    self._unstage(file, tell)
+                observe, tree = self._nfs.observe, self._nfs.tree
+                if observe(tree.source(file)) is None and observe(tree.completed(file)) is None and self._unstage(file) is None:
+                    tell(Unstaged(file))
 
     def _sweep_day(self, date: str, recorded: set[str], tell: Tell) -> None:
         tree = self._nfs.tree
@@ -148,14 +161,22 @@ class Collector(Actor):
             if self._nfs.observe(self._nfs.tree.source(file)) is not None:
                 return  # it was given back, and this is its other name, which goes when the file is complete
             marked = self._nfs.observe(self._nfs.tree.completed(file))
+            if marked is None:
+                return
             with suppress(FileExistsError):
-                if marked and self._ended(file, self._completion(file).finish(), tell):
-                    log.info(
-                        "in Azure and deleted from NFS: blob %s, %d bytes, sent by an earlier life",
-                        shown(file.blob),
-                        marked.fingerprint.size,
-                        extra=self._about(file),
-                    )
+                ending = self._completion(file).finish()
+                if ending is not Ending.DELETED:
+                    self._log_kept(file, ending)
+                    tell(ReportAgain(file))
+                    return
+                if self._unstage(file) is None:
+                    tell(Unstaged(file))
+                log.info(
+                    "in Azure and deleted from NFS: blob %s, %d bytes, sent by an earlier process",
+                    shown(file.blob),
+                    marked.fingerprint.size,
+                    extra=self._about(file),
+                )
 
     def _about(self, file: FileRef) -> dict[str, str]:
         return about(file.session, file.name, "complete")

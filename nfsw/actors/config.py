@@ -1,16 +1,16 @@
 """What an actor is told when its process starts: the few plain values it needs, no more. Made in the main process."""
 
-from dataclasses import dataclass
+import msgspec
+
+from nfsw.actors.envelope import Message
 
 
-@dataclass(frozen=True, slots=True)
-class KeeperConfig:
+class KeeperConfig(msgspec.Struct, frozen=True, tag=True):
     nfs_root: str
     holder: str  # what this pod calls itself
 
 
-@dataclass(frozen=True, slots=True)
-class ScannerConfig:
+class ScannerConfig(msgspec.Struct, frozen=True, tag=True):
     nfs_root: str
     poll_interval_s: float
     min_file_age_s: float
@@ -19,8 +19,7 @@ class ScannerConfig:
     largest: int  # bytes: a file of more than that can never be staged
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimerConfig:
+class ClaimerConfig(msgspec.Struct, frozen=True, tag=True):
     nfs_root: str
     staging_dir: str
     block_size: int | None  # bytes; None: it grows with the file
@@ -28,16 +27,14 @@ class ClaimerConfig:
     content_md5: bool  # the blobs are to have an MD5 of the whole file
 
 
-@dataclass(frozen=True, slots=True)
-class CollectorConfig:
+class CollectorConfig(msgspec.Struct, frozen=True, tag=True):
     nfs_root: str
     staging_dir: str
     interval_s: float
     workers: int
 
 
-@dataclass(frozen=True, slots=True)
-class UploaderConfig:
+class UploaderConfig(msgspec.Struct, frozen=True, tag=True):
     staging_dir: str
     account_url: str | None
     connection_string: str | None
@@ -50,8 +47,7 @@ class UploaderConfig:
 type ActorConfig = KeeperConfig | ScannerConfig | ClaimerConfig | CollectorConfig | UploaderConfig
 
 
-@dataclass(frozen=True, slots=True)
-class Boot:
+class Boot(Message, frozen=True):
     """The first thing a child reads."""
 
     actor: ActorConfig

@@ -1,17 +1,27 @@
-"""What goes with a message on its way. Any process."""
+"""The base of all messages, and what goes with one on its way. Any process."""
 
 from dataclasses import dataclass
 
-type Message = object
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """A fact or a request. Every message that the channel carries is a subclass, whose name is its tag on the wire."""
+
+
+class Job(Message, frozen=True):
+    """A request that gets one reply, which also acknowledges it. It is delivered again when the actor dies first, so it can be repeated."""
+
+
+class Reply(Message, frozen=True):
+    """What became of a job."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
     message: Message
-    #: Set when the sender wants a `Done` for it, and sends it again when the receiver dies first.
+    #: Of the job that the message is, answers, or brings news of; None: it has to do with none.
     number: int | None = None
-    #: How often it has been delivered, this time included.
-    attempt: int = 1
     #: W3C trace context of the file that the message is about.
     traceparent: str | None = None
     #: When a child told it (seconds, CLOCK_MONOTONIC, which all processes share): the end of the step that it speaks of.

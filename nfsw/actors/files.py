@@ -4,8 +4,9 @@ A file is an `Arrival` while it lies in `incoming`, and a `FileRef` from its cla
 the NFS directory at any time, so that no message is ever the only record of anything.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 
 class Fingerprint(NamedTuple):
@@ -27,16 +28,14 @@ class Fingerprint(NamedTuple):
         return self[:3] == other[:3]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """incoming/<session>/<name>"""
 
     session: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileRef:
+class FileRef(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """.processing/<date>/<session>/<name>; its blob is <date>/<session>/<name>."""
 
     date: str  # YYYYMMDD, UTC date of the claim

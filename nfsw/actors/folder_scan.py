@@ -29,7 +29,7 @@ FRESH_SIGHTS = 2_000
 #: Files that were open for writing and that one scan asks for a lease again, each an `open`. The others have their turn in later scans.
 OPEN_LEASES = 100
 
-_NOT_REFUSED = Fingerprint(-1, -1, -1, -1)
+_NO_VERSION = Fingerprint(-1, -1, -1, -1)
 
 
 def is_in_the_way(entry: "os.DirEntry[str]", abandoned: Set[str]) -> bool:
@@ -60,8 +60,8 @@ class FolderScan:
         with self._nfs.call("statvfs", self._nfs.tree.root):
             self._longest = os.statvfs(self._nfs.tree.root).f_namemax
 
-    def scan(self, folder: Folder, aside: Set[tuple[str, str]], tell: Tell) -> bool:
-        """Returns whether the folder holds a file that is to be seen to. `aside`: sessions and names that wait. Raises OSError."""
+    def scan(self, folder: Folder, displaced: Set[tuple[str, str]], tell: Tell) -> bool:
+        """Returns whether the folder holds a file that is to be seen to. `displaced`: sessions and names that wait. Raises OSError."""
         arrivals = folder.date is None
         extensions = self._extensions if arrivals else ()
         listing = self._nfs.listing(folder.path)
@@ -69,21 +69,19 @@ class FolderScan:
         wanted = [entry for entry in regular if is_wanted(entry.name, extensions) and (arrivals or not entry.name.endswith(COMPLETED))]
         if arrivals:
             folder.hidden = sum(is_hidden(entry.name) and entry.is_file(follow_symlinks=False) for entry in listing)
-        if arrivals and aside:
-            wanted = [entry for entry in wanted if (folder.session, entry.name) not in aside]
+        if arrivals and displaced:
+            wanted = [entry for entry in wanted if (folder.session, entry.name) not in displaced]
         now = time.monotonic()
         later = folder.others_turn()
-        pending = [
-            entry
-            for entry in wanted
-            if entry.name not in folder.reported and folder.refused.get(entry.name, _NOT_REFUSED) is not None and entry.name not in later
-        ]
+        pending = [entry for entry in wanted if folder.refused.get(entry.name, _NO_VERSION) is not None and entry.name not in later]
         ripe: list[os.DirEntry[str]] = []  # may be stable
         due: list[os.DirEntry[str]] = []  # open files that are asked about again
         for entry, fingerprint in zip(pending, self._nfs.stats(folder.path, pending), strict=True):
             quiet = folder.quiet.get(entry.name)
             if quiet is not None and quiet.goes_on(fingerprint, now, self._age(quiet)):
                 continue  # the common case, at the price of one comparison
+            if fingerprint == folder.reported.get(entry.name, _NO_VERSION):
+                continue
             if isinstance(fingerprint, OSError):
                 self._note(fingerprint)
             elif fingerprint is None:
@@ -130,7 +128,7 @@ class FolderScan:
         else:
             leased = self._stability.rule is Rule.LEASE and not quiet.untold
             tell(FileStable(folder.file(entry.name), quiet.fingerprint, quiet.seen_at, leased))
-            folder.reported.add(entry.name)
+            folder.reported[entry.name] = quiet.fingerprint
         folder.awaited.discard(entry.name)
         folder.opened.pop(entry.name, None)
         del folder.quiet[entry.name]

@@ -9,13 +9,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from nfsw.actors import logs
 from nfsw.actors.actor import Actor
 from nfsw.actors.board import Board
 from nfsw.actors.channel import ChildEnd
 from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import Done, Started
+from nfsw.actors.messages import Started
 from nfsw.actors.start import HEARTBEAT_S
 
 log = logging.getLogger("nfsw.host")
@@ -75,13 +76,13 @@ class Host:
 
     def _handle(self, envelope: Envelope) -> None:
         logs.traceparent.set(envelope.traceparent)
-        self._actor.on_message(envelope.message, self._tell)
-        if envelope.number is not None:
-            self._tell(Done(envelope.number))
+        tell = self._tell if envelope.number is None else partial(self._tell, number=envelope.number)
+        if reply := self._actor.on_message(envelope.message, tell):
+            tell(reply)
         logs.traceparent.set(None)
 
-    def _tell(self, message: Message) -> None:
-        self._channel.send(Envelope(message, traceparent=logs.traceparent.get(), told_at=time.monotonic()))
+    def _tell(self, message: Message, *, number: int | None = None) -> None:
+        self._channel.send(Envelope(message, number, logs.traceparent.get(), time.monotonic()))
 
     def _guarded(self, work: Callable[[], None]) -> None:
         """Let it crash: the supervisor starts another, which begins from what lies on the disk."""

@@ -16,26 +16,28 @@ from nfsw.actors.abandoned import abandon, claimed_files, forget_abandoned
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
 from nfsw.actors.config import KeeperConfig
-from nfsw.actors.envelope import Message
+from nfsw.actors.envelope import Message, Reply
+from nfsw.actors.files import FileRef
 from nfsw.actors.lock import LockTaken, SessionLock, begun
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
-    AbandonFailed,
     AbandonFile,
-    Confirm,
-    Drain,
+    AcquireLock,
+    Failed,
     FileAbandoned,
-    Hold,
-    HoldFailed,
+    LockVerified,
+    MarkStopped,
     NotOneClaimedFile,
-    Release,
+    Outage,
+    ReleaseLock,
     SessionDenied,
     SessionHeld,
     SessionReleased,
     SessionUnusable,
-    StopFailed,
     StopNoted,
+    VerifyLock,
 )
+from nfsw.actors.names import for_message
 from nfsw.actors.nfs import Nfs, is_gone, said
 from nfsw.actors.tree import NfsTree, is_date
 
@@ -49,65 +51,61 @@ class Keeper(Actor):
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
         self._locks: dict[str, SessionLock] = {}
 
-    def on_message(self, message: Message, tell: Tell) -> None:
-        match message:
-            case Hold():
-                self._hold(message, tell)
-            case Drain(session):
-                self._drain(session, tell)
-            case Confirm(session):
-                self._confirm(session, tell)
-            case AbandonFile():
-                self._abandon(message, tell)
-            case Release(session, forget):
-                tell(SessionReleased(session, kept=self._release(session, forget=forget)))
-
-    def _hold(self, message: Hold, tell: Tell) -> None:
-        session = message.session
+    def on_message(self, message: Message, tell: Tell) -> Reply | None:  # noqa: ARG002 - it has no news of a job
         try:
-            lock = self._locks.get(session) or SessionLock.take(self._nfs, session)
-        except LockTaken as taken:
-            tell(SessionDenied(session, self._named(taken.holder)))
-            return
+            match message:
+                case AcquireLock():
+                    return self._acquire(message)
+                case MarkStopped(session):
+                    return self._mark_stopped(session)
+                case VerifyLock(session):
+                    return self._verify(session)
+                case AbandonFile():
+                    return self._abandon(message)
+                case ReleaseLock(session, forget):
+                    return SessionReleased(kept=self._release(session, forget=forget))
         except OSError as error:
-            tell(HoldFailed(session, said(error)))
-            return
-        self._locks[session] = lock
+            return _failed(error)
+        return None
+
+    def _acquire(self, job: AcquireLock) -> Reply:
+        session = job.session
+        try:
+            lock = self._locks[session] = self._locks.get(session) or SessionLock.take(self._nfs, session)
+        except LockTaken as taken:
+            return SessionDenied(self._named(taken.holder))
         recorded = lock.note.active
         try:
-            if message.record and message.started_at is None and not self._is_there(session):
-                kept = self._release(session, forget=True)  # it ended between the look that found it and this lock
-                tell(SessionReleased(session, kept))
-                return
-            if message.started_at is not None and (reason := self._unusable(session)):
+            if job.record and job.started_at is None and not self._is_there(session):
+                return SessionReleased(self._release(session, forget=True))  # it ended between the look that found it and this lock
+            if job.started_at is not None and (reason := self._unusable(session)):
                 self._release(session, forget=False)
-                tell(SessionUnusable(session, reason))
-                return
-            if message.record:
-                lock.write(begun(lock.note, self._holder, self._instance, message.started_at))
+                return SessionUnusable(reason)
+            if job.record:
+                lock.write(begun(lock.note, self._holder, self._instance, job.started_at))
                 self._nfs.make_folder(self._nfs.tree.incoming(session))
                 self._nfs.make_folder(self._nfs.tree.claimed(f"{datetime.now(UTC):%Y%m%d}", session))
             else:
                 lock.write(replace(lock.note, holder=self._holder, instance=self._instance))
         except OSError as error:
             self._release(session, forget=False)
-            tell(HoldFailed(session, said(error)))
-            return
+            return _failed(error)
         log.info("session held", extra={"session_name": session, "action": "hold"})
-        tell(SessionHeld(session, lock.note.started_at or 0.0, lock.note.draining, recorded))
+        return SessionHeld(lock.note.started_at or 0.0, lock.note.draining, recorded)
 
-    def _confirm(self, session: str, tell: Tell) -> None:
+    def _verify(self, session: str) -> Reply:
         lock = self._locks.get(session)
         if lock is None:
-            return
+            return LockVerified()  # it was given up meanwhile
         try:
-            usurper = lock.usurper()
+            new_owner = lock.new_owner()
         except OSError as error:
-            log.warning("cannot look at the session's lock: %s", said(error), extra={"session_name": session, "action": "confirm"})
-            return
-        if usurper is not None:
-            self._release(session, forget=False)
-            tell(SessionDenied(session, self._named(usurper.holder)))
+            log.warning("cannot look at the session's lock: %s", said(error), extra={"session_name": session, "action": "verify"})
+            return _failed(error)
+        if new_owner is None:
+            return LockVerified()
+        self._release(session, forget=False)
+        return SessionDenied(self._named(new_owner.holder))
 
     def _named(self, holder: str | None) -> str | None:
         """The other pod as people are told of it."""
@@ -136,20 +134,18 @@ class Keeper(Actor):
             log.info("session released", extra=extra)
         return kept
 
-    def _abandon(self, message: AbandonFile, tell: Tell) -> None:
-        request, session = message.request, message.session
+    def _abandon(self, job: AbandonFile) -> Reply:
+        session = job.session
         if session not in self._locks:
-            tell(AbandonFailed(request, "the session's lock is not held"))
-            return
-        try:
-            files = claimed_files(self._nfs, session, message.name, message.date)
-            if len(files) == 1 and abandon(self._nfs, files[0], message.reason):
-                log.warning("abandoned: %s", message.reason, extra=about(session, files[0].name, "abandon"))
-                tell(FileAbandoned(request, files[0]))
-            else:
-                tell(NotOneClaimedFile(request, tuple(file.date for file in files) if len(files) > 1 else ()))
-        except OSError as error:
-            tell(AbandonFailed(request, said(error)))
+            return Failed("the session's lock is not held")
+        files = claimed_files(self._nfs, session, job.name, job.date)
+        if len(files) != 1:
+            return NotOneClaimedFile(tuple(file.date for file in files))
+        [file] = files
+        if not abandon(self._nfs, file, job.reason):
+            return NotOneClaimedFile(())
+        log.warning("abandoned: %s", job.reason, extra=about(session, file.name, "abandon"))
+        return FileAbandoned(FileRef(file.date, session, for_message(file.name)))
 
     def _unusable(self, session: str) -> str | None:
         """Which of the session's folders is no folder; None: none of them. One that is missing will be made."""
@@ -177,9 +173,9 @@ class Keeper(Actor):
     def _remove_folders(self, session: str) -> str | None:
         """The record of the session. Returns a folder that still holds something, and so stays; None: all are gone."""
         tree = self._nfs.tree
-        for incarnation in self._nfs.folders(tree.asides(session)):
-            self._nfs.remove_folder(tree.aside(session, incarnation))
-        self._nfs.remove_folder(tree.asides(session))
+        for instance_id in self._nfs.folders(tree.all_displaced(session)):
+            self._nfs.remove_folder(tree.displaced(session, instance_id))
+        self._nfs.remove_folder(tree.all_displaced(session))
         left = None
         for date in filter(is_date, self._nfs.folders(tree.processing)):
             folder = tree.claimed(date, session)
@@ -191,14 +187,13 @@ class Keeper(Actor):
             forget_abandoned(self._nfs, session)
         return left
 
-    def _drain(self, session: str, tell: Tell) -> None:
+    def _mark_stopped(self, session: str) -> Reply:
         lock = self._locks.get(session)
         if lock is None:
-            tell(StopFailed(session, "its lock is not held"))
-            return
-        try:
-            lock.write(replace(lock.note, draining=True))
-        except OSError as error:
-            tell(StopFailed(session, said(error)))
-        else:
-            tell(StopNoted(session))
+            return Failed("its lock is not held")
+        lock.write(replace(lock.note, draining=True))
+        return StopNoted()
+
+
+def _failed(error: OSError) -> Failed:
+    return Failed(said(error), Outage.NFS)

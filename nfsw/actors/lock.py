@@ -95,7 +95,7 @@ class SessionLock:
             os.fsync(self._fd)
         self.note = note
 
-    def usurper(self) -> Note | None:
+    def new_owner(self) -> Note | None:
         """What another holder has noted, or would have; None: the lock is ours. Raises OSError.
 
         The server forgets a lock when it has not heard of its client for the lease time. The client's kernel goes on as if it

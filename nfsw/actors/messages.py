@@ -1,15 +1,53 @@
-"""The words that the actors exchange: frozen values named as facts, and the few requests that cause them."""
+"""The messages that main process and actors exchange: jobs, their replies, requests without a reply, and news.
 
-from dataclasses import dataclass, field
+A reply and the news of a job say nothing of the file: the envelope has the job's number, and whoever posted the job knows it.
+A name that is not UTF-8 goes as text that can be printed (`names.shown`); its file is never taken.
+"""
 
-from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
+from enum import Enum
+
+from nfsw.actors.envelope import Job, Message, Reply
+from nfsw.actors.files import File, FileRef, Fingerprint
 from nfsw.actors.stability import Rule
+
+
+class Outage(Enum):
+    """What held a file up, so that the end of it ends the wait of all files that it held up."""
+
+    NFS = "nfs"
+    #: The local disk that takes the staged copies.
+    STAGING = "staging"
+    #: The service did not answer, or with an error of its own.
+    AZURE = "azure"
+
+
+# --- Every actor -----------------------------------------------------------------------------------------------------
+
+
+class Started(Message, frozen=True):
+    """The actor takes messages."""
+
+
+class Failed(Reply, frozen=True):
+    """The job is not done, and nothing is lost. It is tried again after a pause."""
+
+    error: str
+    outage: Outage | None = None  # None: an end of it would not show
+    #: Nothing of the file is left in staging.
+    unstaged: bool = False
+
+
+class Lost(Reply, frozen=True):
+    """From the supervisor: the actor died again and again with the job in hand, so it may be what kills it."""
+
+    error: str
+    at_least_s: float  # seconds in which another try would end the actor too often
+
 
 # --- Scanner ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class WatchedSessions(Message, frozen=True):
     """To Scanner and Collector: look at these sessions from now on."""
 
     active: str | None  # new files of this one are reported
@@ -17,25 +55,22 @@ class Watch:
     recorded: frozenset[str]  # their folder under .processing has to stay, though it is empty
 
 
-@dataclass(frozen=True, slots=True)
-class LetGo:
-    """To Scanner: nobody has this file in hand any more; report it again."""
+class ReportAgain(Message, frozen=True):
+    """To Scanner: what was reported of the file has come to nothing; it has to become stable again."""
 
     file: File
 
 
-@dataclass(frozen=True, slots=True)
-class FileStable:
-    """The file has not changed for as long as is asked for."""
+class FileStable(Message, frozen=True):
+    """A version of a file that has not changed for as long as is asked for. Each one is reported once, and again every ten minutes."""
 
     file: File
-    fingerprint: Fingerprint
-    seen_at: float = field(default=0.0, compare=False)  # when a scan first saw it (seconds, CLOCK_MONOTONIC)
+    version: Fingerprint
+    seen_at: float = 0.0  # when a scan first saw it (seconds, CLOCK_MONOTONIC)
     leased: bool = False  # a lease was granted: nobody had it open for writing. Else that could not be known
 
 
-@dataclass(frozen=True, slots=True)
-class FileRefused:
+class FileRefused(Message, frozen=True):
     """The file is not taken, or not finished if it is claimed; it stays where it is."""
 
     file: File
@@ -43,47 +78,53 @@ class FileRefused:
     abandoned: bool = False  # a claimed file that an operator has given up on: its session may end without it
 
 
-@dataclass(frozen=True, slots=True)
-class RefusalLifted:
-    """A refused file is no longer there."""
+class RefusalLifted(Message, frozen=True):
+    """A refused file is no longer there, or is another version."""
 
     file: File
 
 
-@dataclass(frozen=True, slots=True)
-class NameAside:
+class FileGone(Message, frozen=True):
+    """A claimed file that was to be reported again is no longer there."""
+
+    file: FileRef
+
+
+class DisplacedFile(Message, frozen=True):
     """A name that a claim moved out of its way was left behind by a crash."""
 
     session: str
     name: str
-    incarnation: str  # of the claimer that moved it
+    instance_id: str  # of the Claimer that moved it
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFound:
+class SessionFound(Message, frozen=True):
     name: str
     date: str  # of its newest folder
     mtime_ns: int  # of that folder
     files: bool  # whether any of its folders holds a file
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """One look over `.processing` and `incoming` is done."""
+class ScanFinished(Message, frozen=True):
+    """One scan of `.processing` and `incoming` is done."""
 
     sessions: tuple[SessionFound, ...]  # newest first
 
 
-@dataclass(frozen=True, slots=True)
-class RuleFound:
+class ScanFailed(Message, frozen=True):
+    """NFS gave an error instead of a listing. The next scan comes."""
+
+    error: str
+
+
+class RuleFound(Message, frozen=True):
     """Whether the file system tells that somebody has a file open for writing. Told at the start and whenever it changes."""
 
     rule: Rule
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class OpenForWriting:
+class OpenForWriting(Message, frozen=True):
     """How many files would be reported as stable if nobody had them open. Told when it changes."""
 
     count: int
@@ -91,32 +132,22 @@ class OpenForWriting:
     since: float = 0.0  # when the oldest was found open (seconds since the epoch)
 
 
-@dataclass(frozen=True, slots=True)
-class HiddenFiles:
+class HiddenFiles(Message, frozen=True):
     """How many files of the active session in `incoming` have a hidden name, and so are never taken. Told when it changes."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class LinksInTheWay:
+class LinksInTheWay(Message, frozen=True):
     """Symbolic links where folders have to be; nothing is taken from there. Told when it changes."""
 
     paths: tuple[str, ...]  # below the root, as people are told
 
 
-@dataclass(frozen=True, slots=True)
-class LookFailed:
-    """NFS gave an error instead of a listing. The next scan comes."""
-
-    error: str
-
-
 # --- Keeper ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class AcquireLock(Job, frozen=True):
     """To Keeper: take the session for this pod."""
 
     session: str
@@ -124,250 +155,199 @@ class Hold:
     started_at: float | None = None  # seconds since the epoch; None: as the holder before us noted it, else now
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class SessionHeld(Reply, frozen=True):
+    started_at: float  # seconds since the epoch
+    draining: bool  # it was stopped, by us or by the holder before us
+    recorded: bool  # a call had made it active, here or in another pod
+
+
+class SessionDenied(Reply, frozen=True):
+    """Another pod holds the session."""
+
+    holder: str | None  # what it calls itself; None: it has not noted its name yet
+
+
+class SessionUnusable(Reply, frozen=True):
+    """The session cannot be started: something that is no folder is where one of its folders has to be."""
+
+    reason: str
+
+
+class SessionReleased(Reply, frozen=True):
+    """The lock is not ours any more. Also to AcquireLock: the session had ended before it was locked."""
+
+    #: It is over, but a folder of it stays, because something is in it that is not nfsw's.
+    kept: bool = False
+
+
+class MarkStopped(Job, frozen=True):
     """To Keeper: note that the session was stopped, so that a restart does not make it active again."""
 
     session: str
 
 
-@dataclass(frozen=True, slots=True)
-class Confirm:
-    """To Keeper: look whether the session's lock is ours still; nobody tells who loses one."""
+class StopNoted(Reply, frozen=True):
+    """No restart makes the session active again."""
+
+
+class VerifyLock(Job, frozen=True):
+    """To Keeper: look whether the session's lock is still ours; nobody tells who loses one."""
 
     session: str
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class LockVerified(Reply, frozen=True):
+    """It is ours, as far as can be known."""
+
+
+class ReleaseLock(Job, frozen=True):
     """To Keeper: give the session up."""
 
     session: str
     forget: bool  # it is over: remove the record as well
 
 
-@dataclass(frozen=True, slots=True)
-class AbandonFile:
-    """To Keeper: note that a claimed file is not to be finished. Its answer has the same `request`."""
+class AbandonFile(Job, frozen=True):
+    """To Keeper: note that a claimed file is not to be finished."""
 
-    request: int
     session: str
     name: str  # as the directory or the status has it
     date: str | None  # of its claim; None: whichever there is
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class SessionHeld:
-    session: str
-    started_at: float  # seconds since the epoch
-    draining: bool  # it was stopped, by us or by the holder before us
-    recorded: bool  # a call had made it active, here or in another pod
-
-
-@dataclass(frozen=True, slots=True)
-class SessionDenied:
-    session: str
-    holder: str | None  # what the other pod calls itself; None: it has not noted its name yet
-
-
-@dataclass(frozen=True, slots=True)
-class HoldFailed:
-    session: str
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class SessionUnusable:
-    """The session cannot be started: something that is no folder is where one of its folders has to be."""
-
-    session: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class StopNoted:
-    """No restart makes the session active again."""
-
-    session: str
-
-
-@dataclass(frozen=True, slots=True)
-class StopFailed:
-    session: str
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class FileAbandoned:
+class FileAbandoned(Reply, frozen=True):
     """The note is on the server's disk."""
 
-    request: int
     file: FileRef
 
 
-@dataclass(frozen=True, slots=True)
-class NotOneClaimedFile:
+class NotOneClaimedFile(Reply, frozen=True):
     """There is no claimed file of that name, or there are several."""
 
-    request: int
     dates: tuple[str, ...]  # of the claims
-
-
-@dataclass(frozen=True, slots=True)
-class AbandonFailed:
-    request: int
-    error: str
-
-
-@dataclass(frozen=True, slots=True)
-class SessionReleased:
-    session: str
-    #: It is over, but a folder of it stays, because something is in it that is not nfsw's.
-    kept: bool = False
 
 
 # --- Claimer ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Take:
+class StageFile(Job, frozen=True):
     """To Claimer: claim the file if it is an arrival, and stage it."""
 
     file: File
-    fingerprint: Fingerprint
-    afresh: bool = False  # what is staged of it is worthless
+    version: Fingerprint
+    restage: bool = False  # what is staged of it is worthless
     leased: bool = False  # take it only if a lease is granted, as it was when it was seen stable
 
 
-@dataclass(frozen=True, slots=True)
-class PutBack:
-    """To Claimer: see to a name that was left aside."""
+class Claimed(Message, frozen=True):
+    """News of StageFile: the arrival has its name under `.processing`."""
 
-    aside: NameAside
-
-
-@dataclass(frozen=True, slots=True)
-class FileClaimed:
-    arrival: Arrival
     file: FileRef
-    fingerprint: Fingerprint  # once the claim was done, which has changed the ctime
+    version: Fingerprint  # once the claim was done, which has changed the ctime
 
 
-@dataclass(frozen=True, slots=True)
-class NameTaken:
+class StagingProgress(Message, frozen=True):
+    """News of StageFile: so much is in the manifest, to be sent."""
+
+    staged: int  # bytes
+
+
+class Staged(Reply, frozen=True):
+    """The staged copy is complete, and the source was the same before and after."""
+
+
+class Changed(Reply, frozen=True):
+    """The file is not what it was when it was seen stable: it has to become stable again."""
+
+
+class StillOpen(Reply, frozen=True):
+    """Somebody has the file open for writing: it is taken once it is closed."""
+
+
+class Gone(Reply, frozen=True):
+    """Benign: the file is no longer there."""
+
+
+class NameTaken(Reply, frozen=True):
     """The arrival has to wait: a file of its name is being processed."""
 
-    arrival: Arrival
+
+class RestoreDisplaced(Job, frozen=True):
+    """To Claimer: see to a name that was left displaced."""
+
+    displaced: DisplacedFile
 
 
-@dataclass(frozen=True, slots=True)
-class StagingFound:
-    """Something of this file lies in staging, from an earlier life of the Claimer."""
+class DisplacedSeenTo(Reply, frozen=True):
+    """As well as can be: each scan finds again what is left."""
+
+
+class StagingFound(Message, frozen=True):
+    """Something of this file lies in staging, from an earlier process of the Claimer."""
 
     file: FileRef
     size: int  # bytes on local disk
 
 
-@dataclass(frozen=True, slots=True)
-class StagingBegun:
-    file: FileRef
-    fingerprint: Fingerprint
-
-
-@dataclass(frozen=True, slots=True)
-class StagingGrew:
-    """Also to Uploader: there is more in the manifest to be sent."""
-
-    file: FileRef
-    staged: int  # bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FileStaged:
-    """Also to Uploader: the staged copy is complete, and the source was the same before and after."""
-
-    file: FileRef
-
-
-@dataclass(frozen=True, slots=True)
-class FileChanged:
-    """The file is not what it was when it was seen stable: it has to become stable again."""
-
-    file: File
-
-
-@dataclass(frozen=True, slots=True)
-class FileGone:
-    """Benign: it is no longer there. From the Scanner: one that was let go, and that it cannot report again."""
-
-    file: File
-
-
-@dataclass(frozen=True, slots=True)
-class FileTroubled:
-    """NFS or the staging disk gave an error. The file is safe where it is, and is tried again."""
-
-    file: File
-    error: str
-
-
 # --- Uploader --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerReady:
+class ContainerReady(Message, frozen=True):
     """The container is there, and its service took our credentials."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerRefused:
+class ContainerRefused(Message, frozen=True):
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClockMeasured:
+class ClockMeasured(Message, frozen=True):
     """What Azure's clock says, from the `Date` of an answer. Both are in seconds."""
 
     azure: float  # since the epoch
     at: float  # CLOCK_MONOTONIC, when the answer came
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """To Uploader: send what is staged of the file, while it is being staged."""
-
-    file: FileRef
-    fingerprint: Fingerprint
-    staged: bool = False  # all of it is already
-    #: An earlier life or attempt may have sent it already, so the blob is looked at before anything is sent.
-    look_first: bool = field(default=False, compare=False)
+class AzureAnswers(Message, frozen=True):
+    """The service answers again, after a failure that said that it did not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Abandon:
-    """To Uploader: forget the file."""
-
-    file: FileRef
-
-
-@dataclass(frozen=True, slots=True)
-class SetUploads:
+class SetUploads(Message, frozen=True):
     """To Uploader: how much may be sent."""
 
     bytes_per_s: int | None
     paused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class UploadBegun:
+class UploadFile(Job, frozen=True):
+    """To Uploader: send what is staged of the file, while it is being staged. One attempt."""
+
     file: FileRef
-    attempt: int
+    version: Fingerprint
+    attempt: int = 1  # this one, counted from 1
+    staged: bool = False  # all of it is already
+    #: An earlier process or attempt may have sent it already, so the blob is looked at before anything is sent.
+    look_first: bool = False
+    #: The attempt before was refused for good: ask without a body whether it would be again.
+    refused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class UploadGrew:
+class MoreStaged(Message, frozen=True):
+    """To Uploader: there is more in the manifest to be sent."""
+
     file: FileRef
+    whole: bool = False  # nothing more will come
+
+
+class WithdrawUpload(Message, frozen=True):
+    """To Uploader: forget the file."""
+
+    file: FileRef
+
+
+class UploadProgress(Message, frozen=True):
+    """News of UploadFile."""
+
     held: int  # bytes of the file that Azure holds
     left: int  # the same, and what has left in requests that are not answered yet
     sent: int  # bytes that have left since the last message of this kind
@@ -375,79 +355,69 @@ class UploadGrew:
     blocks: int = 0  # that Azure has taken since
 
 
-@dataclass(frozen=True, slots=True)
-class UploadFailed:
-    file: FileRef
-    attempt: int
+class Uploaded(Reply, frozen=True):
+    """The blob is committed, and its size and CRC64 as read back are those of the file as it was read from NFS."""
+
+    overwrote: bool  # a blob of that name with other content was there
+    committed_at: float = 0.0  # when it was in Azure, and only to be read back (seconds, CLOCK_MONOTONIC)
+    crc64: str = ""  # of the file, as the blob's metadata has it
+    request_id: str | None = None  # Azure's, of the commit; None: an earlier process had sent it
+
+
+class UploadFailed(Reply, frozen=True):
     error: str
-    retry_in_s: float
+    outage: Outage | None = None
+    refused: bool = False  # for good, as far as the service says: the next attempt can wait for long
+    retry_after_s: float = 0.0  # as the service asks
 
 
-@dataclass(frozen=True, slots=True)
-class StagedCopyBad:
+class StagedCopyBad(Reply, frozen=True):
     """The staged copy is not what was read from NFS, or is not there any more."""
 
-    file: FileRef
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class FileUploaded:
-    """The blob is committed, and its size and CRC64 as read back are those of the file as it was read from NFS."""
-
-    file: FileRef
-    fingerprint: Fingerprint
-    seconds: float  # from the first attempt to the verified blob
-    overwrote: bool  # a blob of that name with other content was there
-    committed_at: float = field(default=0.0, compare=False)  # when it was in Azure, and only to be read back (seconds, CLOCK_MONOTONIC)
-    attempts: int = field(default=1, compare=False)
-    crc64: str = field(default="", compare=False)  # of the file, as the blob's metadata has it
-    request_id: str | None = field(default=None, compare=False)  # Azure's, of the commit; None: an earlier life had sent it
+class Withdrawn(Reply, frozen=True):
+    """The upload was withdrawn."""
 
 
 # --- Collector -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Complete:
+class CompleteFile(Job, frozen=True):
     """To Collector: mark the file as sent and delete it."""
 
     file: FileRef
-    fingerprint: Fingerprint
+    version: Fingerprint
 
 
-@dataclass(frozen=True, slots=True)
-class Unstage:
+class Completed(Reply, frozen=True):
+    """Nothing of the file is left on NFS."""
+
+    marked_at: float | None = None  # when it was `.completed` (seconds, CLOCK_MONOTONIC); None: it was before
+    unstaged: bool = True  # nor in staging
+
+
+class EvictStaged(Job, frozen=True):
     """To Collector: remove the staged copy, others need the room."""
 
     file: FileRef
 
 
-@dataclass(frozen=True, slots=True)
-class FileCompleted:
-    """Nothing of the file is left on NFS."""
-
-    file: FileRef
-    marked_at: float | None = field(default=None, compare=False)  # when it was `.completed` (seconds, CLOCK_MONOTONIC); None: it was before
-
-
-@dataclass(frozen=True, slots=True)
-class Unstaged:
+class Evicted(Reply, frozen=True):
     """Nothing of the file is left in staging."""
 
+
+class Unstaged(Message, frozen=True):
+    """Nothing of the file is left in staging: nothing on NFS stands for it any more, so it was swept out."""
+
     file: FileRef
 
 
-# --- Signals: about the actor, not about a file ----------------------------------------------------------------------
+def _leaves(kind: type[Message]) -> tuple[type[Message], ...]:
+    below = kind.__subclasses__()
+    return (kind,) if not below else tuple(leaf for one in below for leaf in _leaves(one))
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The actor takes messages."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The actor has finished with the message of this number; what followed from it was told before."""
-
-    number: int
+#: Every kind of message of this module.
+MESSAGES = tuple(leaf for leaf in _leaves(Message) if leaf.__module__ == __name__)

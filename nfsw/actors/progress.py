@@ -10,20 +10,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nfsw.actors.actor import Tell
-from nfsw.actors.files import FileRef
 from nfsw.actors.manifest import Block
-from nfsw.actors.messages import UploadGrew
+from nfsw.actors.messages import UploadProgress
 
 #: Seconds between two messages about a file, at least.
 EVERY_S = 0.5
 
 
 class Progress:
-    """Of one file, over all its attempts. `close` it in the end."""
+    """Of one file, over all its attempts, one after the other."""
 
-    def __init__(self, file: FileRef, tell: Tell) -> None:
-        self._file = file
-        self._tell = tell
+    def __init__(self) -> None:
+        self._tell: Tell | None = None  # None: no attempt is under way
         self._held = 0  # bytes that Azure holds
         self._bodies: set[Body] = set()  # on their way
         self._furthest: dict[int, int] = {}  # the most bytes that have left in any request, by block
@@ -31,6 +29,19 @@ class Progress:
         self._told = (0, 0)  # held, and left, as of the latest message
         self._told_at = asyncio.get_running_loop().time()
         self._due: asyncio.TimerHandle | None = None
+
+    @contextmanager
+    def told(self, tell: Tell) -> Iterator[None]:
+        """Around one attempt, of which `tell` takes the news; the last of them at its end."""
+        self._tell = tell
+        try:
+            yield
+        finally:
+            self.tell()
+            self._tell = None
+            if self._due:
+                self._due.cancel()
+                self._due = None
 
     def begin(self, held: int = 0) -> None:
         """Another attempt, or Azure was asked what it holds: `held` bytes."""
@@ -72,17 +83,12 @@ class Progress:
         for body in self._bodies:
             body.look()
         now = (self._held, self._held + sum(body.left for body in self._bodies))
-        if now != self._told or self._sent or self._blocks:
+        if self._tell and (now != self._told or self._sent or self._blocks):
             self._told = now
-            self._tell(UploadGrew(self._file, *now, self._sent, self._resent, self._blocks))
+            self._tell(UploadProgress(*now, self._sent, self._resent, self._blocks))
             self._sent = self._resent = self._blocks = 0
         if self._bodies:
             self._soon()
-
-    def close(self) -> None:
-        """Nothing more is told."""
-        if self._due:
-            self._due.cancel()
 
     def _soon(self) -> None:
         if self._due is None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection, Iterable
 
 from nfsw.actors.actor import Tell
-from nfsw.actors.messages import HiddenFiles, LinksInTheWay, LookFailed, OpenForWriting, RuleFound
+from nfsw.actors.messages import HiddenFiles, LinksInTheWay, OpenForWriting, RuleFound, ScanFailed
 from nfsw.actors.nfs import LinkInTheWay, said
 from nfsw.actors.scanned_folder import Folder
 from nfsw.actors.stability import Rule
@@ -92,7 +92,7 @@ class ScanNews:
         trouble = None
         if error := self.error:
             trouble = f"{said(error)} at {self._tree.shown(os.fsdecode(error.filename or ''))}"
-            tell(LookFailed(trouble))
+            tell(ScanFailed(trouble))
             if trouble != self._trouble:
                 log.error("cannot look at NFS, will go on trying: %s", trouble, extra={"action": "scan"})
         elif self._trouble:

@@ -1,11 +1,13 @@
 """What the Scanner remembers of one folder between two scans; names that are gone are forgotten."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
 from nfsw.actors.actor import Tell
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.messages import FileGone, RefusalLifted
+from nfsw.actors.names import for_message
 from nfsw.actors.stability import Quiet
 
 #: Of the files that somebody has open for writing, one scan of a folder looks at so many; the others have their turn in the next scans.
@@ -37,14 +39,21 @@ class Folder:
     date: str | None  # of the claim; None: the folder is the one in incoming
     quiet: dict[str, Quiet] = field(default_factory=dict)  # seen, and not yet stable
     opened: dict[str, Opened] = field(default_factory=dict)  # open for writing; whoever was looked at last comes last
-    reported: set[str] = field(default_factory=set)
-    awaited: set[str] = field(default_factory=set)  # claimed files that were let go: the main process waits to hear of them again
+    reported: dict[str, Fingerprint] = field(default_factory=dict)  # the version
+    awaited: set[str] = field(default_factory=set)  # claimed files that the main process waits to hear of again
     abandoned: set[str] = field(default_factory=set)  # not to be finished, and not in the way of the session's end
     refused: dict[str, Fingerprint | None] = field(default_factory=dict)  # the version that is refused; None: any, for its name's sake
     hidden: int = 0  # arrivals whose names are hidden
 
     def file(self, name: str) -> File:
+        """As messages have it."""
+        name = for_message(name)
         return FileRef(self.date, self.session, name) if self.date else Arrival(self.session, name)
+
+    def tell_gone(self, names: Iterable[str], tell: Tell) -> None:
+        for name in names:
+            if isinstance(file := self.file(name), FileRef):
+                tell(FileGone(file))
 
     def others_turn(self) -> set[str]:
         """The open files that are not to be looked at in this scan."""
@@ -58,10 +67,8 @@ class Folder:
         for name in self.refused.keys() - present:
             del self.refused[name]
             tell(RefusalLifted(self.file(name)))
-        for name in self.awaited - present:
-            self.awaited.remove(name)
-            tell(FileGone(self.file(name)))
-        self.reported &= present
-        for known in (self.quiet, self.opened):
+        self.tell_gone(self.awaited - present, tell)
+        self.awaited &= present
+        for known in (self.quiet, self.opened, self.reported):
             for name in known.keys() - present:
                 del known[name]

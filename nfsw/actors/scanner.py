@@ -1,8 +1,8 @@
 """The Scanner looks at `incoming` and `.processing` again and again, and reports every file that is stable. A child process.
 
 There is one rule for both: what lies there, is stable and in nobody's hands is reported, whether it has just arrived or
-was left behind by a crash. Recovery is no path of its own. The Scanner remembers what it reported only to save work: the
-main process knows what is in hand, and says `LetGo` when a file is to be reported again.
+was left behind by a crash. Recovery is no path of its own. Each version of a file is reported once: what becomes of it is the
+main process's matter, which says `ReportAgain` when that has come to nothing. As a safety net all are reported again every ten minutes.
 """
 
 import os
@@ -13,10 +13,11 @@ from nfsw.actors.abandoned import AbandonedFiles
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
 from nfsw.actors.config import ScannerConfig
-from nfsw.actors.envelope import Message
+from nfsw.actors.envelope import Message, Reply
 from nfsw.actors.files import FileRef
 from nfsw.actors.folder_scan import FolderScan, is_in_the_way
-from nfsw.actors.messages import FileGone, LetGo, Looked, NameAside, RefusalLifted, SessionFound, Watch
+from nfsw.actors.messages import DisplacedFile, RefusalLifted, ReportAgain, ScanFinished, SessionFound, WatchedSessions
+from nfsw.actors.names import for_message
 from nfsw.actors.nfs import LinkInTheWay, Nfs
 from nfsw.actors.scan_news import ScanNews
 from nfsw.actors.scanned_folder import Folder
@@ -26,6 +27,8 @@ from nfsw.actors.tree import NfsTree, is_date
 
 #: Sessions that one look tells of. A packet of the channel holds more than twice as many of the longest names.
 MOST_SESSIONS = 400
+#: Seconds after which all that is stable is reported again: should a bug have lost a file, it comes back by itself.
+REPORT_AGAIN_S = 600.0
 #: A look that takes so many seconds may have waited for a server that was away.
 _LONG_LOOK_S = 10.0
 
@@ -34,30 +37,36 @@ class Scanner(Actor):
     def __init__(self, config: ScannerConfig, board: Board) -> None:
         self.interval = config.poll_interval_s
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
-        self._watch = Watch(None, frozenset(), frozenset())
+        self._watch = WatchedSessions(None, frozenset(), frozenset())
         self._folders: dict[str, Folder] = {}
-        self._aside: set[tuple[str, str]] = set()  # session and name
+        self._displaced: set[tuple[str, str]] = set()  # session and name
+        self._reported_all_at = time.monotonic()
         self._abandoned = AbandonedFiles(self._nfs)
         self._news = ScanNews(self._nfs.tree, config.writeback_age_s)
         self._stability = StabilityRule(self._nfs)
         self._files = FolderScan(self._nfs, config, self._stability, self._news.note)
 
-    def on_message(self, message: Message, tell: Tell) -> None:
+    def on_message(self, message: Message, tell: Tell) -> Reply | None:
         match message:
-            case Watch():
+            case WatchedSessions():
                 self._watch = message
                 for path in [path for path, folder in self._folders.items() if not self._is_watched(folder)]:
                     self._forget(path, tell)
-            case LetGo(file):
+            case ReportAgain(file):
                 path, name = os.path.split(self._nfs.tree.source(file))
                 if folder := self._folders.get(path):
-                    folder.reported.discard(name)
+                    folder.reported.pop(name, None)
                     if isinstance(file, FileRef):
                         folder.awaited.add(name)
+        return None
 
     def on_tick(self, tell: Tell) -> None:
         begun = time.monotonic()
         self._news.begin()
+        if begun - self._reported_all_at >= REPORT_AGAIN_S:
+            self._reported_all_at = begun
+            for folder in self._folders.values():
+                folder.reported.clear()
         try:
             self._find_out_rule(begun, tell)
             self._files.begin()
@@ -65,7 +74,7 @@ class Scanner(Actor):
             if self._watch.active:
                 self._look_at(self._nfs.tree.incoming(self._watch.active), self._watch.active, None, tell)
             if found is not None:
-                tell(Looked(self._most_important(found)))
+                tell(ScanFinished(self._most_important(found)))
         except OSError as error:
             self._news.note(error)
         if self._news.error or time.monotonic() - begun > _LONG_LOOK_S:
@@ -85,7 +94,7 @@ class Scanner(Actor):
         found: dict[str, SessionFound] = {}
         watched: set[str] = set()
         complete = True
-        asides = self._look_at_asides(tell)
+        displaced = self._look_at_displaced(tell)
         self._look_for_notes(tell)
         for date in sorted(filter(is_date, self._folders_in(tree.processing, is_date)), reverse=True):
             try:
@@ -100,10 +109,10 @@ class Scanner(Actor):
                 folder = tree.claimed(date, session)
                 if session in self._watch.held:
                     watched.add(folder)
-                files = self._look_at(folder, session, date, tell) or session in asides
+                files = self._look_at(folder, session, date, tell) or session in displaced
                 newest = found.get(session)
                 if newest is None:
-                    found[session] = SessionFound(session, date, self._mtime_ns(folder), files)
+                    found[session] = SessionFound(for_message(session), date, self._mtime_ns(folder), files)
                 elif files and not newest.files:
                     found[session] = SessionFound(session, newest.date, newest.mtime_ns, files=True)
         if not complete:
@@ -111,7 +120,7 @@ class Scanner(Actor):
         for path in [path for path in self._folders if path.startswith(tree.processing) and path not in watched]:
             self._forget(path, tell)
         self._abandoned.tell_refused(tell)
-        for session in asides - found.keys():  # it does not end before the name is back
+        for session in displaced - found.keys():  # it does not end before the name is back
             found[session] = SessionFound(session, "", 0, files=True)
         return list(found.values())
 
@@ -137,16 +146,16 @@ class Scanner(Actor):
         found.sort(key=lambda s: (s.name in self._watch.held, s.files, s.date, s.mtime_ns, s.name), reverse=True)
         return tuple(sorted(found[:MOST_SESSIONS], key=lambda s: (s.date, s.mtime_ns, s.name), reverse=True))
 
-    def _look_at_asides(self, tell: Tell) -> set[str]:
-        """Returns the sessions with a name aside. A newer file of such a name has to wait in `incoming`."""
+    def _look_at_displaced(self, tell: Tell) -> set[str]:
+        """Returns the sessions with a displaced name. A newer file of such a name has to wait in `incoming`."""
         tree = self._nfs.tree
-        self._aside.clear()
+        self._displaced.clear()
         for session in sorted(self._watch.held):
-            for incarnation in self._nfs.folders(tree.asides(session)):
-                for entry in self._nfs.listing(tree.aside(session, incarnation)):
-                    tell(NameAside(session, entry.name, incarnation))
-                    self._aside.add((session, entry.name))
-        return {session for session, _ in self._aside}
+            for instance_id in self._nfs.folders(tree.all_displaced(session)):
+                for entry in self._nfs.listing(tree.displaced(session, instance_id)):
+                    tell(DisplacedFile(session, for_message(entry.name), instance_id))
+                    self._displaced.add((session, entry.name))
+        return {session for session, _ in self._displaced}
 
     def _look_at(self, path: str, session: str, date: str | None, tell: Tell) -> bool:
         """Whether there is any file in the folder, as far as can be known. One that NFS does not let us look at holds no other up."""
@@ -155,7 +164,7 @@ class Scanner(Actor):
             if date is None or session in self._watch.held:
                 folder = self._folders.setdefault(path, Folder(path, session, date))
                 folder.abandoned = abandoned
-                return self._files.scan(folder, self._aside, tell)
+                return self._files.scan(folder, self._displaced, tell)
             return any(is_in_the_way(entry, abandoned) for entry in self._nfs.listing(path))
         except OSError as error:
             self._news.note(error)
@@ -174,8 +183,7 @@ class Scanner(Actor):
         folder = self._folders.pop(path)
         for name in folder.refused:
             tell(RefusalLifted(folder.file(name)))
-        for name in folder.awaited:
-            tell(FileGone(folder.file(name)))
+        folder.tell_gone(folder.awaited, tell)
 
     def _is_watched(self, folder: Folder) -> bool:
         return folder.session in self._watch.held if folder.date else folder.session == self._watch.active

@@ -65,12 +65,12 @@ class NfsTree:
     def abandoned_note(self, file: FileRef) -> str:
         return f"{self.abandoned}/{file.blob}"
 
-    def asides(self, session: str) -> str:
-        """Names that claims moved out of their way, a folder for each life of a claimer."""
+    def all_displaced(self, session: str) -> str:
+        """Names that claims moved out of their way, a folder for each process of the Claimer."""
         return f"{self.root}/.nfsw/aside/{session}"
 
-    def aside(self, session: str, incarnation: str) -> str:
-        return f"{self.asides(session)}/{incarnation}"
+    def displaced(self, session: str, instance_id: str) -> str:
+        return f"{self.all_displaced(session)}/{instance_id}"
 
     def shown(self, path: str) -> str:
         """`path` as people are told of it: below the root, safe to print."""

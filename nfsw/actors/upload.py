@@ -12,15 +12,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 
 from nfsw.actors.azure_errors import BytesRefused, ContainerMissing, ForeignBlocks, StoreTrouble
 from nfsw.actors.azure_store import Store, StoredBlob, Written, crc64_note, source_note
 from nfsw.actors.azure_transport import STALL_S
-from nfsw.actors.backoff import pauses
+from nfsw.actors.backoff import pause_s
 from nfsw.actors.block_ids import BlockIds
 from nfsw.actors.logs import about
 from nfsw.actors.manifest import BadManifest, Block, BlockManifest, Checksums, ManifestReader
-from nfsw.actors.messages import Upload
+from nfsw.actors.messages import UploadFile
 from nfsw.actors.progress import Progress
 from nfsw.actors.replacing import write_in_place_of
 from nfsw.actors.send_window import Leaving, Place, SendWindow
@@ -39,7 +40,7 @@ _SLOWEST = 32 * 1024
 
 
 @dataclass(slots=True)
-class Account:
+class UploadHistory:
     """What the attempts for one file have done so far; kept from one to the next."""
 
     progress: Progress
@@ -50,14 +51,14 @@ class Account:
 
 
 @dataclass(slots=True)
-class Uplink:
+class UploadContext:
     """What all attempts share."""
 
     store: Store
     staging: StagingTree
     throttle: Throttle
     window: SendWindow
-    chance: random.Random
+    rng: random.Random
     single_put_size: int  # bytes; a file of at most that many goes up in one request
     concurrency: int  # blocks in flight for one file
     md5_missed: bool = False  # a Content-MD5 did not come back, and that was said
@@ -66,24 +67,24 @@ class Uplink:
 class Attempt:
     def __init__(
         self,
-        uplink: Uplink,
-        upload: Upload,
-        account: Account,
+        context: UploadContext,
+        upload: UploadFile,
+        history: UploadHistory,
         place: Place,
         more_staged: Callable[[], Awaitable[bool]],
     ) -> None:
         """`place`: where the file stands in the line. `more_staged`: returns when more may be staged; False when all of the file is."""
-        self._uplink = uplink
-        self._store = uplink.store
-        self._throttle = uplink.throttle
+        self._context = context
+        self._store = context.store
+        self._throttle = context.throttle
         self._place = place
         self._file = upload.file
-        self._fingerprint = upload.fingerprint
+        self._fingerprint = upload.version
         self._look_first = upload.look_first
-        self._account = account
-        self._progress = account.progress
+        self._history = history
+        self._progress = history.progress
         self._more_staged = more_staged
-        self._lines = ManifestReader(uplink.staging.manifest(upload.file))
+        self._lines = ManifestReader(context.staging.manifest(upload.file))
         self._ids = BlockIds()
         self._with_md5 = False  # the service takes no CRC64
         self._proven = False  # by the answer to the request that made the blob
@@ -91,12 +92,12 @@ class Attempt:
     async def run(self) -> None:
         """Returns once the blob is committed and proven. Raises StoreTrouble, StagedCopyBroken."""
         self._progress.begin()
-        self._copy = StagedCopy(self._uplink.staging.copy(self._file))
+        self._copy = StagedCopy(self._context.staging.copy(self._file))
         try:
             self._with_md5 = not await self._store.takes_crc64()
-            if self._fingerprint.size > min(self._uplink.single_put_size, self._throttle.at_once()) or not await self._put():
+            if self._fingerprint.size > min(self._context.single_put_size, self._throttle.at_once()) or not await self._put():
                 await self._send_blocks()
-            self._account.committed_at, self._account.crc64 = time.monotonic(), crc64_note(self._whole())
+            self._history.committed_at, self._history.crc64 = time.monotonic(), crc64_note(self._whole())
             if not self._proven:
                 await self._verify()
         finally:
@@ -152,7 +153,7 @@ class Attempt:
 
         async def write(*, replace: StoredBlob | None) -> None:
             written = await request(replace=replace)
-            self._account.request_id, self._proven = written.request_id, written.proven
+            self._history.request_id, self._proven = written.request_id, written.proven
 
         await write_in_place_of(there, write, self._store, self._file.blob, is_ours=self._is_ours, overwrites=self._say_overwrite)
 
@@ -161,7 +162,7 @@ class Attempt:
         held = await self._store.blocks(self._file.blob) or {}
         self._progress.begin()
         self._fit_ids(held)
-        in_flight = asyncio.Semaphore(self._uplink.concurrency)
+        in_flight = asyncio.Semaphore(self._context.concurrency)
         try:
             async with asyncio.TaskGroup() as group:
                 async for block in self._blocks():
@@ -182,7 +183,8 @@ class Attempt:
             log.info("somebody else has left blocks under this name; the commit will drop them", extra=self._about())
 
     async def _send(self, block: Block) -> None:
-        for number, pause in enumerate(pauses(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._uplink.chance), start=1):
+        for number in count(1):
+            pause = pause_s(number, _FIRST_PAUSE_S, _LONGEST_PAUSE_S, self._context.rng)
             try:
                 md5 = self._copy.md5(block) if self._with_md5 else None
                 async with self._leaving(block) as leaving:
@@ -208,7 +210,7 @@ class Attempt:
     @asynccontextmanager
     async def _leaving(self, block: Block) -> AsyncIterator[Leaving]:
         """The block may be sent: it is its file's turn."""
-        leaving = await self._uplink.window.enter(self._place, block.length, self._fingerprint.size - block.offset)
+        leaving = await self._context.window.enter(self._place, block.length, self._fingerprint.size - block.offset)
         try:
             yield leaving
         finally:
@@ -253,8 +255,8 @@ class Attempt:
             there = await self._store.look(self._file.blob)
         if there is None or not self._is_ours(there):
             raise StoreTrouble(f"the blob as read back is not the file as read from NFS: {there}")
-        if self._whole().md5 and there.md5 is None and not self._uplink.md5_missed:
-            self._uplink.md5_missed = True
+        if self._whole().md5 and there.md5 is None and not self._context.md5_missed:
+            self._context.md5_missed = True
             log.warning("Content-MD5 was sent and does not come back: something on the way takes it out; CRC64 and size agree")
 
     def _is_ours(self, there: StoredBlob | None) -> bool:
@@ -276,9 +278,9 @@ class Attempt:
         return whole
 
     def _say_overwrite(self) -> None:
-        if not self._account.overwrote:
+        if not self._history.overwrote:
             log.warning("a blob of this name is there and is overwritten: the last writer wins", extra=self._about())
-        self._account.overwrote = True
+        self._history.overwrote = True
 
     @asynccontextmanager
     async def _in_time(self, extra: float | None) -> AsyncIterator[asyncio.Timeout]:

@@ -19,7 +19,7 @@ from nfsw.actors.envelope import Envelope
 
 
 class Child(Protocol):
-    """One life of an actor. The in-memory one of the tests and the process below are the same to the supervisor."""
+    """One process of an actor. The in-memory one of the tests and the process below are the same to the supervisor."""
 
     pid: int
     board: Board

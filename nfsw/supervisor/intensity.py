@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Intensity:
+class RestartIntensity:
     restarts: int = 5
     period_s: float = 60.0
     _times: deque[float] = field(default_factory=deque)

@@ -1,251 +1,515 @@
-"""The pipeline: the supervisor's plot. What is said of files goes to the course, what is said of sessions to the desk. Main process.
+"""The pipeline: what each report and reply means for the file that it is about, and who gets the next job. Main process.
 
-Besides, it keeps what the service asks for and what the status shows of no file in particular.
+Data flows one way: Scanner, Claimer, Uploader, Collector. An attempt ends in one reply. What goes wrong with a file makes it wait for
+a growing while; the scheduler then admits it again, and it goes on where it can.
 """
 
-import asyncio
 import logging
-from collections.abc import Sequence
+import random
+import time
+from collections.abc import Callable
+from functools import partial
 
-from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.files import File
+from nfsw.actors.backoff import pause_s
+from nfsw.actors.envelope import Job, Message, Reply
+from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
-    AbandonFailed,
-    AbandonFile,
-    ClockMeasured,
-    Complete,
-    ContainerReady,
-    ContainerRefused,
-    Drain,
-    FileAbandoned,
-    FileClaimed,
-    FileCompleted,
+    Changed,
+    Claimed,
+    Completed,
+    CompleteFile,
+    Evicted,
+    EvictStaged,
+    Failed,
     FileRefused,
-    HiddenFiles,
-    Hold,
-    HoldFailed,
-    LinksInTheWay,
-    Looked,
-    LookFailed,
-    NameAside,
-    NotOneClaimedFile,
-    OpenForWriting,
-    PutBack,
-    RefusalLifted,
-    Release,
-    RuleFound,
-    SessionDenied,
-    SessionHeld,
-    SessionReleased,
-    SessionUnusable,
-    SetUploads,
-    StopFailed,
-    StopNoted,
-    Take,
-    Unstage,
-    Upload,
-    Watch,
+    FileStable,
+    Gone,
+    Lost,
+    MoreStaged,
+    NameTaken,
+    Outage,
+    ReportAgain,
+    Staged,
+    StagedCopyBad,
+    StageFile,
+    StagingProgress,
+    StillOpen,
+    Uploaded,
+    UploadFailed,
+    UploadFile,
+    UploadProgress,
+    WithdrawUpload,
 )
 from nfsw.actors.names import shown
-from nfsw.supervisor.abandoning import Abandoning
-from nfsw.supervisor.course import Course
-from nfsw.supervisor.gate import Gate
-from nfsw.supervisor.hands import Hands
-from nfsw.supervisor.holdup import held_up, holdup
-from nfsw.supervisor.ledger import Ledger
-from nfsw.supervisor.ref import ActorRef
-from nfsw.supervisor.session import Desk
+from nfsw.supervisor.actor_ref import ActorRef, OnNews, OnReply, Request
+from nfsw.supervisor.scheduler import Scheduler
+from nfsw.supervisor.sessions import Sessions
+from nfsw.supervisor.staging_budget import StagingBudget
 from nfsw.supervisor.telemetry import Telemetry
+from nfsw.supervisor.tracked_file import RateMeter, Stage, TrackedFile, TrackedFiles
 
 log = logging.getLogger("nfsw.pipeline")
 
+#: The bounds of the pauses after a failure, in seconds: of NFS, of the staging disk or of an actor.
+_PAUSES_S = (2.0, 300.0)
+#: Of Azure, whatever an answer asks for: a wrong one would keep the file waiting for weeks.
+_AZURE_PAUSES_S = (1.0, 300.0)
+#: After a request that the service refuses for good, but for rights: what is not sent for nothing is the uplink's.
+_REFUSED_PAUSES_S = (60.0, 3600.0)
+#: Of a file of which nothing but its name is known: it is refused, or lies in staging.
+_UNKNOWN = Fingerprint(0, 0, 0, 0)
+
 
 class Pipeline:
-    """`refs` are the supervisor's actors."""
+    """`refs` are the actors, by name. `queue_size`: files that may be queued."""
 
     def __init__(
-        self, refs: dict[str, ActorRef], ledger: Ledger, desk: Desk, telemetry: Telemetry, workers: int, block_size: int | None
+        self,
+        refs: dict[str, ActorRef],
+        files: TrackedFiles,
+        budget: StagingBudget,
+        sessions: Sessions,
+        telemetry: Telemetry,
+        *,
+        workers: int,
+        queue_size: int,
     ) -> None:
-        self.ledger = ledger
-        self.refused: dict[File, FileRefused] = {}
-        self.uploads = SetUploads(None, paused=False)
-        #: Set once the Uploader has said whether the container is there: None when it is, else why not.
-        self.container: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        #: Why NFS could not be looked at the last time; None: it could.
-        self.nfs_trouble: str | None = None
-        #: Whether the file system tells that a file is open for writing; None: it has not been found out yet.
-        self.stability: RuleFound | None = None
-        self.open_for_writing = OpenForWriting(0)
-        self.hidden = 0  # files in `incoming` with a hidden name
-        self.links = LinksInTheWay(())
-        #: Whether NFS may have been away since the last time it could.
-        self._maybe_away = False
-        #: Whether files were claimed when that was looked at last.
-        self._claiming = False
-        self._desk = desk
+        self.files = files
+        self.budget = budget
+        self.scheduler = Scheduler(
+            files, budget, queue_size=queue_size, workers=workers, may_go=self._may_go, admit=self._go_on, evict=self._evict
+        )
+        self._refs = refs
+        self._sessions = sessions
         self._telemetry = telemetry
-        self._abandoning = Abandoning(lambda message: self._hands.post("keeper", message))
-        self._hands = Hands(refs, ledger, telemetry)
-        self._course = Course(self._hands, ledger, desk, telemetry, workers, block_size)
+        self._rng = random.Random()  # noqa: S311 - spreads retries, hides nothing
 
-    @property
-    def gate(self) -> Gate:
-        return self._course.gate
+    # --- What the Scanner reports ---
 
-    # --- Plot ---
+    async def on_stable(self, stable: FileStable, at: float) -> None:
+        """Waits while the queue is full, and only then notes anything: a Scanner that dies at the door leaves nothing behind."""
+        record = self.files.get(stable.file)
+        if record and record.stage is not Stage.UNSEEN:
+            if record.stage in (Stage.QUEUED, Stage.WAITING) and record.version != stable.version:
+                record.version, record.leased, record.staged_whole, record.uploaded = stable.version, stable.leased, False, None
+            return  # else it is under way, and whoever has it will see that it is another version
+        if self._is_wanted(stable.file):
+            await self.scheduler.room()
+        if not self._is_wanted(stable.file):  # any more
+            self._tell("scanner", ReportAgain(stable.file))
+            return
+        self._queue(stable, at)
 
-    def greeting(self, actor: str) -> Sequence[Message]:
-        match actor:
-            case "scanner":
-                self.refused.clear()
-                self.open_for_writing, self.hidden, self.links = OpenForWriting(0), 0, LinksInTheWay(())
-                self._maybe_away = True  # it may have hung
-                return [self._desk.watch()]
-            case "collector":
-                return [self._desk.watch(), *([self.stability] if self.stability else [])]
-            case "keeper":
-                return self._desk.greeting()
-            case "uploader":
-                return [self.uploads]
-            case _:
-                return []
+    def on_refused(self, refused: FileRefused) -> None:
+        record = self.files.get(refused.file) or self.files.add(TrackedFile(refused.file, _UNKNOWN))
+        record.refused, record.abandoned = refused.reason, refused.abandoned
+        if record.stage in (Stage.QUEUED, Stage.WAITING):
+            self._rest(record)
+        elif record.stage is Stage.UNSEEN:
+            self._settle(record)
 
-    async def on_message(self, actor: str, envelope: Envelope) -> None:
-        match envelope.message:
-            case FileRefused(file) as refused:
-                self.refused[file] = refused
-                self._telemetry.refused(file)
-            case RefusalLifted(file):
-                self.refused.pop(file, None)
-            case NameAside() as aside:
-                await self._hands.queue.put(Envelope(PutBack(aside)))
-            case Looked() as looked:
-                self.nfs_trouble = None
-                if self._maybe_away:
-                    self._maybe_away = False
-                    self._hands.nfs_is_back()
-                self._desk.on_looked(looked)
-                self._hands.wake()
-            case RuleFound() as found:
-                self.stability = found
-                self._hands.post("collector", found)
-            case OpenForWriting() as opened:
-                self.open_for_writing = opened
-            case HiddenFiles(count):
-                self.hidden = count
-            case LinksInTheWay() as links:
-                self.links = links
-            case LookFailed(error):
-                self.nfs_trouble, self._maybe_away = error, True
-            case SessionHeld() as held:
-                self._desk.on_held(held)
-            case SessionDenied() as denied:
-                self._desk.on_denied(denied)
-            case HoldFailed() as failed:
-                self._desk.on_hold_failed(failed)
-            case SessionUnusable() as unusable:
-                self._desk.on_unusable(unusable)
-            case StopNoted() as noted:
-                self._desk.on_stop_noted(noted)
-            case StopFailed() as unnoted:
-                self._desk.on_stop_failed(unnoted)
-            case FileAbandoned(_, abandoned) as noted_so:
-                self._hands.abandoned(abandoned)
-                self._abandoning.on_abandoned(noted_so)
-            case NotOneClaimedFile() as found:
-                self._abandoning.on_not_one(found)
-            case AbandonFailed() as not_abandoned:
-                self._abandoning.on_failed(not_abandoned)
-            case SessionReleased() as released:
-                self._desk.on_released(released)
-            case ContainerReady():
-                self._desk.admission.container_answered()
-                self.review_admission()
-                self._desk.on_admitted()
-                self._settle_container(None)
-            case ContainerRefused(reason):
-                self._desk.admission.container_refused(reason)
-                self._settle_container(reason)
-            case ClockMeasured(azure, at):
-                self._desk.admission.clock_measured(azure, at)
-                self.review_admission()
-            case _:
-                if isinstance(envelope.message, FileClaimed | FileCompleted):
-                    self._desk.confirm()  # in a flood, the next look of the Scanner may be hours away
-                await self._course.on_message(actor, envelope)
+    def on_refusal_lifted(self, file: File) -> None:
+        if record := self.files.get(file):
+            record.refused, record.abandoned = None, False
+            if record.stage is Stage.UNSEEN:
+                self._settle(record)
 
-    def on_done(self, job: Message) -> None:
-        match job:
-            case Take(file):
-                self._hands.after_take(file)
-            case Unstage(file):
-                self.gate.not_given_up(file)
-        self._hands.wake()
+    def on_gone(self, file: FileRef) -> None:
+        """A file whose report was awaited is no longer there."""
+        if (record := self.files.get(file)) and record.stage is Stage.UNSEEN:
+            self._give_up(record, "gone")
+            self._settle(record)
 
-    def redelivered(self, job: Message) -> Message | None:
-        return self._course.again(job) if isinstance(job, Take | Upload | Complete) else job
-
-    def on_dead_letter(self, job: Message, reason: str, again_after_s: float) -> None:
-        match job:
-            case Take(file) | Upload(file) | Complete(file):
-                log.error("postponed: %s", reason, extra=about(file.session, file.name, "dead-letter"))
-                self._hands.park(file, reason, again_after_s)
-                return
-            case Hold(session):
-                self._desk.on_hold_failed(HoldFailed(session, reason))
-            case Drain(session):
-                self._desk.on_stop_failed(StopFailed(session, reason))
-            case AbandonFile(request):
-                self._abandoning.on_failed(AbandonFailed(request, reason))
-            case Release(session):
-                self._desk.on_released(SessionReleased(session))  # the lock has gone with the Keeper
-            case Unstage(file):
-                self.gate.not_given_up(file)
-        log.error("postponed: %s: %r", reason, job, extra={"action": "dead-letter"})
-
-    # --- What the service asks ---
-
-    def set_uploads(self, uploads: SetUploads) -> None:
-        if uploads != self.uploads:
-            self.uploads = uploads
-            self._hands.post("uploader", uploads)
-
-    async def abandon(self, session: str, name: str, date: str | None, timeout_s: float) -> None:
-        """Raises NoSuchFile, SeveralFiles, NfsSilent."""
-        held = held_up(session, self.ledger, self.refused, self.open_for_writing.oldest)
-        reasons = [reason for file, reason in held if name in (file.name, shown(file.name))]
-        reason = reasons[0] if reasons else "by a call, before any error was seen"
-        await self._abandoning.abandon(session, name, date, reason, timeout_s)
-
-    def holdup(self, session: str) -> str | None:
-        """What keeps a session that was stopped from ending; None: nothing that is known."""
-        return holdup(session, self.ledger, self.refused, self.open_for_writing.oldest)
-
-    def show(self, watch: Watch) -> None:
-        """The sessions that are held have changed."""
-        for actor in ("scanner", "collector"):
-            self._hands.post(actor, watch)
+    def scanner_restarted(self) -> None:
+        """What it had refused, it will say again."""
+        for record in [record for record in self.files if record.refused]:
+            self.on_refusal_lifted(record.file)
 
     def unclaim(self, session: str) -> None:
         """No more of the session is to be claimed: what waits for its claim is left where it is."""
-        self._course.unclaim(session)
+        for record in list(self.files):
+            if isinstance(record.file, Arrival) and record.file.session == session and record.stage in (Stage.QUEUED, Stage.WAITING):
+                self._rest(record)
 
-    def review_admission(self) -> None:
-        """Begins or ends to claim files when Azure's answer or a clock that was set says so."""
-        refusal = self._desk.admission.claim_refusal()
-        if (refusal is None) == self._claiming:
-            return
-        self._claiming = refusal is None
-        if refusal is None:
-            log.info("files are claimed from now on: the Azure container has answered, and the clocks agree", extra={"action": "admit"})
+    def abandoned(self, file: FileRef) -> None:
+        """Nobody is to finish the file. The Scanner reports it as refused from now on."""
+        if record := self.files.get(file):
+            record.abandoned = True
+            self._rest(record)
+            if record.reserved and not record.staging:
+                self._evict(record)
+
+    def _is_wanted(self, file: File) -> bool:
+        """Whether a file that is stable is to be taken."""
+        match file:
+            case Arrival(session):
+                return self._sessions.claims(session) and not self.files.is_claimed(file)
+            case FileRef(_, session, name):
+                arrival = self.files.get(Arrival(session, name))
+                # The arrival may be this file's claim, of which we have not been told.
+                return self._sessions.holds(session) and not (arrival and arrival.stage is Stage.STAGING)
+
+    def _queue(self, stable: FileStable, at: float) -> None:
+        file = stable.file
+        record = self.files.get(file) or self.files.add(TrackedFile(file, stable.version))
+        record.version, record.leased = stable.version, stable.leased
+        record.refused, record.abandoned = None, False
+        self._telemetry.queued(record, stable, at)
+        if isinstance(file, FileRef):
+            record.found_claimed = True
+            self._take_on(record, "processing")
+            arrival = self.files.get(Arrival(file.session, file.name))
+            if arrival and arrival.stage in (Stage.QUEUED, Stage.WAITING):
+                self._rest(arrival)  # one file of a name at a time
+        self.scheduler.queue(record)
+
+    # --- What comes next ---
+
+    def _may_go(self, record: TrackedFile) -> bool:
+        return not isinstance(record.file, Arrival) or self._sessions.claims(record.file.session)
+
+    def _go_on(self, record: TrackedFile) -> None:
+        """The next step of a file that was admitted."""
+        if record.uploaded:
+            self._complete(record)
+        elif record.staged_whole and not record.restage:
+            self.files.move(record, Stage.UPLOADING)
+            self._upload(record)
         else:
-            log.error("claiming is suspended: %s", refusal, extra={"action": "admit"})
-            if active := self._desk.active:
-                self.unclaim(active.name)
-        self.show(self._desk.watch())
-        self._hands.wake()
+            self._stage(record)
 
-    def _settle_container(self, reason: str | None) -> None:
-        if not self.container.done():
-            self.container.set_result(reason)
+    def _rest(self, record: TrackedFile) -> None:
+        """Nobody works on the file from now on. The Scanner reports it again once it is stable."""
+        self._withdraw_upload(record)
+        self.files.move(record, Stage.UNSEEN)
+        self.scheduler.forget(record)
+        record.staged_whole, record.uploaded, record.attempts = False, None, 0
+        self._telemetry.waits(record, record.error)
+        if isinstance(record.file, Arrival):
+            self.budget.release(record)
+        self._tell("scanner", ReportAgain(record.file))
+        self._settle(record)
+
+    def _settle(self, record: TrackedFile) -> None:
+        """The record of a file on which nobody works is kept for as long as it says anything."""
+        if record.refused:
+            self._give_up(record, "refused")
+        if not (record.refused or record.taken_on or record.reserved or record.staging):
+            self._telemetry.closed(record, "let go")
+            self.files.remove(record)
+
+    def _end(self, record: TrackedFile) -> None:
+        """The file is no more. What is left of it in staging still counts."""
+        self._withdraw_upload(record)
+        self.files.move(record, Stage.UNSEEN)
+        self.scheduler.forget(record)
+        self.files.set_taken_on(record, taken_on=False)
+        record.error = record.outage = record.uploaded = None
+        record.attempts = record.failures = record.bad_copies = record.staged = record.left = record.sent = 0
+        record.staged_whole = record.restage = record.found_claimed = False
+        self._settle(record)
+
+    def _take_on(self, record: TrackedFile, found: str) -> None:
+        if self.files.set_taken_on(record, taken_on=True):
+            self._telemetry.taken_on(found)
+
+    def _give_up(self, record: TrackedFile, reason: str) -> None:
+        if self.files.set_taken_on(record, taken_on=False):
+            self._telemetry.given_up(reason)
+        self._telemetry.closed(record, reason)
+
+    # --- Claimed and staged ---
+
+    def _stage(self, record: TrackedFile) -> None:
+        restage, record.restage = record.restage, False
+        self.files.move(record, Stage.STAGING)
+        record.staged, record.staged_whole, record.meter = 0, False, RateMeter()
+        self._telemetry.staging(record)
+        job = partial(self._stage_job, record, restage=restage)
+        record.staging = self._ask("claimer", record, job, self._on_stage_reply, self._on_stage_news)
+
+    def _stage_job(self, record: TrackedFile, *, restage: bool) -> Job | None:
+        if not self._may_go(record):
+            record.staging = None
+            self._rest(record)
+            return None
+        return StageFile(record.file, record.version, restage, record.leased)
+
+    def _on_stage_news(self, record: TrackedFile, news: Message, at: float) -> None:
+        match news:
+            case Claimed(file, version):
+                self._on_claimed(record, file, version, at)
+            case StagingProgress(staged):
+                if record.stage is not Stage.STAGING or record.restage:
+                    return
+                record.staged = staged
+                record.meter.note(staged, time.monotonic())
+                if record.sending:
+                    self._tell("uploader", MoreStaged(self._claimed(record)), record)
+                elif record.not_before is None:
+                    self._upload(record)
+
+    def _on_claimed(self, record: TrackedFile, file: FileRef, version: Fingerprint, at: float) -> None:
+        if older := self.files.get(file):  # what another version of it left in staging: that room is this one's now
+            self.budget.release(older)
+            self.files.remove(older)
+        self.files.rename(record, file)
+        record.version = version
+        self._take_on(record, "incoming")
+        self._got_over(record)
+        self._telemetry.claimed(record, file, at)
+
+    def _on_stage_reply(self, record: TrackedFile, reply: Reply, at: float) -> None:
+        record.staging = None
+        if record.stage is not Stage.STAGING:  # it was abandoned meanwhile
+            if record.reserved:
+                self._evict(record)
+            return
+        match reply:
+            case Staged() if record.restage:
+                self._stage_again(record)
+            case Staged():
+                self._on_staged(record, at)
+            case Changed() | StillOpen() | NameTaken():
+                self._rest(record)
+            case Gone():
+                self._tell("scanner", ReportAgain(record.file))
+                if isinstance(record.file, Arrival):
+                    self.budget.release(record)
+                self._give_up(record, "gone")
+                self._end(record)
+            case Failed() | Lost():
+                if isinstance(record.file, Arrival) or (isinstance(reply, Failed) and reply.unstaged):
+                    self.budget.release(record)
+                self._fail(record, reply)
+            case _:
+                raise TypeError(f"{reply!r} is no reply to StageFile")
+
+    def _on_staged(self, record: TrackedFile, at: float) -> None:
+        record.staged, record.staged_whole, record.meter = record.version.size, True, RateMeter()
+        if record.outage in (Outage.NFS, Outage.STAGING):
+            self._got_over(record)
+        self._telemetry.staged(record, at)
+        self.files.move(record, Stage.UPLOADING)
+        if record.sending:
+            self._tell("uploader", MoreStaged(self._claimed(record), whole=True), record)
+        elif record.not_before is None:
+            self._upload(record)
+        else:  # an attempt has failed while it was staged
+            self._telemetry.waits(record, record.error)
+            self.scheduler.wait(record, max(0.0, record.not_before - time.monotonic()))
+
+    # --- Uploaded ---
+
+    def _upload(self, record: TrackedFile) -> None:
+        record.attempts += 1
+        record.not_before = None
+        if record.attempts == 1:
+            record.first_attempt_at = time.monotonic()
+        self._telemetry.attempt(record)
+        record.sending = self._ask("uploader", record, partial(self._upload_job, record), self._on_upload_reply, self._on_upload_news)
+
+    def _upload_job(self, record: TrackedFile) -> Job:
+        again = record.found_claimed or record.attempts > 1 or (record.sending is not None and record.sending.deliveries > 0)
+        return UploadFile(self._claimed(record), record.version, record.attempts, record.staged_whole, again, record.refused_for_good)
+
+    def _on_upload_news(self, record: TrackedFile, news: Message, at: float) -> None:
+        assert isinstance(news, UploadProgress)
+        self._telemetry.sent(record, news, at)
+        record.left, record.sent = news.left, record.sent + news.sent
+        if record.stage is Stage.UPLOADING:
+            record.meter.note(record.sent, time.monotonic())
+
+    def _on_upload_reply(self, record: TrackedFile, reply: Reply, at: float) -> None:
+        record.sending = None
+        match reply:
+            case Uploaded():
+                self._on_uploaded(record, reply, at)
+            case StagedCopyBad(reason):
+                self._on_bad_copy(record, reason)
+            case UploadFailed() | Lost():
+                self._fail(record, reply, at)
+            case _:
+                raise TypeError(f"{reply!r} is no reply to UploadFile")
+
+    def _on_uploaded(self, record: TrackedFile, uploaded: Uploaded, at: float) -> None:
+        if record.staging:  # only its last word is missing
+            record.staging.withdraw()
+            record.staging = None
+        self._got_over(record)
+        record.left, record.uploaded = record.version.size, uploaded
+        self._telemetry.uploaded(record, uploaded, at)
+        self._complete(record)
+
+    def _on_bad_copy(self, record: TrackedFile, reason: str) -> None:
+        """It is staged again at once; if that is no better, after a pause: a disk that spoils each copy is not written to without end."""
+        record.bad_copies += 1
+        record.restage = True
+        self._count_failure(record, reason, "stage")
+        if not record.staging:  # else when the Claimer is done with it
+            self._stage_again(record)
+
+    def _stage_again(self, record: TrackedFile) -> None:
+        if record.bad_copies == 1:
+            self._stage(record)
+        else:
+            self._fail(record, Failed(record.error or "the staged copy is bad", Outage.STAGING))
+            self._evict(record)
+
+    def _withdraw_upload(self, record: TrackedFile) -> None:
+        """Nobody is to send the file any more."""
+        if record.sending:
+            record.sending.withdraw()
+            record.sending = None
+        if record.attempts and isinstance(record.file, FileRef):
+            self._tell("uploader", WithdrawUpload(record.file), record)
+
+    # --- Completed ---
+
+    def _complete(self, record: TrackedFile) -> None:
+        self.files.move(record, Stage.COMPLETING)
+        job = CompleteFile(self._claimed(record), record.version)
+        self._ask("collector", record, lambda: job, self._on_complete_reply)
+
+    def _on_complete_reply(self, record: TrackedFile, reply: Reply, at: float) -> None:
+        match reply:
+            case Completed(unstaged=unstaged):
+                _log_end(record, at)
+                self._telemetry.completed(record, reply, at)
+                self._got_over(record)
+                if unstaged:
+                    self.budget.release(record)
+                record.attempts = 0  # the Uploader has forgotten it already
+                self._end(record)
+            case Changed() | StillOpen():
+                self._rest(record)
+            case Failed() | Lost():
+                self._fail(record, reply)
+            case _:
+                raise TypeError(f"{reply!r} is no reply to CompleteFile")
+
+    # --- Room in staging ---
+
+    def found_staged(self, file: FileRef, size: int) -> None:
+        """Something of the file lies in staging. Counts once."""
+        record = self.files.get(file) or self.files.add(TrackedFile(file, _UNKNOWN))
+        if not record.reserved:
+            self.budget.reserve(record, size)
+
+    def unstaged(self, file: FileRef) -> None:
+        """The sweep has removed what lay in staging. It may be older news than the next version of the file there."""
+        if (record := self.files.get(file)) and record.stage is Stage.UNSEEN:
+            self._on_evicted(record)
+
+    def _evict(self, record: TrackedFile) -> None:
+        """Others need its room in staging. The file is safe on NFS, and what Azure holds of it is not sent again."""
+        file = self._claimed(record)
+        log.info("gives up its room in staging", extra=about(file.session, file.name, "evict"))
+        record.evicting = True
+        self._ask("collector", record, lambda: EvictStaged(file), self._on_evict_reply)
+
+    def _on_evict_reply(self, record: TrackedFile, reply: Reply, _: float) -> None:
+        record.evicting = False
+        if self.files.get(record.file) is not record:
+            return  # another version has its place
+        if isinstance(reply, Evicted):
+            self._on_evicted(record)
+        else:
+            self.budget.reserve(record, record.reserved)  # it counts as new: it is asked for again later
+            self.scheduler.wake()
+
+    def _on_evicted(self, record: TrackedFile) -> None:
+        self.budget.release(record)
+        record.staged_whole, record.restage, record.staged = False, False, 0
+        self.scheduler.wake()
+        if record.stage is Stage.UNSEEN:
+            self._settle(record)
+
+    # --- Failures, and what ends them ---
+
+    def outage_over(self, outage: Outage) -> None:
+        """What it held up need not wait any longer."""
+        self.scheduler.hasten(lambda record: record.outage is outage)
+
+    def _fail(self, record: TrackedFile, reply: Failed | Lost | UploadFailed, at: float = 0.0) -> None:
+        """The attempt is over. The next one comes after a pause."""
+        outage = None if isinstance(reply, Lost) else reply.outage
+        refused = isinstance(reply, UploadFailed) and reply.refused
+        bounds, at_least_s = _PAUSES_S, 0.0
+        if isinstance(reply, UploadFailed):
+            bounds = _REFUSED_PAUSES_S if refused else _AZURE_PAUSES_S
+            at_least_s = min(reply.retry_after_s, bounds[1])
+        elif isinstance(reply, Lost):
+            at_least_s, record.soonest = reply.at_least_s, time.monotonic() + reply.at_least_s
+        if (record.outage, record.refused_for_good) != (outage, refused):
+            record.failures = 0
+        record.failures += 1
+        self._count_failure(record, reply.error, "upload" if isinstance(reply, UploadFailed) else None)
+        record.outage, record.refused_for_good = outage, refused
+        pause = max(pause_s(record.failures, *bounds, self._rng), at_least_s)
+        file = record.file
+        if isinstance(reply, Lost):
+            log.error("postponed by %.0f s: %s", pause, reply.error, extra=about(file.session, file.name, "dead-letter"))
+        if isinstance(reply, UploadFailed):
+            extra = about(file.session, file.name, "upload")
+            log.warning("attempt %d failed, next one in %.1f s: %s", record.attempts, pause, reply.error, extra=extra)
+            self._telemetry.attempt_failed(record, reply, pause, at)
+        if record.stage is Stage.STAGING and record.staging:  # it is sent again when all is staged
+            record.not_before = time.monotonic() + pause
+            return
+        if not isinstance(reply, UploadFailed):
+            self._withdraw_upload(record)
+        self._telemetry.waits(record, reply.error)
+        self.scheduler.wait(record, pause)
+
+    def _count_failure(self, record: TrackedFile, error: str, step: str | None) -> None:
+        """Counts once, until it succeeds."""
+        if record.error is None:
+            self._telemetry.failed(record, error, step)
+        record.error = error
+
+    def _got_over(self, record: TrackedFile) -> None:
+        """What held the file up does so no more, and maybe not others either."""
+        outage, record.outage = record.outage, None
+        record.error, record.failures, record.refused_for_good, record.soonest = None, 0, False, 0.0
+        if outage:
+            self.outage_over(outage)
+
+    # --- The actors ---
+
+    def _tell(self, actor: str, message: Message, record: TrackedFile | None = None) -> None:
+        self._refs[actor].tell(message, record.traceparent if record else None)
+
+    def _ask(
+        self,
+        actor: str,
+        record: TrackedFile,
+        job: Callable[[], Job | None],
+        on_reply: Callable[[TrackedFile, Reply, float], None],
+        on_news: Callable[[TrackedFile, Message, float], None] | None = None,
+    ) -> Request:
+        news: OnNews | None = partial(on_news, record) if on_news else None
+        replied: OnReply = partial(on_reply, record)
+        return self._refs[actor].ask(Request(job, replied, news, record.traceparent))
+
+    def _claimed(self, record: TrackedFile) -> FileRef:
+        assert isinstance(record.file, FileRef)
+        return record.file
+
+
+def _log_end(record: TrackedFile, at: float) -> None:
+    """The one line at INFO that each file has at its end."""
+    sent, file = record.uploaded, record.file
+    assert sent is not None
+    assert isinstance(file, FileRef)
+    log.info(
+        "in Azure and deleted from NFS: blob %s, %d bytes, %.1f s, %s, CRC64 %s, Azure's request id %s",
+        shown(file.blob),
+        record.version.size,
+        at - record.first_attempt_at,
+        f"{record.attempts} attempt" + ("s" if record.attempts > 1 else ""),
+        sent.crc64,
+        sent.request_id or "unknown (an earlier process had sent it)",
+        extra=about(file.session, file.name, "complete"),
+    )

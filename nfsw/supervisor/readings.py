@@ -8,16 +8,15 @@ nothing is sampled.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from nfsw.actors.files import FileRef
 from nfsw.actors.tally import Tallies
-from nfsw.supervisor.ledger import Entry, Ledger, Stage
-from nfsw.supervisor.ref import ActorRef
+from nfsw.supervisor.assembly import MainProcess
 from nfsw.supervisor.totals import Totals
+from nfsw.supervisor.tracked_file import Stage
 
 #: Seconds between two samples.
 SAMPLE_S = 1.0
@@ -43,26 +42,11 @@ class Sample:
 
 
 class Readings:
-    """`claimed` counts the claimed files in flight, `refused` those that are refused, `opened` those that are open for writing."""
-
-    def __init__(
-        self,
-        meter: Meter,
-        refs: Mapping[str, ActorRef],
-        ledger: Ledger,
-        totals: Totals,
-        *,
-        claimed: Sized,
-        refused: Sized,
-        opened: Callable[[], int],
-    ) -> None:
+    def __init__(self, meter: Meter, main: MainProcess, totals: Totals) -> None:
         self.latest = Sample()
-        self._refs = refs
-        self._ledger = ledger
+        self._main = main
+        self._files = main.files
         self._totals = totals
-        self._claimed = claimed
-        self._refused = refused
-        self._opened = opened
         self._count(meter)
         self._measure(meter)
 
@@ -73,16 +57,16 @@ class Readings:
             await asyncio.sleep(SAMPLE_S)
 
     def sample(self, now: float) -> Sample:
-        waiting = [entry.seen_at for entry in self._ledger if entry.stage in (Stage.QUEUED, Stage.PARKED) or entry.retry_at is not None]
-        refs = self._refs.values()
+        waiting = [record.seen_at for record in self._files if record.stage in (Stage.QUEUED, Stage.WAITING)]
+        refs = self._main.supervisor.refs.values()
         return Sample(
             totals=self._totals.copy(),
-            queued=sum(entry.stage is Stage.QUEUED for entry in self._ledger),
+            queued=self._files.count(Stage.QUEUED),
             oldest_age_s=now - min(waiting, default=now),
             in_flight=self._in_flight(),
-            refused=len(self._refused),
-            opened=self._opened(),
-            staged=self._ledger.staging_used,
+            refused=sum(record.refused is not None for record in self._files),
+            opened=self._main.router.open_for_writing.count,
+            staged=self._main.budget.used,
             restarts={ref.name: ref.restarts for ref in refs},
             hangs_s={ref.name: now - ref.hang.since if ref.hang else 0.0 for ref in refs},
             calls={ref.name: ref.calls() for ref in refs},
@@ -107,7 +91,7 @@ class Readings:
         create("files.open_for_writing", [one(lambda now: now.opened)], "{file}", "Files that would be taken if nobody had them open")
         create("files.refused", [one(lambda now: now.refused)], "{file}", "Files left where they are, for their name or size")
         create("staging.usage", [one(lambda now: now.staged)], "By", "What staging holds or has promised to hold")
-        create("staging.limit", [one(lambda _: self._ledger.staging_limit)], "By", "What staging may hold")
+        create("staging.limit", [one(lambda _: self._main.budget.limit)], "By", "What staging may hold")
         gauge = meter.create_observable_gauge
         gauge("queue.oldest_age", [one(lambda now: now.oldest_age_s)], "s", "Since the oldest file that waits was seen first")
         gauge("actor.hang", [each("actor", lambda now: now.hangs_s)], "s", "How long the actor's NFS call has hung; 0: it does not")
@@ -119,10 +103,5 @@ class Readings:
         return lambda _: [Observation(value, {label: key}) for key, value in read(self.latest).items()]
 
     def _in_flight(self) -> dict[str, int]:
-        counts = Counter(state for entry in self._ledger if (state := _state(entry)))
-        waiting = len(self._claimed) - counts.total()
-        return {state: counts[state] for state in _STATES.values()} | {"waiting": waiting}
-
-
-def _state(entry: Entry) -> str | None:
-    return _STATES.get(entry.stage) if isinstance(entry.file, FileRef) and entry.retry_at is None else None
+        counts = Counter(_STATES[record.stage] for record in self._files if record.taken_on and record.stage in _STATES)
+        return {state: counts[state] for state in _STATES.values()} | {"waiting": self._files.taken_on - counts.total()}

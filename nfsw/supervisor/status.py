@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from nfsw.actors.stability import Rule
+from nfsw.supervisor.actor_state import ActorState
 
 
 class SessionState(StrEnum):
@@ -19,19 +20,6 @@ class FileState(StrEnum):
     STAGING = "staging"
     #: The staged copy is complete; blocks are being sent, or the next attempt is awaited (then `error` says why).
     UPLOADING = "uploading"
-
-
-class ActorState(StrEnum):
-    #: Its process has been started and has not reported yet.
-    STARTING = "starting"
-    #: It takes messages.
-    RUNNING = "running"
-    #: One of its NFS calls is older than the hang timeout, or it has gone silent.
-    HUNG = "hung"
-    #: It died and its replacement has not been started yet.
-    RESTARTING = "restarting"
-    #: It died too often; the pod has to be restarted.
-    GAVE_UP = "gave_up"
 
 
 @dataclass(frozen=True, slots=True)

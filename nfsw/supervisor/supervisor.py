@@ -1,8 +1,8 @@
 """The supervisor keeps the actors alive: it starts, feeds, relays, watches, kills, replaces, and knows when to give up.
 
-Main process. It holds no logic of files: what a message means is the pipeline's. One for one: a dead actor is replaced and
-nobody else notices, since its mailbox is here. What it had in hand is delivered again, so handlers can be repeated.
-A hang is treated with the smaller remedy first: the hung life is killed and replaced. When that does not help for long
+Main process. It knows nothing of files: what a message means is the handler's matter. One for one: a dead actor is replaced and
+nobody else notices, since its mailbox is here. What it had in hand is delivered again, so jobs can be repeated.
+A hang is treated with the smaller remedy first: the hung process is killed and replaced. When that does not help for long
 enough, and nothing useful gets done either, or when an actor dies too often, the pod has to go, and the kubelet learns it
 from /healthz.
 """
@@ -11,61 +11,57 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import chain, repeat
 from typing import Protocol
 
 from nfsw.actors import logs
 from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import AbandonFile, Complete, Done, Drain, Hold, PutBack, Release, Started, Take, Unstage, Upload
+from nfsw.actors.messages import Lost, Started
+from nfsw.supervisor.actor_ref import ActorRef, Hang
+from nfsw.supervisor.actor_state import ActorState
 from nfsw.supervisor.child import Child
-from nfsw.supervisor.hang import Hang
-from nfsw.supervisor.ref import ActorRef
-from nfsw.supervisor.status import ActorState
 from nfsw.supervisor.watchdog import Watchdog
 
 log = logging.getLogger("nfsw.supervisor")
 
-#: Seconds between SIGKILL and the moment at which a life counts as lost.
+#: Seconds between SIGKILL and the moment at which a process counts as lost.
 REAP_S = 5.0
 #: Pauses between attempts to start a child while the system has no process, memory or descriptor for it, in seconds; the last one repeats.
 _START_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0)
 #: Seconds for all children to end in when the service does; SIGTERM promises a second.
 _END_S = 0.4
-#: Lost lives of one actor at a time: each one keeps its memory, and maybe a lock, so there is no replacing for ever.
+#: Lost processes of one actor at a time: each one keeps its memory, and maybe a lock, so there is no replacing for ever.
 MOST_LOST = 3
-#: Deliveries of one job before it is set aside: it may be what kills its actor.
+#: Deliveries of one job before it counts as lost: it may be what kills its actor.
 MOST_DELIVERIES = 3
-_JOBS = (Take, PutBack, Upload, Complete, Unstage, Hold, Drain, Release, AbandonFile)
+#: Messages that are sent in one packet.
+_BATCH = 32
 
 
-class Plot(Protocol):
+class MessageHandler(Protocol):
     """What the supervisor asks of whoever knows what the messages mean."""
 
     async def on_message(self, actor: str, envelope: Envelope) -> None:
-        """One message from an actor. Waiting here holds up this actor's other messages: back-pressure."""
+        """News from an actor that is about no job. Waiting here holds up this actor's other messages: back-pressure."""
 
     def greeting(self, actor: str) -> Sequence[Message]:
-        """What a new life has to know before anything else."""
-
-    def on_done(self, job: Message) -> None: ...
-
-    def redelivered(self, job: Message) -> Message | None:
-        """The job as it should be delivered again after its actor died; None: it is moot."""
-
-    def on_dead_letter(self, job: Message, reason: str, again_after_s: float) -> None:
-        """The job is not to be delivered again within these seconds: its actor would die too often."""
+        """What a new process has to know before anything else."""
 
 
 class Supervisor:
     def __init__(
-        self, refs: Sequence[ActorRef], plot: Plot, hang_timeout_s: float, hang_escalate_s: float, latest_progress: Callable[[], float]
+        self,
+        refs: Sequence[ActorRef],
+        handler: MessageHandler,
+        hang_timeout_s: float,
+        hang_escalate_s: float,
+        latest_progress: Callable[[], float],
     ) -> None:
         """`latest_progress`: when the service last got something done (seconds, monotonic): a pod that still works is not restarted."""
         self.refs = {ref.name: ref for ref in refs}
-        self._plot = plot
+        self._handler = handler
         self._watchdog = Watchdog(refs, hang_timeout_s, hang_escalate_s, latest_progress, self._escalate)
-        self._sick: str | None = None
+        self._unhealthy_reason: str | None = None
         #: Set once every actor has been started for the first time.
         self.begun = asyncio.Event()
 
@@ -78,8 +74,9 @@ class Supervisor:
             self.begun.set()
             group.create_task(self._watchdog.run(), name="watchdog")
 
-    def sick(self) -> str | None:
-        return self._sick
+    def unhealthy_reason(self) -> str | None:
+        """Why the pod has to be restarted; None in normal life."""
+        return self._unhealthy_reason
 
     def unready(self) -> str | None:
         """Which actor does not do its work, and why."""
@@ -102,10 +99,10 @@ class Supervisor:
             log.error("cannot be killed while blocked in the kernel until NFS answers: %s", "; ".join(left), extra={"action": "end"})
 
     async def _keep(self, ref: ActorRef) -> None:
-        """One life after the other."""
+        """One process after the other."""
         while True:
-            await self._live(ref)
-            self._give_back(ref)
+            await self._run_process(ref)
+            self._deliver_again(ref)
             if (ref.hang is None or _never_came_up(ref)) and not ref.intensity.allows(time.monotonic()):
                 ref.state = ActorState.GAVE_UP
                 self._escalate(f"{ref.name} died more than {ref.intensity.restarts} times within {ref.intensity.period_s:.0f} s")
@@ -113,10 +110,10 @@ class Supervisor:
             ref.restarts += 1
             ref.state = ActorState.HUNG if ref.hang else ActorState.RESTARTING
             while len(ref.lost) >= MOST_LOST:
-                await self._one_returns(ref)
+                await self._one_ends(ref)
 
     async def _start(self, ref: ActorRef) -> Child:
-        """The next life. One that cannot be started is waited for like one that hangs: the system may be short of something for a while."""
+        """The next process. While none can be started the actor counts as hung: the system may be short of something for a while."""
         for pause in chain(_START_PAUSES_S, repeat(_START_PAUSES_S[-1])):
             try:
                 return ref.spec.start()
@@ -128,18 +125,18 @@ class Supervisor:
             await asyncio.sleep(pause)
         raise AssertionError("there is always another attempt")
 
-    async def _live(self, ref: ActorRef) -> None:
-        """One life, from its start until it is reaped or lost."""
+    async def _run_process(self, ref: ActorRef) -> None:
+        """One process, from its start until it is reaped or lost."""
         child = ref.child = await self._start(ref)
         if ref.hang is None:
             ref.state = ActorState.STARTING
         log.info("started %s, pid %d", ref.name, child.pid, extra={"actor": ref.name, "action": "start"})
         ref.starting_since = min(ref.starting_since, child.started) if _never_came_up(ref) else child.started
-        ref.condemned.clear()
+        ref.kill_requested.clear()
         ref.calls_back, ref.started = 0, False
         death = asyncio.create_task(child.gone(), name=f"death watch {ref.name}")
         duties = [
-            asyncio.create_task(ref.condemned.wait(), name=f"doom {ref.name}"),
+            asyncio.create_task(ref.kill_requested.wait(), name=f"kill watch {ref.name}"),
             asyncio.create_task(self._feed(ref, child), name=f"feed {ref.name}"),
             asyncio.create_task(self._relay(ref, child), name=f"relay {ref.name}"),
         ]
@@ -154,9 +151,9 @@ class Supervisor:
             for duty in duties:
                 duty.cancel()
             await asyncio.wait(duties)
-        await self._bury(ref, child, death)
+        await self._reap(ref, child, death)
 
-    async def _bury(self, ref: ActorRef, child: Child, death: "asyncio.Task[int]") -> None:
+    async def _reap(self, ref: ActorRef, child: Child, death: "asyncio.Task[int]") -> None:
         done, _ = await asyncio.wait([death], timeout=REAP_S)
         ref.child = None
         if done:
@@ -176,9 +173,8 @@ class Supervisor:
         log.info("%s, pid %d, has ended after all", ref.name, child.pid, extra={"actor": ref.name, "action": "reap"})
         ref.lost.remove(child)
         ref.close(child)
-        ref.mailbox.wake()
 
-    async def _one_returns(self, ref: ActorRef) -> None:
+    async def _one_ends(self, ref: ActorRef) -> None:
         returns = [asyncio.create_task(child.gone()) for child in ref.lost]
         try:
             await asyncio.wait(returns, return_when=asyncio.FIRST_COMPLETED)
@@ -187,60 +183,48 @@ class Supervisor:
                 waiting.cancel()
 
     async def _feed(self, ref: ActorRef, child: Child) -> None:
-        if greeting := self._plot.greeting(ref.name):
+        if greeting := self._handler.greeting(ref.name):
             await child.send([Envelope(message) for message in greeting])
         while True:
-            await ref.idle.wait()
-            envelope: Envelope | None = await ref.mailbox.get()
-            batch: list[Envelope] = []
-            while envelope is not None:
-                batch.append(ref.numbered(envelope) if isinstance(envelope.message, _JOBS) else envelope)
-                envelope = ref.mailbox.get_now() if ref.idle.is_set() and len(batch) < 32 else None
-            await child.send(batch)
+            await child.send(await ref.batch(_BATCH))
 
     async def _relay(self, ref: ActorRef, child: Child) -> None:
         while (envelopes := await child.receive()) is not None:
             for envelope in envelopes:
-                match envelope.message:
-                    case Started():
-                        log.debug("%s takes messages", ref.name)
-                        ref.started = True
-                        if ref.hang is None:
-                            ref.state = ActorState.RUNNING
-                    case Done(number):
-                        if job := ref.done(number):
-                            self._plot.on_done(job)
-                    case _:
-                        logs.traceparent.set(envelope.traceparent)  # what is logged meanwhile is about that file
-                        await self._plot.on_message(ref.name, envelope)
+                logs.traceparent.set(envelope.traceparent)  # what is logged meanwhile is about that file
+                if isinstance(envelope.message, Started):
+                    log.debug("%s takes messages", ref.name)
+                    ref.started = True
+                    if ref.hang is None:
+                        ref.state = ActorState.RUNNING
+                elif envelope.number is not None:
+                    ref.heard(envelope)
+                else:
+                    await self._handler.on_message(ref.name, envelope)
 
-    def _give_back(self, ref: ActorRef) -> None:
+    def _deliver_again(self, ref: ActorRef) -> None:
         """What a dead child had in hand is delivered again, unless it may be what killed it."""
-        again: list[Envelope] = []
-        for envelope in ref.take_back():
-            message = self._plot.redelivered(envelope.message)
-            if message is None:
-                continue
-            if envelope.attempt >= MOST_DELIVERIES:
+        requests = ref.take_back()
+        ref.deliver_again([request for request in requests if request.deliveries < MOST_DELIVERIES])
+        for request in requests:
+            if request.deliveries >= MOST_DELIVERIES and not request.withdrawn:
                 again_after_s = 0.0 if ref.hang else ref.intensity.period_s
-                self._plot.on_dead_letter(message, f"{ref.name} died {envelope.attempt} times with this file in hand", again_after_s)
-                continue
-            again.append(replace(envelope, message=message, number=None, attempt=envelope.attempt + 1))
-        ref.mailbox.give_back(again)
+                lost = Lost(f"{ref.name} died {request.deliveries} times with this in hand", again_after_s)
+                request.on_reply(lost, time.monotonic())
 
     def _escalate(self, reason: str) -> None:
-        if self._sick is None:
-            self._sick = reason
+        if self._unhealthy_reason is None:
+            self._unhealthy_reason = reason
             log.critical("this pod has to be restarted: %s", reason, extra={"action": "escalate"})
 
 
 def _never_came_up(ref: ActorRef) -> bool:
-    """Whether the life that is over never got to work, though no NFS call kept it.
+    """Whether the process that is over never got to work, though no NFS call kept it.
 
-    It counts for the restart intensity even while the actor hangs. Other lives do not count then, since the remedy for a server
+    It counts for the restart intensity even while the actor hangs. Other deaths do not count then, since the remedy for a server
     that is away is to wait for it, and the limit is the hang's own.
     """
-    killed_in_call = ref.condemned.is_set() and ref.hang is not None and ref.hang.in_call
+    killed_in_call = ref.kill_requested.is_set() and ref.hang is not None and ref.hang.in_call
     return not ref.started and not killed_in_call
 
 

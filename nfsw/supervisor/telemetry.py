@@ -11,12 +11,12 @@ import time
 from opentelemetry.metrics import Meter
 from opentelemetry.trace import Tracer
 
-from nfsw.actors.files import File, FileRef
-from nfsw.actors.messages import FileCompleted, FileUploaded, UploadFailed, UploadGrew
-from nfsw.supervisor.census import Census
-from nfsw.supervisor.ledger import Entry, Stage
-from nfsw.supervisor.stories import Attributes, Stories
+from nfsw.actors.files import FileRef
+from nfsw.actors.messages import Completed, FileStable, Uploaded, UploadFailed, UploadProgress
+from nfsw.actors.names import shown
 from nfsw.supervisor.totals import Totals
+from nfsw.supervisor.trace import Attributes, FileTrace
+from nfsw.supervisor.tracked_file import Stage, TrackedFile
 
 #: Upper bounds of the classes, in seconds: from one small file to one of many GB on a thin line.
 _DURATIONS_S = (0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10_800, 36_000)
@@ -25,12 +25,13 @@ _SIZES = tuple(2**power for power in range(10, 37, 2))
 
 
 class Telemetry:
+    """A file's story, in the order in which it happens. No method waits. Times are seconds, CLOCK_MONOTONIC, of when it happened."""
+
     def __init__(self, tracer: Tracer, meter: Meter) -> None:
         self.totals = Totals()
-        self.census = Census()
         #: When bytes of a staged file last left for Azure, or a file was uploaded (seconds, monotonic).
         self.progressed_at = -math.inf
-        self._stories = Stories(tracer)
+        self._tracer = tracer
         self._duration = meter.create_histogram(
             "upload.duration",
             "s",
@@ -39,106 +40,106 @@ class Telemetry:
         )
         self._size = meter.create_histogram("file.size", "By", "Size of uploaded files", explicit_bucket_boundaries_advisory=_SIZES)
 
-    # A file's story, in the order in which it happens. Each method runs on the main loop and does not wait. Times are
-    # seconds, CLOCK_MONOTONIC, of when it happened.
+    def queued(self, record: TrackedFile, stable: FileStable, at: float) -> None:
+        seen_at = stable.seen_at or at
+        if record.trace is None:
+            file = record.file
+            attributes: Attributes = {"session.name": file.session, "file.name": shown(file.name), "file.size": stable.version.size}
+            record.trace, record.seen_at = FileTrace(self._tracer, attributes, seen_at, at), seen_at
+        record.trace.step("queue", at)
+        if isinstance(record.file, FileRef):
+            record.trace.set("blob.name", shown(record.file.blob))
 
-    def queued(self, entry: Entry, seen_at: float, stable_at: float) -> None:
-        self._stories.begin(entry, seen_at or stable_at, stable_at)
-        self._stories.step(entry, "queue", stable_at)
-        if isinstance(entry.file, FileRef):
-            self._stories.claimed(entry)
-            self._take_on(entry.file, found="processing")
+    def taken_on(self, found: str) -> None:
+        """A claimed file is this process's to complete. `found`: "incoming" or "processing"."""
+        self.totals.claimed[found] += 1
 
-    def taken(self, entry: Entry) -> None:
+    def staging(self, record: TrackedFile) -> None:
         """Handed to the Claimer, for the first time or again."""
         now = time.monotonic()
-        self._stories.end(entry, "queue", now)
-        self._stories.step(entry, "stage" if isinstance(entry.file, FileRef) else "claim", now)
+        if record.trace:
+            record.trace.end("queue", now)
+            record.trace.step("stage" if isinstance(record.file, FileRef) else "claim", now)
 
-    def claimed(self, entry: Entry, file: FileRef, at: float) -> None:
-        self._stories.end(entry, "claim", at)
-        self._stories.claimed(entry)
-        self._stories.step(entry, "stage", at)
-        self._take_on(file, found="incoming")
+    def claimed(self, record: TrackedFile, file: FileRef, at: float) -> None:
+        if record.trace:
+            record.trace.end("claim", at)
+            record.trace.set("blob.name", shown(file.blob))
+            record.trace.step("stage", at)
 
-    def staged(self, entry: Entry, at: float) -> None:
-        self._stories.end(entry, "stage", at)
+    def staged(self, record: TrackedFile, at: float) -> None:
+        if record.trace:
+            record.trace.end("stage", at)
 
-    def attempt(self, entry: Entry, number: int, at: float) -> None:
-        if not self._stories.is_at(entry, "upload"):
-            self._stories.step(entry, "upload", at)
-        self._stories.event(entry, "upload", "attempt", {"number": number}, at)
+    def attempt(self, record: TrackedFile) -> None:
+        now = time.monotonic()
+        if record.trace:
+            if not record.trace.is_at("upload"):
+                record.trace.step("upload", now)
+            record.trace.event("upload", "attempt", {"number": record.attempts}, now)
 
-    def sent(self, entry: Entry | None, grew: UploadGrew, at: float) -> None:
-        self.totals.bytes_sent += grew.sent
-        self.totals.bytes_resent += grew.resent
-        if grew.sent:
+    def sent(self, record: TrackedFile, progress: UploadProgress, at: float) -> None:
+        self.totals.bytes_sent += progress.sent
+        self.totals.bytes_resent += progress.resent
+        if progress.sent:
             self.progressed_at = time.monotonic()
-        if entry:
-            self._stories.sent(entry, grew, at)
+        if record.trace:
+            record.trace.sent(progress, record.version.size, at)
 
-    def attempt_failed(self, entry: Entry, failed: UploadFailed, at: float) -> None:
-        attributes: Attributes = {"number": failed.attempt, "error": failed.error, "retry_in_s": failed.retry_in_s}
-        self._stories.event(entry, "upload", "attempt failed", attributes, at)
+    def attempt_failed(self, record: TrackedFile, failed: UploadFailed, pause_s: float, at: float) -> None:
+        if record.trace:
+            attributes: Attributes = {"number": record.attempts, "error": failed.error, "retry_in_s": pause_s}
+            record.trace.event("upload", "attempt failed", attributes, at)
 
-    def failed(self, entry: Entry, error: str, step: str | None = None) -> None:
-        """Once, until it succeeds."""
-        step = step or _step_of(entry)
+    def failed(self, record: TrackedFile, error: str, step: str | None = None) -> None:
+        """Once, until it succeeds. `step`: which failed, where the stage does not tell: a file is sent while it is staged."""
+        step = step or _step_of(record)
         self.totals.failed_at[step] += 1
-        self._stories.event(entry, None, "failed", {"error": error, "step": step}, time.monotonic())
+        if record.trace:
+            record.trace.event(None, "failed", {"error": error, "step": step}, time.monotonic())
 
-    def parked(self, entry: Entry, error: str) -> None:
-        """It is in nobody's hands until its pause is over."""
-        self._stories.end_all(entry, time.monotonic(), error)
+    def waits(self, record: TrackedFile, error: str | None) -> None:
+        """Nobody works on it until its pause is over."""
+        if record.trace:
+            record.trace.end_all(time.monotonic(), error)
 
-    def uploaded(self, entry: Entry, uploaded: FileUploaded, at: float) -> None:
+    def uploaded(self, record: TrackedFile, uploaded: Uploaded, at: float) -> None:
         self.progressed_at = time.monotonic()
-        self._duration.record(uploaded.seconds)
-        self._size.record(entry.fingerprint.size)
-        committed_at = uploaded.committed_at or at
-        self._stories.end(entry, "upload", committed_at)
-        self._stories.step(entry, "verify", committed_at)
-        self._stories.end(entry, "verify", at)
-        self._stories.step(entry, "complete", at)
+        self._duration.record(at - record.first_attempt_at)
+        self._size.record(record.version.size)
+        if record.trace:
+            committed_at = uploaded.committed_at or at
+            record.trace.end("upload", committed_at)
+            record.trace.step("verify", committed_at)
+            record.trace.end("verify", at)
+            record.trace.step("complete", at)
 
-    def completed(self, entry: Entry, completed: FileCompleted, at: float) -> None:
+    def completed(self, record: TrackedFile, completed: Completed, at: float) -> None:
         self.totals.completed += 1
-        self.totals.bytes_completed += entry.fingerprint.size
-        self.census.close(completed.file)
-        if completed.marked_at:
-            self._stories.end(entry, "complete", completed.marked_at)
-            self._stories.step(entry, "delete", completed.marked_at)
-        self._stories.close(entry, "completed", at)
+        self.totals.bytes_completed += record.version.size
+        if record.trace and completed.marked_at:
+            record.trace.end("complete", completed.marked_at)
+            record.trace.step("delete", completed.marked_at)
+        self.closed(record, "completed", at)
 
-    def let_go(self, entry: Entry) -> None:
-        """The file is in nobody's hands, and its story goes on when it is seen again."""
-        self._stories.close(entry, "let go", time.monotonic(), error=entry.error, again=True)
+    def given_up(self, reason: str) -> None:
+        """A claimed file is no longer this process's to complete. `reason`: "gone" or "refused"."""
+        self.totals.given_up[reason] += 1
 
-    def gone(self, file: File, entry: Entry | None) -> None:
-        """Nobody has the file in hand any more, and nobody will: it is not there."""
-        if entry:
-            self._stories.close(entry, "gone", time.monotonic())
-        self._give_up(file, "gone")
-
-    def refused(self, file: File) -> None:
-        self._give_up(file, "refused")
-
-    def _take_on(self, file: FileRef, found: str) -> None:
-        if self.census.take_on(file):
-            self.totals.claimed[found] += 1
-
-    def _give_up(self, file: File, reason: str) -> None:
-        if self.census.close(file):
-            self.totals.given_up[reason] += 1
+    def closed(self, record: TrackedFile, outcome: str, at: float | None = None) -> None:
+        """Nobody works on the file any more."""
+        if record.trace:
+            record.trace.close(outcome, time.monotonic() if at is None else at, None if outcome == "completed" else record.error)
+            record.trace = None
 
 
-def _step_of(entry: Entry) -> str:
-    match entry.stage:
-        case Stage.QUEUED:
-            return "queue"
+def _step_of(record: TrackedFile) -> str:
+    match record.stage:
         case Stage.STAGING:
-            return "stage" if isinstance(entry.file, FileRef) else "claim"
+            return "stage" if isinstance(record.file, FileRef) else "claim"
         case Stage.COMPLETING:
             return "complete"
-        case Stage.UPLOADING | Stage.PARKED:
+        case Stage.UPLOADING:
             return "upload"
+        case _:
+            return "queue"

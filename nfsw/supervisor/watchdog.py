@@ -8,10 +8,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from nfsw.supervisor.actor_ref import ActorRef, Hang
+from nfsw.supervisor.actor_state import ActorState
 from nfsw.supervisor.child import Child
-from nfsw.supervisor.hang import Hang
-from nfsw.supervisor.ref import ActorRef
-from nfsw.supervisor.status import ActorState
 
 log = logging.getLogger("nfsw.supervisor")
 
@@ -54,7 +53,7 @@ class Watchdog:
             call = child.board.oldest()
             if call and call.seconds >= self._hang_timeout_s:
                 hang = Hang(f"blocked in {call.what}", now - call.seconds, in_call=True)
-                self._treat(ref, child, hang, now, kill=ref.spec.expendable())
+                self._treat(ref, child, hang, now, kill=ref.expendable())
             elif unresponsive := self._unresponsive(ref, child, now):
                 self._treat(ref, child, unresponsive, now, kill=True)
             elif ref.hang:
@@ -87,7 +86,7 @@ class Watchdog:
         ref.calls_back = child.board.finished()
         if kill:
             child.kill()
-            ref.condemned.set()
+            ref.kill_requested.set()
 
     def _check_recovery(self, ref: ActorRef, child: Child, hang: Hang, now: float, *, idle: bool) -> None:
         """The hang is over once two checks saw calls come back, however slowly, or none left: one may be the cache's answer."""

@@ -13,13 +13,14 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nfsw.actors.actor import Actor
 from nfsw.actors.board import Board
 from nfsw.actors.channel import pack, unpack
 from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import Done, Started
+from nfsw.actors.messages import Started
 from nfsw.actors.uploader import Uploader
 from tests.simulation.threads import ActorThread
 
@@ -134,13 +135,13 @@ class SimulatedChild:
     def who(self) -> str:
         return f"{self.pod.name}.{self.name}"
 
-    def tell(self, message: Message) -> None:
-        """What the actor says."""
+    def tell(self, message: Message, number: int | None = None) -> None:
+        """What the actor says, of the job with that number."""
         while (thread := ActorThread.current()) and len(self._outbox) >= _ON_THE_WAY:
             self._blocked.append(thread)
             thread.pause()
-        packet = pack([Envelope(message, told_at=time.monotonic())])
-        self.world.event(self.who, f"tells {message}")
+        packet = pack([Envelope(message, number, told_at=time.monotonic())])
+        self.world.event(self.who, f"tells {_numbered(message, number)}")
         # What is in the socket's buffer is read, though the process that wrote it has ended.
         self._on_the_way[1].append(packet)
         self._loop.call_later(self._latency(1), self._told)
@@ -186,7 +187,7 @@ class SimulatedChild:
 
     def _arrive(self, envelopes: tuple[Envelope, ...]) -> None:
         for envelope in envelopes:
-            self.world.event(self.who, f"hears {envelope.message}")
+            self.world.event(self.who, f"hears {_numbered(envelope.message, envelope.number)}")
             if isinstance(self._actor, Uploader):
                 self._start_task(self._handle_async(self._actor, envelope))
             else:
@@ -234,9 +235,8 @@ class SimulatedChild:
         return self._inbox.popleft() if self._inbox else None
 
     def _handle(self, actor: Actor, envelope: Envelope) -> None:
-        actor.on_message(envelope.message, self.tell)
-        if envelope.number is not None:
-            self.tell(Done(envelope.number))
+        if reply := actor.on_message(envelope.message, partial(self.tell, number=envelope.number)):
+            self.tell(reply, envelope.number)
 
     def _start_task(self, work: Coroutine[object, object, None]) -> None:
         context = contextvars.copy_context()
@@ -256,9 +256,12 @@ class SimulatedChild:
     async def _handle_async(self, actor: Uploader, envelope: Envelope) -> None:
         def tell(message: Message) -> None:
             if self.alive:
-                self.tell(message)
+                self.tell(message, envelope.number)
 
         with contextlib.suppress(asyncio.CancelledError):
-            await actor.on_message(envelope.message, tell)
-            if envelope.number is not None:
-                tell(Done(envelope.number))
+            if reply := await actor.on_message(envelope.message, tell):
+                tell(reply)
+
+
+def _numbered(message: Message, number: int | None) -> str:
+    return f"{message}" if number is None else f"{number}: {message}"

@@ -16,20 +16,14 @@ from nfsw.actors.azure_store import Store
 from nfsw.actors.claimer import Claimer
 from nfsw.actors.collector import Collector
 from nfsw.actors.config import ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
-from nfsw.actors.envelope import Envelope
+from nfsw.actors.envelope import Job
 from nfsw.actors.keeper import Keeper
 from nfsw.actors.manifest import manifest_bytes
 from nfsw.actors.scanner import Scanner
 from nfsw.actors.uploader import Uploader
 from nfsw.schedule import UploadSchedule
-from nfsw.supervisor.admission import Admission
-from nfsw.supervisor.ledger import Ledger
-from nfsw.supervisor.mailbox import Mailbox
-from nfsw.supervisor.moving import Moving
-from nfsw.supervisor.pipeline import Pipeline
-from nfsw.supervisor.ref import ActorRef, ChildSpec
-from nfsw.supervisor.session import Desk
-from nfsw.supervisor.supervisor import Supervisor
+from nfsw.supervisor.actor_ref import ActorRef, ChildSpec
+from nfsw.supervisor.assembly import Limits, assemble
 from nfsw.supervisor.telemetry import Telemetry
 from tests.simulation.child import SimulatedChild
 from tests.simulation.service import SimulatedStore
@@ -54,22 +48,12 @@ class Pod:
         self.children: dict[str, SimulatedChild] = {}
         Path(self.staging).mkdir(exist_ok=True)
         setting = world.setting
-        self.refs = {ref.name: ref for ref in self._refs()}
-        self.ledger = Ledger(setting.staging_limit)
-        self.desk = Desk(
-            Admission(),
-            ask=lambda message: self.refs["keeper"].mailbox.post(Envelope(message)),
-            show=lambda watch: self.pipeline.show(watch),  # noqa: PLW0108 - the pipeline is made below, with the desk
-            busy=self.ledger.of_session,
-            holdup=lambda session: self.pipeline.holdup(session),  # noqa: PLW0108 - as above
-            lost=self._lost,
-        )
         telemetry = Telemetry(NoOpTracerProvider().get_tracer("simulation"), NoOpMeterProvider().get_meter("simulation"))
-        self.pipeline = Pipeline(self.refs, self.ledger, self.desk, telemetry, setting.workers, setting.block_size)
-        supervisor = Supervisor(
-            list(self.refs.values()), self.pipeline, HANG_S, ESCALATE_S, latest_progress=lambda: telemetry.progressed_at
-        )
-        self.service = Moving(supervisor, self.pipeline, self.desk, telemetry.totals, UploadSchedule.OFF, HANG_S)
+        limits = Limits(setting.workers, setting.queue, setting.staging_limit, setting.block_size, HANG_S, ESCALATE_S)
+        self.main = assemble(self._refs(), telemetry, limits, UploadSchedule.OFF, self._lost)
+        self.refs = self.main.supervisor.refs
+        self.sessions = self.main.sessions
+        self.service = self.main.service
         loop = asyncio.get_running_loop()
         self._tasks = [
             loop.create_task(self.service.run(), name=f"{self.name} service"),
@@ -92,9 +76,10 @@ class Pod:
             shutil.rmtree(self.staging, ignore_errors=True)
             Path(self.staging).mkdir(exist_ok=True)
 
-    def jobs(self) -> list[tuple[str, object]]:
-        """Actor and job, of all that is in hand."""
-        return [(ref.name, job.message) for ref in self.refs.values() for job in ref.jobs()]
+    def jobs(self) -> list[Job]:
+        """All that is in hand."""
+        requests = [request for ref in self.refs.values() for request in ref.in_hand.values() if not request.withdrawn]
+        return [request.delivered for request in requests if request.delivered]
 
     def _lost(self, reason: str) -> None:
         self.world.event(self.name, f"exit 75: {reason}")
@@ -124,31 +109,24 @@ class Pod:
         uploader = UploaderConfig(staging, None, None, "c", setting.single_put, 3, workers)
         return [
             self._ref("uploader", lambda child: Uploader(uploader, cast(Store, SimulatedStore(child))), None),
-            self._ref("keeper", lambda child: Keeper(KeeperConfig(root, self.name), child.own_board), 1, expendable=self._keeper_is_idle),
+            self._ref("keeper", lambda child: Keeper(KeeperConfig(root, self.name), child.own_board), 1),
             self._ref("scanner", lambda child: Scanner(scanner, child.own_board), None),
             self._ref(
                 "claimer",
                 lambda child: Claimer(ClaimerConfig(root, staging, block, workers, setting.content_md5), child.own_board),
                 workers,
-                bound=setting.queue,
             ),
             self._ref("collector", lambda child: Collector(CollectorConfig(root, staging, 30.0, workers), child.own_board), workers),
         ]
-
-    def _keeper_is_idle(self) -> bool:
-        return not self.desk.holds_any
 
     def _ref(
         self,
         name: str,
         make: Callable[[SimulatedChild], Actor | Uploader],
         capacity: int | None,
-        *,
-        bound: int | None = None,
-        expendable: Callable[[], bool] = lambda: True,
     ) -> ActorRef:
         def start() -> SimulatedChild:
             child = self.children[name] = SimulatedChild(self, name, make)
             return child
 
-        return ActorRef(ChildSpec(name, start, capacity, expendable), Mailbox(bound))
+        return ActorRef(ChildSpec(name, start, capacity))

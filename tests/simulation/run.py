@@ -20,7 +20,7 @@ from unittest.mock import patch
 
 from nfsw.actors import claimer, keeper, lease, lock, nfs, staging, statx
 from nfsw.actors.files import Fingerprint
-from nfsw.supervisor import moving
+from nfsw.supervisor import transfer_service
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.plan import Action, Setting, make
 from tests.simulation.threads import SimulatedCondition
@@ -116,7 +116,7 @@ def _simulated(world: World, setting: Setting) -> Iterator[None]:
         stack.enter_context(patch.object(lease, "fcntl", world.leases))
         stack.enter_context(patch.object(threading, "Condition", SimulatedCondition))
         stack.enter_context(patch.object(nfs.Nfs, "kind", lambda *_: "nfs4"))
-        for dated in (claimer, keeper, moving):
+        for dated in (claimer, keeper, transfer_service):
             stack.enter_context(patch.object(dated, "datetime", Datetime))
         stack.enter_context(patch.object(time, "time", now))
         stack.enter_context(patch.object(random, "Random", seeded))

@@ -19,7 +19,9 @@ from typing import Any
 
 from greenlet import getcurrent
 
-from nfsw.actors.messages import Complete, Take
+from nfsw.actors.messages import CompleteFile, StageFile
+from nfsw.supervisor.sessions import Holding
+from nfsw.supervisor.tracked_file import UNDER_WAY, Stage
 from tests.simulation import plan
 from tests.simulation.child import SimulatedChild
 from tests.simulation.files import SimulatedFiles
@@ -147,17 +149,17 @@ class World:
 
     def _operate(self) -> None:
         """What an operator does who wants everything sent: each session that has files is active somewhere."""
-        active = {pod.desk.active.name for pod in self.pods.values() if pod.desk.active}
+        active = {pod.sessions.active.name for pod in self.pods.values() if pod.sessions.active}
         for session in plan.SESSIONS:
             if session in active or not any(Path(self.nfs, "incoming", session).glob("*")):
                 continue
             for number, pod in self.pods.items():
-                if pod.desk.active is None and not pod.ended:
+                if pod.sessions.active is None and not pod.ended:
                     self.calls(number, f"start {session}", pod.service.start(session))
                     return
             for number, pod in self.pods.items():  # all are busy with a session that has nothing to do
-                active_here = pod.desk.active
-                if active_here and active_here.held and not active_here.draining and not pod.desk.busy(active_here.name):
+                active_here = pod.sessions.active
+                if active_here and active_here.holding is Holding.ACTIVE and not pod.sessions.is_busy(active_here.name):
                     self.calls(number, "stop", pod.service.stop())
                     return
 
@@ -306,17 +308,18 @@ class World:
         for pod in self.pods.values():
             if pod.ended:
                 continue
-            if pod.ledger.staging_used > self.setting.staging_limit:
-                self.violated(f"{pod.name} has promised {pod.ledger.staging_used} bytes of staging")
-            if pod.ledger.staging_used < 0:
-                self.violated(f"{pod.name} has given back more staging than there is")
-            if sum(entry.under_way for entry in pod.ledger) > 3 * self.setting.workers:
+            used, files = pod.main.budget.used, pod.main.files
+            if used > self.setting.staging_limit:
+                self.violated(f"{pod.name} has promised {used} bytes of staging")
+            if used != sum(record.reserved for record in files):
+                self.violated(f"{pod.name} has given back room in staging that was not its file's")
+            if files.count(*UNDER_WAY) > 3 * self.setting.workers:
                 self.violated(f"{pod.name} has more files under way than it may")
             self._check_hands(pod)
 
     def _check_hands(self, pod: Pod) -> None:
         """A file is in one hand; only staging and uploading go together."""
-        files = [job.file for _, job in pod.jobs() if isinstance(job, (Take, Complete))]
+        files = [job.file for job in pod.jobs() if isinstance(job, (StageFile, CompleteFile))]
         if len(files) > len(set(files)):
             self.violated(f"{pod.name} has a file in two hands: {files}")
 
@@ -332,8 +335,12 @@ class World:
             blobs = {blob: kept for blob, kept in self.service.blobs.items() if blob.endswith(f"/{session}/{name}")}
             if not blobs or blobs[max(blobs)].content != content:
                 left.append(f"{session}/{name}: its latest version of {len(content)} bytes is not in Azure")
-        left += [f"{pod.name} has {entry.file} in hand, {entry.stage}" for pod in self.pods.values() for entry in pod.ledger]
-        left += [f"{pod.name} refuses {file}: {reason}" for pod in self.pods.values() for file, reason in pod.pipeline.refused.items()]
+        for pod in self.pods.values():
+            for record in pod.main.files:
+                if record.stage is not Stage.UNSEEN or record.taken_on:
+                    left.append(f"{pod.name} has {record.file}, {record.stage}")
+                elif record.refused:
+                    left.append(f"{pod.name} refuses {record.file}: {record.refused}")
         return left
 
 

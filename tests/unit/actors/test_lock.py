@@ -76,9 +76,9 @@ def test_another_holder_of_the_same_name_is_another_holder(nfs: Nfs, other: Nfs,
     """Two pods with one name, and a lock that was lost while the server was away."""
     held = SessionLock.take(nfs, "s")
     held.write(Note("p", instance="1"))
-    assert held.usurper() is None
+    assert held.new_owner() is None
     path.write_bytes(Note("p", instance=instance).text())
-    assert held.usurper() == Note("p", instance=instance)
+    assert held.new_owner() == Note("p", instance=instance)
     held.release(forget=True)
 
 
@@ -86,7 +86,7 @@ def test_what_people_make_of_the_file_does_not_end_its_holder(nfs: Nfs, path: Pa
     held = SessionLock.take(nfs, "s")
     held.write(Note("p", instance="1"))
     path.write_bytes(b"what is this?")
-    assert held.usurper() is None
+    assert held.new_owner() is None
     held.release(forget=True)
 
 

@@ -1,0 +1,172 @@
+"""The router: the supervisor's message handler. What is said of files goes to the pipeline, what is said of sessions to the sessions.
+
+Main process. Besides, it keeps what the service asks for and what the status shows of no file in particular.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from nfsw.actors.envelope import Envelope, Message, Reply
+from nfsw.actors.messages import (
+    AzureAnswers,
+    ClockMeasured,
+    ContainerReady,
+    ContainerRefused,
+    DisplacedFile,
+    FileGone,
+    FileRefused,
+    FileStable,
+    HiddenFiles,
+    LinksInTheWay,
+    Lost,
+    OpenForWriting,
+    Outage,
+    RefusalLifted,
+    RestoreDisplaced,
+    RuleFound,
+    ScanFailed,
+    ScanFinished,
+    SetUploads,
+    StagingFound,
+    Unstaged,
+    WatchedSessions,
+)
+from nfsw.supervisor.actor_ref import ActorRef, Request
+from nfsw.supervisor.pipeline import Pipeline
+from nfsw.supervisor.sessions import Sessions
+
+log = logging.getLogger("nfsw.router")
+
+
+class Router:
+    """`refs` are the supervisor's actors."""
+
+    def __init__(self, refs: dict[str, ActorRef], pipeline: Pipeline, sessions: Sessions) -> None:
+        self.pipeline = pipeline
+        self.uploads = SetUploads(None, paused=False)
+        #: Set once the Uploader has said whether the container is there: None when it is, else why not.
+        self.container: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        #: Why NFS could not be looked at the last time; None: it could.
+        self.nfs_trouble: str | None = None
+        #: Whether the file system tells that a file is open for writing; None: it has not been found out yet.
+        self.stability: RuleFound | None = None
+        self.open_for_writing = OpenForWriting(0)
+        self.hidden = 0  # files in `incoming` with a hidden name
+        self.links = LinksInTheWay(())
+        #: Whether NFS may have been away since the last scan.
+        self._maybe_away = False
+        #: Whether files were claimed when that was looked at last.
+        self._claiming = False
+        self._refs = refs
+        self._sessions = sessions
+
+    # --- MessageHandler ---
+
+    def greeting(self, actor: str) -> Sequence[Message]:
+        match actor:
+            case "scanner":
+                self.pipeline.scanner_restarted()
+                self.open_for_writing, self.hidden, self.links = OpenForWriting(0), 0, LinksInTheWay(())
+                self._maybe_away = True  # it may have hung
+                return [self._sessions.watch()]
+            case "collector":
+                return [self._sessions.watch(), *([self.stability] if self.stability else [])]
+            case "keeper":
+                self._sessions.keeper_restarted()
+                return []
+            case "uploader":
+                return [self.uploads]
+            case _:
+                return []
+
+    async def on_message(self, actor: str, envelope: Envelope) -> None:
+        """Raises TypeError for a message that nobody understands."""
+        match envelope.message:
+            case FileStable() as stable:
+                await self.pipeline.on_stable(stable, envelope.told_at)
+            case FileRefused() as refused:
+                self.pipeline.on_refused(refused)
+            case RefusalLifted(file):
+                self.pipeline.on_refusal_lifted(file)
+            case FileGone(file):
+                self.pipeline.on_gone(file)
+            case DisplacedFile() as displaced:
+                await self.pipeline.scheduler.room()
+                self._refs["claimer"].ask(Request(lambda: RestoreDisplaced(displaced), _nothing_more))
+            case StagingFound(file, size):
+                self.pipeline.found_staged(file, size)
+            case Unstaged(file):
+                self.pipeline.unstaged(file)
+            case ScanFinished() as scan:
+                self._on_scan(scan)
+            case ScanFailed(error):
+                self.nfs_trouble, self._maybe_away = error, True
+            case RuleFound() as found:
+                self.stability = found
+                self._refs["collector"].tell(found)
+            case OpenForWriting() as opened:
+                self.open_for_writing = opened
+            case HiddenFiles(count):
+                self.hidden = count
+            case LinksInTheWay() as links:
+                self.links = links
+            case AzureAnswers():
+                self.pipeline.outage_over(Outage.AZURE)
+            case ContainerReady():
+                self._sessions.admission.container_answered()
+                self.review_admission()
+                self._sessions.on_admitted()
+                self._settle_container(None)
+            case ContainerRefused(reason):
+                self._sessions.admission.container_refused(reason)
+                self._settle_container(reason)
+            case ClockMeasured(azure, at):
+                self._sessions.admission.clock_measured(azure, at)
+                self.review_admission()
+            case other:
+                raise TypeError(f"{actor} says {other!r}, which nobody understands")
+
+    def _on_scan(self, scan: ScanFinished) -> None:
+        self.nfs_trouble = None
+        if self._maybe_away:
+            self._maybe_away = False
+            self.pipeline.outage_over(Outage.NFS)
+        self._sessions.on_scan(scan)
+
+    # --- What the service asks ---
+
+    def set_uploads(self, uploads: SetUploads) -> None:
+        if uploads != self.uploads:
+            self.uploads = uploads
+            self._refs["uploader"].tell(uploads)
+
+    def show(self, watch: WatchedSessions) -> None:
+        """The sessions that are held have changed."""
+        for actor in ("scanner", "collector"):
+            self._refs[actor].tell(watch)
+        self.pipeline.scheduler.wake()
+
+    def review_admission(self) -> None:
+        """Begins or ends to claim files when Azure's answer or a clock that was set says so."""
+        refusal = self._sessions.admission.claim_refusal()
+        if (refusal is None) == self._claiming:
+            return
+        self._claiming = refusal is None
+        if refusal is None:
+            log.info("files are claimed from now on: the Azure container has answered, and the clocks agree", extra={"action": "admit"})
+        else:
+            log.error("claiming is suspended: %s", refusal, extra={"action": "admit"})
+            if active := self._sessions.active:
+                self.pipeline.unclaim(active.name)
+        self.show(self._sessions.watch())
+
+    def _settle_container(self, reason: str | None) -> None:
+        if not self.container.done():
+            self.container.set_result(reason)
+
+
+def _nothing_more(reply: Reply, _: float) -> None:
+    """Each scan finds a displaced name again, until it is seen to."""
+    if isinstance(reply, Lost):
+        log.error("postponed: a displaced name is not restored: %s", reply.error, extra={"action": "dead-letter"})
