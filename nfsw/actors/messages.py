@@ -56,7 +56,7 @@ class WatchedSessions(Message, frozen=True):
 
 
 class ReportAgain(Message, frozen=True):
-    """To Scanner: what was reported of the file has come to nothing; it has to become stable again."""
+    """To Scanner, also from the Collector's sweep: what was reported of the file has come to nothing; it has to become stable again."""
 
     file: File
 

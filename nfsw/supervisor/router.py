@@ -23,6 +23,7 @@ from nfsw.actors.messages import (
     OpenForWriting,
     Outage,
     RefusalLifted,
+    ReportAgain,
     RestoreDisplaced,
     RuleFound,
     ScanFailed,
@@ -94,6 +95,8 @@ class Router:
             case DisplacedFile() as displaced:
                 await self.pipeline.scheduler.room()
                 self._refs["claimer"].ask(Request(lambda: RestoreDisplaced(displaced), _nothing_more))
+            case ReportAgain() as given_back:  # by the sweep
+                self._refs["scanner"].tell(given_back)
             case StagingFound(file, size):
                 self.pipeline.found_staged(file, size)
             case Unstaged(file):

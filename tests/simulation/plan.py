@@ -183,7 +183,7 @@ def make(seed: int) -> tuple[Setting, list[Action]]:
         pods=pods,
         workers=rng.randint(1, 3),
         queue=rng.randint(1, 3),
-        staging_limit=rng.choice((6_000, 9_000, 100_000)),
+        staging_limit=rng.choice((8_000, 9_000, 100_000)),
         block_size=rng.choice((64, 200)),
         single_put=rng.choice((0, 150)),
         begins_at=1_800_000_000.0 - 1_800_000_000 % 86_400 - rng.choice((10, 40, 40_000)),
