@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from nfsw import process_setup, settings
 from nfsw.actors import logs
-from nfsw.actors.config import ActorConfig, ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
+from nfsw.actors.config import ActorConfig, Boot, ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
 from nfsw.actors.manifest import manifest_bytes
 from nfsw.settings import Settings
 from nfsw.supervisor.actor_ref import ActorRef, ChildSpec
@@ -130,9 +130,10 @@ def _refs(chosen: Settings, log_export: int | None) -> list[ActorRef]:
 
     def spec(name: str, config: ActorConfig, capacity: int | None) -> ChildSpec:
         slots = (capacity or 0) + 2
+        boot = Boot(config, chosen.log_level, slots, log_export)
+        inherited = () if log_export is None else (log_export,)
         environment = None if isinstance(config, UploaderConfig) else without_secrets(os.environ)
-        start = partial(ProcessChild.start, name, config, chosen.log_level, slots, log_export, environment)
-        return ChildSpec(name, start, capacity)
+        return ChildSpec(name, partial(ProcessChild.start, name, boot, slots, inherited, environment), capacity)
 
     uploader = UploaderConfig(
         staging,

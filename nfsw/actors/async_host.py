@@ -16,9 +16,9 @@ from nfsw.actors.azure_store import Store
 from nfsw.actors.board import Board
 from nfsw.actors.channel import BATCH, PACKET, pack, unpack
 from nfsw.actors.config import UploaderConfig
-from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.envelope import Envelope, Message, Started
 from nfsw.actors.host import CRASHED
-from nfsw.actors.messages import ContainerRefused, Started
+from nfsw.actors.messages import ContainerRefused
 from nfsw.actors.start import HEARTBEAT_S
 from nfsw.actors.uploader import Uploader
 

@@ -13,9 +13,8 @@ from typing import Union
 
 import msgspec
 
-from nfsw.actors.config import Boot
-from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import MESSAGES
+from nfsw.actors import config, messages
+from nfsw.actors.envelope import Envelope, Job, Message, Reply
 
 #: Envelopes in one packet. With names of at most 255 bytes a full packet stays far below the socket's send buffer (208 KiB).
 BATCH = 64
@@ -24,7 +23,13 @@ PACKET = 1 << 18
 
 type _Packed = list[tuple[Message, int | None, str | None, float]]
 
-_KINDS = (Boot, *MESSAGES)
+
+def _kinds(base: type[Message]) -> tuple[type[Message], ...]:
+    return tuple(leaf for kind in base.__subclasses__() for leaf in (_kinds(kind) if kind in (Job, Reply) else (kind,)))
+
+
+#: Every kind of message that one of these modules has, and no other.
+_KINDS = tuple(kind for kind in _kinds(Message) if kind.__module__ in (Message.__module__, config.__name__, messages.__name__))
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[_Packed] = msgspec.msgpack.Decoder(
     list[tuple[Union[_KINDS], int | None, str | None, float]]  # type: ignore[valid-type]  # noqa: UP007 - known at run time alone

@@ -17,6 +17,17 @@ class Reply(Message, frozen=True):
     """What became of a job."""
 
 
+class Started(Message, frozen=True):
+    """From a child: it takes messages."""
+
+
+class Lost(Reply, frozen=True):
+    """From the supervisor: the actor died again and again with the job in hand, so it may be what kills it."""
+
+    error: str
+    at_least_s: float  # seconds in which another try would end the actor too often
+
+
 @dataclass(frozen=True, slots=True)
 class Envelope:
     message: Message

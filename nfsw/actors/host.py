@@ -15,8 +15,7 @@ from nfsw.actors import logs
 from nfsw.actors.actor import Actor
 from nfsw.actors.board import Board
 from nfsw.actors.channel import ChildEnd
-from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import Started
+from nfsw.actors.envelope import Envelope, Message, Started
 from nfsw.actors.start import HEARTBEAT_S
 
 log = logging.getLogger("nfsw.host")

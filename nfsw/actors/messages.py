@@ -21,11 +21,7 @@ class Outage(Enum):
     AZURE = "azure"
 
 
-# --- Every actor -----------------------------------------------------------------------------------------------------
-
-
-class Started(Message, frozen=True):
-    """The actor takes messages."""
+# --- Several actors --------------------------------------------------------------------------------------------------
 
 
 class Failed(Reply, frozen=True):
@@ -35,13 +31,6 @@ class Failed(Reply, frozen=True):
     outage: Outage | None = None  # None: an end of it would not show
     #: Nothing of the file is left in staging.
     unstaged: bool = False
-
-
-class Lost(Reply, frozen=True):
-    """From the supervisor: the actor died again and again with the job in hand, so it may be what kills it."""
-
-    error: str
-    at_least_s: float  # seconds in which another try would end the actor too often
 
 
 # --- Scanner ---------------------------------------------------------------------------------------------------------
@@ -412,12 +401,3 @@ class Unstaged(Message, frozen=True):
     """Nothing of the file is left in staging: nothing on NFS stands for it any more, so it was swept out."""
 
     file: FileRef
-
-
-def _leaves(kind: type[Message]) -> tuple[type[Message], ...]:
-    below = kind.__subclasses__()
-    return (kind,) if not below else tuple(leaf for one in below for leaf in _leaves(one))
-
-
-#: Every kind of message of this module.
-MESSAGES = tuple(leaf for leaf in _leaves(Message) if leaf.__module__ == __name__)

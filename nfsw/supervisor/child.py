@@ -14,8 +14,7 @@ from typing import ClassVar, Protocol
 from nfsw import run_module
 from nfsw.actors.board import Board
 from nfsw.actors.channel import PACKET, pack, unpack
-from nfsw.actors.config import ActorConfig, Boot
-from nfsw.actors.envelope import Envelope
+from nfsw.actors.envelope import Envelope, Message
 
 
 class Child(Protocol):
@@ -64,17 +63,16 @@ class ProcessChild:
     def start(
         cls,
         name: str,
-        config: ActorConfig,
-        log_level: str,
+        boot: Message,
         slots: int,
-        log_export: int | None = None,
+        inherited: Sequence[int] = (),
         environment: Mapping[str, str] | None = None,
         module: str = "nfsw.actors",
     ) -> "ProcessChild":
-        """Starts a fresh interpreter: no locks, threads or descriptors of the main process in it. Returns at once.
+        """Starts a fresh interpreter: no locks, threads or descriptors of the main process in it, but `inherited` ones. Returns at once.
 
-        `environment`: None: this process's own. Raises OSError, and leaves nothing behind, when the system has no process, memory or
-        descriptor for it.
+        `boot`: the first message that the child reads. `slots`: of its board, one for each thread. `environment`: None: this
+        process's own. Raises OSError, and leaves nothing behind, when the system has no process, memory or descriptor for it.
         """
         with ExitStack() as undone, ExitStack() as given:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -86,13 +84,13 @@ class ProcessChild:
             undone.callback(shown.close)
             process = subprocess.Popen(
                 run_module.command(module, name, str(theirs.fileno()), str(board), str(os.getpid())),
-                pass_fds=(theirs.fileno(), board) + (() if log_export is None else (log_export,)),
+                pass_fds=(theirs.fileno(), board, *inherited),
                 stdin=subprocess.DEVNULL,
                 env=environment,
             )
             undone.callback(_end, process)
             ours.setblocking(False)
-            ours.send(pack([Envelope(Boot(config, log_level, slots, log_export))]))
+            ours.send(pack([Envelope(boot)]))
             child = cls(process, ours, shown)
             undone.pop_all()
             return child

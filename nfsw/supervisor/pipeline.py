@@ -5,13 +5,11 @@ a growing while; the scheduler then admits it again, and it goes on where it can
 """
 
 import logging
-import random
 import time
 from collections.abc import Callable
 from functools import partial
 
-from nfsw.actors.backoff import pause_s
-from nfsw.actors.envelope import Job, Message, Reply
+from nfsw.actors.envelope import Job, Lost, Message, Reply
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
@@ -25,7 +23,6 @@ from nfsw.actors.messages import (
     FileRefused,
     FileStable,
     Gone,
-    Lost,
     MoreStaged,
     NameTaken,
     Outage,
@@ -43,6 +40,7 @@ from nfsw.actors.messages import (
 )
 from nfsw.actors.names import shown
 from nfsw.supervisor.actor_ref import ActorRef, OnNews, OnReply, Request
+from nfsw.supervisor.retry import Retry
 from nfsw.supervisor.scheduler import Scheduler
 from nfsw.supervisor.sessions import Sessions
 from nfsw.supervisor.staging_budget import StagingBudget
@@ -51,12 +49,6 @@ from nfsw.supervisor.tracked_file import RateMeter, Stage, TrackedFile, TrackedF
 
 log = logging.getLogger("nfsw.pipeline")
 
-#: The bounds of the pauses after a failure, in seconds: of NFS, of the staging disk or of an actor.
-_PAUSES_S = (2.0, 300.0)
-#: Of Azure, whatever an answer asks for: a wrong one would keep the file waiting for weeks.
-_AZURE_PAUSES_S = (1.0, 300.0)
-#: After a request that the service refuses for good, but for rights: what is not sent for nothing is the uplink's.
-_REFUSED_PAUSES_S = (60.0, 3600.0)
 #: Of a file of which nothing but its name is known: it is refused, or lies in staging.
 _UNKNOWN = Fingerprint(0, 0, 0, 0)
 
@@ -83,7 +75,7 @@ class Pipeline:
         self._refs = refs
         self._sessions = sessions
         self._telemetry = telemetry
-        self._rng = random.Random()  # noqa: S311 - spreads retries, hides nothing
+        self._retry = Retry(self.scheduler, telemetry)
 
     # --- What the Scanner reports ---
 
@@ -257,7 +249,7 @@ class Pipeline:
         self.files.rename(record, file)
         record.version = version
         self._take_on(record, "incoming")
-        self._got_over(record)
+        self._retry.got_over(record)
         self._telemetry.claimed(record, file, at)
 
     def _on_stage_reply(self, record: TrackedFile, reply: Reply, at: float) -> None:
@@ -282,14 +274,14 @@ class Pipeline:
             case Failed() | Lost():
                 if isinstance(record.file, Arrival) or (isinstance(reply, Failed) and reply.unstaged):
                     self.budget.release(record)
-                self._fail(record, reply)
+                self._fail(record, reply, at)
             case _:
                 raise TypeError(f"{reply!r} is no reply to StageFile")
 
     def _on_staged(self, record: TrackedFile, at: float) -> None:
         record.staged, record.staged_whole, record.meter = record.version.size, True, RateMeter()
         if record.outage in (Outage.NFS, Outage.STAGING):
-            self._got_over(record)
+            self._retry.got_over(record)
         self._telemetry.staged(record, at)
         self.files.move(record, Stage.UPLOADING)
         if record.sending:
@@ -337,7 +329,7 @@ class Pipeline:
         if record.staging:  # only its last word is missing
             record.staging.withdraw()
             record.staging = None
-        self._got_over(record)
+        self._retry.got_over(record)
         record.left, record.uploaded = record.version.size, uploaded
         self._telemetry.uploaded(record, uploaded, at)
         self._complete(record)
@@ -346,7 +338,7 @@ class Pipeline:
         """It is staged again at once; if that is no better, after a pause: a disk that spoils each copy is not written to without end."""
         record.bad_copies += 1
         record.restage = True
-        self._count_failure(record, reason, "stage")
+        self._retry.count_failure(record, reason, "stage")
         if not record.staging:  # else when the Claimer is done with it
             self._stage_again(record)
 
@@ -354,7 +346,7 @@ class Pipeline:
         if record.bad_copies == 1:
             self._stage(record)
         else:
-            self._fail(record, Failed(record.error or "the staged copy is bad", Outage.STAGING))
+            self._fail(record, Failed(record.error or "the staged copy is bad", Outage.STAGING), time.monotonic())
             self._evict(record)
 
     def _withdraw_upload(self, record: TrackedFile) -> None:
@@ -377,7 +369,7 @@ class Pipeline:
             case Completed(unstaged=unstaged):
                 _log_end(record, at)
                 self._telemetry.completed(record, reply, at)
-                self._got_over(record)
+                self._retry.got_over(record)
                 if unstaged:
                     self.budget.release(record)
                 record.attempts = 0  # the Uploader has forgotten it already
@@ -385,7 +377,7 @@ class Pipeline:
             case Changed() | StillOpen():
                 self._rest(record)
             case Failed() | Lost():
-                self._fail(record, reply)
+                self._fail(record, reply, at)
             case _:
                 raise TypeError(f"{reply!r} is no reply to CompleteFile")
 
@@ -426,35 +418,15 @@ class Pipeline:
         if record.stage is Stage.UNSEEN:
             self._settle(record)
 
-    # --- Failures, and what ends them ---
+    # --- Failures ---
 
     def outage_over(self, outage: Outage) -> None:
         """What it held up need not wait any longer."""
-        self.scheduler.hasten(lambda record: record.outage is outage)
+        self._retry.outage_over(outage)
 
-    def _fail(self, record: TrackedFile, reply: Failed | Lost | UploadFailed, at: float = 0.0) -> None:
+    def _fail(self, record: TrackedFile, reply: Failed | Lost | UploadFailed, at: float) -> None:
         """The attempt is over. The next one comes after a pause."""
-        outage = None if isinstance(reply, Lost) else reply.outage
-        refused = isinstance(reply, UploadFailed) and reply.refused
-        bounds, at_least_s = _PAUSES_S, 0.0
-        if isinstance(reply, UploadFailed):
-            bounds = _REFUSED_PAUSES_S if refused else _AZURE_PAUSES_S
-            at_least_s = min(reply.retry_after_s, bounds[1])
-        elif isinstance(reply, Lost):
-            at_least_s, record.soonest = reply.at_least_s, time.monotonic() + reply.at_least_s
-        if (record.outage, record.refused_for_good) != (outage, refused):
-            record.failures = 0
-        record.failures += 1
-        self._count_failure(record, reply.error, "upload" if isinstance(reply, UploadFailed) else None)
-        record.outage, record.refused_for_good = outage, refused
-        pause = max(pause_s(record.failures, *bounds, self._rng), at_least_s)
-        file = record.file
-        if isinstance(reply, Lost):
-            log.error("postponed by %.0f s: %s", pause, reply.error, extra=about(file.session, file.name, "dead-letter"))
-        if isinstance(reply, UploadFailed):
-            extra = about(file.session, file.name, "upload")
-            log.warning("attempt %d failed, next one in %.1f s: %s", record.attempts, pause, reply.error, extra=extra)
-            self._telemetry.attempt_failed(record, reply, pause, at)
+        pause = self._retry.failed(record, reply, at)
         if record.stage is Stage.STAGING and record.staging:  # it is sent again when all is staged
             record.not_before = time.monotonic() + pause
             return
@@ -462,19 +434,6 @@ class Pipeline:
             self._withdraw_upload(record)
         self._telemetry.waits(record, reply.error)
         self.scheduler.wait(record, pause)
-
-    def _count_failure(self, record: TrackedFile, error: str, step: str | None) -> None:
-        """Counts once, until it succeeds."""
-        if record.error is None:
-            self._telemetry.failed(record, error, step)
-        record.error = error
-
-    def _got_over(self, record: TrackedFile) -> None:
-        """What held the file up does so no more, and maybe not others either."""
-        outage, record.outage = record.outage, None
-        record.error, record.failures, record.refused_for_good, record.soonest = None, 0, False, 0.0
-        if outage:
-            self.outage_over(outage)
 
     # --- The actors ---
 

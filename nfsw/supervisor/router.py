@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from nfsw.actors.envelope import Envelope, Message, Reply
+from nfsw.actors.envelope import Envelope, Lost, Message, Reply
 from nfsw.actors.messages import (
     AzureAnswers,
     ClockMeasured,
@@ -19,7 +19,6 @@ from nfsw.actors.messages import (
     FileStable,
     HiddenFiles,
     LinksInTheWay,
-    Lost,
     OpenForWriting,
     Outage,
     RefusalLifted,

@@ -11,16 +11,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from enum import Enum
 from functools import partial
 
-from nfsw.actors.envelope import Job, Reply
+from nfsw.actors.envelope import Job, Lost, Reply
 from nfsw.actors.messages import (
     AcquireLock,
     Failed,
-    Lost,
-    MarkStopped,
     ReleaseLock,
     ScanFinished,
     SessionDenied,
@@ -28,14 +24,15 @@ from nfsw.actors.messages import (
     SessionHeld,
     SessionReleased,
     SessionUnusable,
-    StopNoted,
     VerifyLock,
     WatchedSessions,
 )
 from nfsw.supervisor.actor_ref import ActorRef, Request
 from nfsw.supervisor.admission import Admission
 from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, SessionConflict
-from nfsw.supervisor.status import SessionState, SessionStatus
+from nfsw.supervisor.session import Holding, Session
+from nfsw.supervisor.status import SessionStatus
+from nfsw.supervisor.stop_request import StopRequest
 
 log = logging.getLogger("nfsw.sessions")
 
@@ -44,101 +41,6 @@ log = logging.getLogger("nfsw.sessions")
 ORPHANED_AFTER_S = 10.0
 #: How often the locks are looked at, in seconds: one that was lost while the server was away is another pod's by now.
 VERIFY_S = 30.0
-
-
-class Holding(Enum):
-    #: Found on NFS, and held by nobody, as far as is known.
-    FREE = "free"
-    #: The Keeper has been asked for its lock.
-    ASKED = "asked"
-    #: Its new files are claimed, as far as Azure's admission goes.
-    ACTIVE = "active"
-    #: It was stopped: what is claimed is finished, nothing new is claimed.
-    DRAINING = "draining"
-    #: Held for its claimed files' sake alone.
-    ORPHANED = "orphaned"
-    #: The Keeper has been asked to give it up.
-    RELEASING = "releasing"
-    #: It is over, though a folder of it stays, for the sake of what others put into it.
-    ENDED = "ended"
-
-
-_HELD = (Holding.ACTIVE, Holding.DRAINING, Holding.ORPHANED)
-
-
-@dataclass(slots=True, eq=False)
-class Session:
-    name: str
-    holding: Holding = Holding.FREE
-    started_at: float = 0.0  # seconds since the epoch
-    resumed: bool = True  # it was found on NFS, not started by a call
-    was_active: bool = False  # an orphan that a call had made active
-    free_since: float | None = None  # since when nobody seems to hold it (monotonic)
-    lapsed: bool = False  # held by us, but NFS would not give a new Keeper the lock
-    acquiring: Request | None = None
-    started: "asyncio.Future[None] | None" = None  # the call that starts it waits for this
-    stop: "StopRequest | None" = None
-
-    @property
-    def held(self) -> bool:
-        return self.holding in _HELD
-
-    @property
-    def running(self) -> bool:
-        """It is the pod's active session, or was until a call stopped it."""
-        return self.holding in (Holding.ACTIVE, Holding.DRAINING)
-
-    def status(self) -> SessionStatus:
-        state = SessionState.DRAINING if self.holding is Holding.DRAINING else SessionState.ACTIVE
-        return SessionStatus(self.name, state, datetime.fromtimestamp(self.started_at, UTC), self.resumed)
-
-
-class StopRequest:
-    """A stop counts once it outlives this pod: the Keeper has noted it beside the lock.
-
-    Until then a restart would make the session active again, so the call that asked for the stop is not answered, and the note is
-    asked for at every scan that finds it missing.
-    """
-
-    def __init__(self, session: str, ask: Callable[[Job, Callable[[Reply], None]], Request]) -> None:
-        """`ask` posts a job to the Keeper."""
-        self.session = session
-        self._ask = ask
-        self._settled = asyncio.Event()
-        self._asked = False
-        self.go_on()
-
-    def go_on(self) -> None:
-        """Asks for the note, unless it is there or on its way."""
-        if not self._asked and not self._settled.is_set():
-            self._asked = True
-            self._ask(MarkStopped(self.session), self._on_reply)
-
-    def settle(self) -> None:
-        """It is noted, or the session is over."""
-        self._settled.set()
-
-    async def settled(self, timeout_s: float) -> None:
-        """Raises NfsSilent."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._settled.wait()
-        except TimeoutError:
-            raise NfsSilent(
-                f"session {self.session} claims nothing any more, but NFS has not taken a note of it for {timeout_s:.0f} s; "
-                "until it has, a restart makes the session active again"
-            ) from None
-
-    def _on_reply(self, reply: Reply) -> None:
-        match reply:
-            case StopNoted():
-                self.settle()
-            case Failed(error) | Lost(error):
-                self._asked = False
-                extra = {"session_name": self.session, "action": "stop"}
-                log.error("cannot note that the session was stopped: %s", error, extra=extra)
-            case _:
-                raise TypeError(f"{reply!r} is no reply to MarkStopped")
 
 
 @dataclass(slots=True)

@@ -15,8 +15,7 @@ from itertools import chain, repeat
 from typing import Protocol
 
 from nfsw.actors import logs
-from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import Lost, Started
+from nfsw.actors.envelope import Envelope, Lost, Message, Started
 from nfsw.supervisor.actor_ref import ActorRef, Hang
 from nfsw.supervisor.actor_state import ActorState
 from nfsw.supervisor.child import Child

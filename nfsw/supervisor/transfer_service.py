@@ -9,16 +9,17 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 from uuid_utils import uuid7
 
-from nfsw.actors.envelope import Reply
+from nfsw.actors.envelope import Lost, Reply
 from nfsw.actors.files import FileRef
-from nfsw.actors.messages import AbandonFile, Failed, FileAbandoned, Lost, NotOneClaimedFile
+from nfsw.actors.messages import AbandonFile, Failed, FileAbandoned, NotOneClaimedFile
 from nfsw.actors.names import shown
 from nfsw.schedule import UploadSchedule
 from nfsw.supervisor.actor_ref import ActorRef, Request
 from nfsw.supervisor.holdup import held_up, holdup
 from nfsw.supervisor.router import Router
 from nfsw.supervisor.service import NfsSilent, NoSuchFile, SessionConflict, SeveralFiles
-from nfsw.supervisor.sessions import Holding, Sessions
+from nfsw.supervisor.session import Holding
+from nfsw.supervisor.sessions import Sessions
 from nfsw.supervisor.status import (
     ActorStatus,
     ByteCounts,

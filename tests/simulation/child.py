@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING
 from nfsw.actors.actor import Actor
 from nfsw.actors.board import Board
 from nfsw.actors.channel import pack, unpack
-from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import Started
+from nfsw.actors.envelope import Envelope, Message, Started
 from nfsw.actors.uploader import Uploader
 from tests.simulation.threads import ActorThread
 

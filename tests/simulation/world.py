@@ -20,7 +20,7 @@ from typing import Any
 from greenlet import getcurrent
 
 from nfsw.actors.messages import CompleteFile, StageFile
-from nfsw.supervisor.sessions import Holding
+from nfsw.supervisor.session import Holding
 from nfsw.supervisor.tracked_file import UNDER_WAY, Stage
 from tests.simulation import plan
 from tests.simulation.child import SimulatedChild
