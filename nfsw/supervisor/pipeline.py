@@ -45,7 +45,7 @@ from nfsw.supervisor.scheduler import Scheduler
 from nfsw.supervisor.sessions import Sessions
 from nfsw.supervisor.staging_budget import StagingBudget
 from nfsw.supervisor.telemetry import Telemetry
-from nfsw.supervisor.tracked_file import RateMeter, Stage, TrackedFile, TrackedFiles
+from nfsw.supervisor.tracked_file import Stage, TrackedFile, TrackedFiles
 
 log = logging.getLogger("nfsw.pipeline")
 
@@ -216,7 +216,7 @@ class Pipeline:
     def _stage(self, record: TrackedFile) -> None:
         restage, record.restage = record.restage, False
         self.files.move(record, Stage.STAGING)
-        record.staged, record.staged_whole, record.meter = 0, False, RateMeter()
+        record.staged, record.staged_whole, record.meter = 0, False, None
         self._telemetry.staging(record)
         job = partial(self._stage_job, record, restage=restage)
         record.staging = self._ask("claimer", record, job, self._on_stage_reply, self._on_stage_news)
@@ -236,7 +236,7 @@ class Pipeline:
                 if record.stage is not Stage.STAGING or record.restage:
                     return
                 record.staged = staged
-                record.meter.note(staged, time.monotonic())
+                record.moved(staged)
                 if record.sending:
                     self._tell("uploader", MoreStaged(self._claimed(record)), record)
                 elif record.not_before is None:
@@ -279,7 +279,7 @@ class Pipeline:
                 raise TypeError(f"{reply!r} is no reply to StageFile")
 
     def _on_staged(self, record: TrackedFile, at: float) -> None:
-        record.staged, record.staged_whole, record.meter = record.version.size, True, RateMeter()
+        record.staged, record.staged_whole, record.meter = record.version.size, True, None
         if record.outage in (Outage.NFS, Outage.STAGING):
             self._retry.got_over(record)
         self._telemetry.staged(record, at)
@@ -311,7 +311,7 @@ class Pipeline:
         self._telemetry.sent(record, news, at)
         record.left, record.sent = news.left, record.sent + news.sent
         if record.stage is Stage.UPLOADING:
-            record.meter.note(record.sent, time.monotonic())
+            record.moved(record.sent)
 
     def _on_upload_reply(self, record: TrackedFile, reply: Reply, at: float) -> None:
         record.sending = None

@@ -54,6 +54,7 @@ class Router:
         self.open_for_writing = OpenForWriting(0)
         self.hidden = 0  # files in `incoming` with a hidden name
         self.links = LinksInTheWay(())
+        self._restoring: set[DisplacedFile] = set()  # the Claimer has been asked to
         #: Whether NFS may have been away since the last scan.
         self._maybe_away = False
         #: Whether files were claimed when that was looked at last.
@@ -92,8 +93,7 @@ class Router:
             case FileGone(file):
                 self.pipeline.on_gone(file)
             case DisplacedFile() as displaced:
-                await self.pipeline.scheduler.room()
-                self._refs["claimer"].ask(Request(lambda: RestoreDisplaced(displaced), _nothing_more))
+                self._restore(displaced)
             case ReportAgain() as given_back:  # by the sweep
                 self._refs["scanner"].tell(given_back)
             case StagingFound(file, size):
@@ -135,6 +135,20 @@ class Router:
             self._maybe_away = False
             self.pipeline.outage_over(Outage.NFS)
         self._sessions.on_scan(scan)
+        self.pipeline.scheduler.wake()  # what lies in staging has become older
+
+    def _restore(self, displaced: DisplacedFile) -> None:
+        """Each scan finds a displaced name again, until it is seen to."""
+        if displaced in self._restoring:
+            return
+
+        def on_reply(reply: Reply, _: float) -> None:
+            self._restoring.remove(displaced)
+            if isinstance(reply, Lost):
+                log.error("postponed: a displaced name is not restored: %s", reply.error, extra={"action": "dead-letter"})
+
+        self._restoring.add(displaced)
+        self._refs["claimer"].ask(Request(lambda: RestoreDisplaced(displaced), on_reply))
 
     # --- What the service asks ---
 
@@ -166,9 +180,3 @@ class Router:
     def _settle_container(self, reason: str | None) -> None:
         if not self.container.done():
             self.container.set_result(reason)
-
-
-def _nothing_more(reply: Reply, _: float) -> None:
-    """Each scan finds a displaced name again, until it is seen to."""
-    if isinstance(reply, Lost):
-        log.error("postponed: a displaced name is not restored: %s", reply.error, extra={"action": "dead-letter"})

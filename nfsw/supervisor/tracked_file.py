@@ -89,7 +89,7 @@ class TrackedFile:
     left: int = 0  # bytes that Azure holds, or that have left for it in requests that are not answered yet
     sent: int = 0  # bytes that have left, again and again if need be: what the uplink has carried
     uploaded: Uploaded | None = None  # once it is in Azure
-    meter: RateMeter = field(default_factory=RateMeter)
+    meter: RateMeter | None = None  # once it is being staged or sent
 
     refused: str | None = None  # why it is not taken
     abandoned: bool = False  # it is refused because an operator has given up on it
@@ -103,6 +103,11 @@ class TrackedFile:
     staging: Request | None = None  # with the Claimer
     sending: Request | None = None  # with the Uploader
     trace: FileTrace | None = None  # while a span of it is open
+
+    def moved(self, done: int) -> None:
+        """So many bytes are staged, or have left, by now."""
+        self.meter = self.meter or RateMeter()
+        self.meter.note(done, time.monotonic())
 
     @property
     def traceparent(self) -> str | None:

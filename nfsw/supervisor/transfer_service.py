@@ -228,7 +228,7 @@ def _listed(in_flight: list[tuple[TrackedFile, FileState]]) -> list[tuple[Tracke
 
 def _in_flight(record: TrackedFile, state: FileState, now: float) -> InFlight:
     size, done, file = record.version.size, record.done, record.file
-    rate = record.meter.rate(now)
+    rate = record.meter.rate(now) if record.meter else 0.0
     return InFlight(
         file=shown(file.name),
         session=file.session,
