@@ -29,24 +29,24 @@ log = logging.getLogger("nfsw.telemetry")
 
 def connect(providers: Providers, readings: Readings) -> None:
     """Begins to export what the providers are given. On the main loop."""
-    logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # `Way` says it, once
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # `ExportHealth` says it, once
     logging.getLogger("opentelemetry.sdk._shared_internal").setLevel(logging.ERROR)  # each item that is dropped
-    way = Way()
+    health = ExportHealth()
     if "traces" in providers.signals:
-        providers.tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(session=way.session("traces"))))
+        providers.tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(session=health.session("traces"))))
     if isinstance(providers.meters, MeterProvider):
-        exporter = _MetricExporter(readings, session=way.session("metrics"))
+        exporter = _MetricExporter(readings, session=health.session("metrics"))
         providers.meters.add_metric_reader(PeriodicExportingMetricReader(exporter))
     if providers.logs:
         loggers = LoggerProvider(providers.resource, shutdown_on_exit=False)
-        loggers.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(session=way.session("logs"))))
+        loggers.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(session=health.session("logs"))))
         providers.logs.begin(loggers)
 
 
 def tried(signal: str, timeout_s: float) -> str | None:
     """Exports nothing, once: why that fails; None: it does not."""
-    way = Way()
-    session = way.session(signal)
+    health = ExportHealth()
+    session = health.session(signal)
     match signal:
         case "traces":
             OTLPSpanExporter(session=session, timeout=timeout_s).export([])
@@ -54,11 +54,11 @@ def tried(signal: str, timeout_s: float) -> str | None:
             OTLPMetricExporter(session=session, timeout=timeout_s).export(MetricsData([]))
         case _:
             OTLPLogExporter(session=session, timeout=timeout_s).export([])
-    return way.failing.get(signal)
+    return health.failing.get(signal)
 
 
-class Way:
-    """The way to the collector: which signals do not get through just now."""
+class ExportHealth:
+    """Which signals do not reach the collector just now."""
 
     def __init__(self) -> None:
         self.failing: dict[str, str] = {}  # why, by signal
@@ -67,7 +67,7 @@ class Way:
     def session(self, signal: str) -> requests.Session:
         session = requests.Session()
         for scheme in ("http://", "https://"):
-            session.mount(scheme, _Watched(self, signal))
+            session.mount(scheme, _WatchedAdapter(self, signal))
         return session
 
     def passed(self, signal: str) -> None:
@@ -75,34 +75,34 @@ class Way:
             over = self.failing.keys() == {signal}
             self.failing.pop(signal, None)
         if over:
-            log.info("telemetry gets through again", extra={"action": "export"})
+            log.info("telemetry export works again", extra={"action": "export"})
 
     def failed(self, signal: str, reason: str) -> None:
         with self._lock:
             news = not self.failing
             self.failing[signal] = reason
         if news:
-            log.warning("telemetry does not get through, and what does not is dropped: %s: %s", signal, reason, extra={"action": "export"})
+            log.warning("telemetry export is failing; data is being dropped: %s: %s", signal, reason, extra={"action": "export"})
 
 
-class _Watched(HTTPAdapter):
+class _WatchedAdapter(HTTPAdapter):
     """Every request of one signal."""
 
-    def __init__(self, way: Way, signal: str) -> None:
+    def __init__(self, health: ExportHealth, signal: str) -> None:
         super().__init__()
-        self._way = way
+        self._health = health
         self._signal = signal
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         try:
             response = super().send(request, *args, **kwargs)
         except requests.RequestException as error:
-            self._way.failed(self._signal, _reason(error))
+            self._health.failed(self._signal, _reason(error))
             raise
         if response.ok:
-            self._way.passed(self._signal)
+            self._health.passed(self._signal)
         else:
-            self._way.failed(self._signal, f"{request.url} answered {response.status_code} {response.reason}")
+            self._health.failed(self._signal, f"{request.url} answered {response.status_code} {response.reason}")
         return response
 
 
