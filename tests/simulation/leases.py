@@ -58,6 +58,9 @@ class Leases:
         for inode in list(self._holders):
             self._let_go(inode, fd)
 
+    def is_held(self, inode: int) -> bool:
+        return bool(self._holders.get(inode))
+
     async def broken(self, inode: int) -> None:
         """A writer opens the file: returns once nobody holds a lease on it any more."""
         if not self._holders.get(inode):

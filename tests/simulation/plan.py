@@ -67,6 +67,15 @@ class RaceClaim(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class RaceCall(Action):
+    """A writer appends to the next claimed file of which an actor makes that call, in the same instant: it is read, or marked."""
+
+    call: str
+    size: int
+    __str__ = Action.__str__
+
+
+@dataclass(frozen=True, slots=True)
 class Remove(Action):
     """Somebody deletes the file from `incoming`."""
 
@@ -204,7 +213,7 @@ def make(seed: int) -> tuple[Setting, list[Action]]:
 
 def _writer(rng: random.Random, pods: int, at: float) -> Action:
     session, name = rng.choice(SESSIONS[:pods]), rng.choice(_NAMES)
-    match rng.randrange(9):
+    match rng.randrange(10):
         case 0:
             return Append(at, session, name, rng.randint(1, 200), rng.choice((0.0, 1.0, 20.0, rng.uniform(40, 50))))
         case 1:
@@ -213,6 +222,8 @@ def _writer(rng: random.Random, pods: int, at: float) -> Action:
             return Remove(at, session, name)
         case 3:
             return RaceClaim(at, rng.choice((1, 100, 300)))
+        case 4:
+            return RaceCall(at, rng.choice(("read", "rename")), rng.choice((1, 100)))
         case _:
             size = rng.choice((0, 1, 100, 300, 900))
             pieces = rng.choice((1, 1, 3))

@@ -64,6 +64,7 @@ class World:
         self._unkillable = False
         self._pids = count(1000)
         self._races: list[int] = []  # sizes of files that are put in place of those that are claimed next
+        self._call_races: list[tuple[str, int]] = []  # call of an actor, and bytes that are appended to its claimed file just then
         self._waits: list[tuple[str, str, int, Callable[[], int | None]]] = []
         Path(f"{self.nfs}/incoming").mkdir(parents=True)
         self.leases = Leases(self, granted=setting.leases)
@@ -119,6 +120,8 @@ class World:
                 self.writers.start(action)
             case plan.RaceClaim(_, size):
                 self._races.append(size)
+            case plan.RaceCall(_, call, size):
+                self._call_races.append((call, size))
             case plan.KillActor(_, number, actor, calls):
                 if calls:
                     self._wait(number, actor, calls, lambda: self._kill(number, actor))
@@ -190,6 +193,9 @@ class World:
                 thread.pause()
             if call == "rename" and "/incoming/" in path and self._races:
                 self.writers.replace(path, self._races.pop())
+            for race in [race for race in self._call_races if race[0] == call and "/.processing/" in path]:
+                self._call_races.remove(race)
+                self.writers.append_at_once(path, race[1])
             if not on_nfs and call in ("pwrite", "write", "mkdir") and time.monotonic() < self._disk_until:
                 outcome = errno.ENOSPC
             if outcome is not None and outcome > 0:
