@@ -143,6 +143,8 @@ def _refs(chosen: Settings, log_export: int | None) -> list[ActorRef]:
         chosen.azure_max_single_put_size,
         chosen.azure_max_concurrency,
         workers,
+        chosen.azure_tier,
+        chosen.azure_tags,
     )
     claimer = ClaimerConfig(root, staging, block_size, workers, chosen.content_md5)
     scanner = ScannerConfig(

@@ -25,6 +25,11 @@ LARGEST_SINGLE_PUT = 5000 * MIB
 CONTAINER_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
+#: Azure's limits for blob index tags.
+MOST_TAGS = 10
+_TAG_NAME = re.compile(r"[A-Za-z0-9 +\-./:=_]{1,128}")
+_TAG_VALUE = re.compile(r"[A-Za-z0-9 +\-./:=_]{0,256}")
+
 #: A name in DNS, as a `Host` header has it. With underscores, which some clusters allow.
 _HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
 
@@ -62,6 +67,12 @@ class Settings(BaseSettings):
         64 * MIB, ge=0, le=LARGEST_SINGLE_PUT, description="a file of at most this many bytes is uploaded in one request"
     )
     azure_max_concurrency: int = Field(8, ge=1, le=256, description="blocks in flight for one file")
+    azure_tier: Literal["Hot", "Cool", "Cold"] | None = Field(
+        None, description="access tier of the blobs: Hot, Cool or Cold; not set: the account's own"
+    )
+    azure_tags: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
+        (), description="index tags of the blobs, such as site=a,run={session},day={date}; left out where the account refuses them"
+    )
 
     workers: int = Field(4, ge=1, le=256, description="files staged, and files uploaded, at the same time")
     queue_size: int = Field(16, ge=1, le=100_000, description="size of the work queue; the scanner waits while it is full")
@@ -151,6 +162,21 @@ class Settings(BaseSettings):
             if not extension.startswith(".") or len(extension) < 2 or "/" in extension:
                 raise PydanticCustomError("extension", "each extension begins with a dot, such as .bin")
         return extensions
+
+    @field_validator("azure_tags", mode="before")
+    @classmethod
+    def _tags(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        tags = tuple((name.strip(), value.strip()) for name, _, value in (part.partition("=") for part in given.split(",") if part.strip()))
+        if len(tags) > MOST_TAGS or len({name for name, _ in tags}) < len(tags):
+            raise PydanticCustomError("tags", f"at most {MOST_TAGS} tags, and each name once")
+        for name, value in tags:
+            if not _TAG_NAME.fullmatch(name) or not _TAG_VALUE.fullmatch(re.sub(r"\{(?:session|date)\}", "", value)):
+                raise PydanticCustomError(
+                    "tag", "each tag is name=value, of letters, digits, spaces and + - . / : = _ (a name up to 128, a value up to 256)"
+                )
+        return tags
 
     @field_validator("allowed_hosts", mode="before")
     @classmethod

@@ -13,6 +13,7 @@ from functools import partial
 
 from nfsw.actors import logs
 from nfsw.actors.azure_store import Store
+from nfsw.actors.blob_options import BlobOptions
 from nfsw.actors.board import Board
 from nfsw.actors.channel import BATCH, PACKET, pack, unpack
 from nfsw.actors.config import UploaderConfig
@@ -104,7 +105,7 @@ def run(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
 
 async def _upload(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
     try:
-        store = Store.connect(config.account_url, config.connection_string, config.container)
+        store = Store.connect(config.account_url, config.connection_string, config.container, BlobOptions(config.tier, config.tags))
     except ValueError as error:  # settings that only the SDK knows to be none, its own AZURE_... ones among them
         sock.sendall(pack([Envelope(ContainerRefused(f"the settings for Azure are not valid: {error}"))]))
         return

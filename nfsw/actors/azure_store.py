@@ -21,6 +21,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClien
 from nfsw.actors.azure_clock import AzureClock
 from nfsw.actors.azure_errors import REQUEST_ID, BytesRefused, NotAzure, StoreTrouble, code_of, translated
 from nfsw.actors.azure_transport import followed, transport_to
+from nfsw.actors.blob_options import BlobOptions
 from nfsw.actors.crc64 import wire
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.manifest import Block, Checksums
@@ -76,8 +77,11 @@ def _nobody(count: Callable[[], int]) -> None:
 
 
 class Store:
-    def __init__(self, service: BlobServiceClient, container: str, clock: AzureClock, credential: Any = None) -> None:
-        """`clock`: hears of each answer."""
+    def __init__(
+        self, service: BlobServiceClient, container: str, clock: AzureClock, credential: Any = None, options: BlobOptions | None = None
+    ) -> None:
+        """`clock`: hears of each answer. `options`: of each blob."""
+        self._options = options or BlobOptions(None, ())
         self._service = service
         self._credential = credential
         self._container: ContainerClient = service.get_container_client(container)
@@ -85,7 +89,9 @@ class Store:
         self._takes_crc64: bool | None = None  # not asked yet
 
     @classmethod
-    def connect(cls, account_url: str | None, connection_string: str | None, container: str) -> "Store":
+    def connect(
+        cls, account_url: str | None, connection_string: str | None, container: str, blob_options: BlobOptions | None = None
+    ) -> "Store":
         """With a connection string, or DefaultAzureCredential. Raises ValueError for a string that is none. Makes no request."""
         credential = None
         if connection_string:
@@ -108,7 +114,7 @@ class Store:
             service = BlobServiceClient.from_connection_string(connection_string, **options)
         else:
             service = BlobServiceClient(url, credential=credential, **options)
-        return cls(service, container, clock, credential)
+        return cls(service, container, clock, credential, blob_options)
 
     @property
     def url(self) -> str:
@@ -220,15 +226,19 @@ class Store:
         """
         check = _check(whole.crc64, md5 or whole.md5)
         with translated():
-            made = await self._blob(blob).upload_blob(
-                data,
-                length=len(data),
-                overwrite=replace is not None,
-                content_settings=_settings(blob, whole),
-                metadata=_notes(whole, fingerprint),
-                **check,
-                **followed(follow),
-                **(_if_it_is(replace) if replace else {}),
+            made = await self._options.applied(
+                blob,
+                lambda options: self._blob(blob).upload_blob(
+                    data,
+                    length=len(data),
+                    overwrite=replace is not None,
+                    content_settings=_settings(blob, whole),
+                    metadata=_notes(whole, fingerprint),
+                    **check,
+                    **followed(follow),
+                    **(_if_it_is(replace) if replace else {}),
+                    **options,
+                ),
             )
         (name, sent), *_ = check.items()
         held = made.get(name.removeprefix("transactional_"))
@@ -254,11 +264,15 @@ class Store:
         """
         conditions = _if_it_is(replace) if replace else {"match_condition": MatchConditions.IfMissing}
         with translated():
-            made = await self._blob(blob).commit_block_list(
-                [BlobBlock(block_id) for block_id in block_ids],
-                content_settings=_settings(blob, whole),
-                metadata=_notes(whole, fingerprint),
-                **conditions,
+            made = await self._options.applied(
+                blob,
+                lambda options: self._blob(blob).commit_block_list(
+                    [BlobBlock(block_id) for block_id in block_ids],
+                    content_settings=_settings(blob, whole),
+                    metadata=_notes(whole, fingerprint),
+                    **conditions,
+                    **options,
+                ),
             )
             return Written(str(made.get("request_id")), proven=False)  # the answer names no checksum of the whole
 

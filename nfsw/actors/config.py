@@ -42,6 +42,8 @@ class UploaderConfig(msgspec.Struct, frozen=True, tag=True):
     single_put_size: int  # bytes
     concurrency: int  # blocks in flight for one file
     workers: int
+    tier: str | None = None  # access tier of the blobs; None: the account's own
+    tags: tuple[tuple[str, str], ...] = ()  # index tags of the blobs
 
 
 type ActorConfig = KeeperConfig | ScannerConfig | ClaimerConfig | CollectorConfig | UploaderConfig

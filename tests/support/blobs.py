@@ -68,6 +68,12 @@ class Container:
         """Of a small one."""
         return self._client.download_blob(name).readall()
 
+    def labels(self, name: str) -> tuple[str | None, dict[str, str]]:
+        """Its access tier and its index tags."""
+        client = self._client.get_blob_client(name)
+        tier = client.get_blob_properties().blob_tier
+        return str(tier) if tier else None, client.get_blob_tags()
+
     def read(self, name: str) -> Blob:
         download = self._client.download_blob(name)
         content = Content.of(download.chunks())
