@@ -5,10 +5,13 @@ asks about a few of them.
 """
 
 import errno
+import gc
 import logging
 import os
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager
+from heapq import heapify, heappop
 
 from nfsw.actors.actor import Tell
 from nfsw.actors.config import ScannerConfig
@@ -29,13 +32,21 @@ FRESH_SIGHTS = 2_000
 #: Files that were open for writing and that one scan asks for a lease again, each an `open`. The others have their turn in later scans.
 OPEN_LEASES = 100
 
-_NO_VERSION = Fingerprint(-1, -1, -1, -1)
-
 
 def is_in_the_way(entry: "os.DirEntry[str]", abandoned: Set[str]) -> bool:
     """Whether it is a file that its session cannot end without: not a hidden one, unless NFS has hidden it until it is closed."""
     name = entry.name
     return entry.is_file(follow_symlinks=False) and name not in abandoned and (not name.startswith(".") or name.startswith(".nfs"))
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """A flood makes 100,000 records, none of which is garbage. To look at them again and again took a quarter of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class FolderScan:
@@ -60,67 +71,93 @@ class FolderScan:
         with self._nfs.call("statvfs", self._nfs.tree.root):
             self._longest = os.statvfs(self._nfs.tree.root).f_namemax
 
+    @_collector_paused()
     def scan(self, folder: Folder, displaced: Set[tuple[str, str]], tell: Tell) -> bool:
         """Returns whether the folder holds a file that is to be seen to. `displaced`: sessions and names that wait. Raises OSError."""
-        arrivals = folder.date is None
-        extensions = self._extensions if arrivals else ()
-        listing = self._nfs.listing(folder.path)
-        regular = [entry for entry in listing if is_in_the_way(entry, folder.abandoned)]
-        wanted = [entry for entry in regular if is_wanted(entry.name, extensions) and (arrivals or not entry.name.endswith(COMPLETED))]
-        if arrivals:
-            folder.hidden = sum(is_hidden(entry.name) and entry.is_file(follow_symlinks=False) for entry in listing)
-        if arrivals and displaced:
+        wanted, in_the_way = self._sorted_out(folder, self._nfs.listing(folder.path))
+        if folder.date is None and displaced:
             wanted = [entry for entry in wanted if (folder.session, entry.name) not in displaced]
         now = time.monotonic()
-        later = folder.others_turn()
-        pending = [entry for entry in wanted if folder.refused.get(entry.name, _NO_VERSION) is not None and entry.name not in later]
+        pending = folder.pending(wanted)
         ripe: list[os.DirEntry[str]] = []  # may be stable
         due: list[os.DirEntry[str]] = []  # open files that are asked about again
-        for entry, fingerprint in zip(pending, self._nfs.stats(folder.path, pending), strict=True):
-            quiet = folder.quiet.get(entry.name)
-            if quiet is not None and quiet.goes_on(fingerprint, now, self._age(quiet)):
+        known, age, longer = folder.quiet.get, self._age(untold=False), self._age(untold=True)
+        before, missed, reported = len(folder.quiet), 0, 0
+        for entry, looked in zip(pending, self._nfs.stats(folder.path, pending), strict=True):
+            quiet = known(entry.name)
+            if quiet is None:
+                missed += 1
+                if folder.reported and (version := folder.reported.get(entry.name)):
+                    reported += 1
+                    if looked == version:
+                        continue
+            elif looked == quiet.fingerprint and (not quiet.fresh or now - quiet.since < (longer if quiet.untold else age)):
+                quiet.scans += 1
                 continue  # the common case, at the price of one comparison
-            if fingerprint == folder.reported.get(entry.name, _NO_VERSION):
-                continue
-            if isinstance(fingerprint, OSError):
-                self._note(fingerprint)
-            elif fingerprint is None:
+            if isinstance(looked, OSError):
+                self._note(looked)
+            elif looked is None:
                 folder.quiet.pop(entry.name, None)
-            elif quiet := self._see(folder, entry.name, quiet, fingerprint, now, tell):
+            elif (quiet := self._see(folder, entry.name, quiet, Fingerprint(*looked), now, tell)) and quiet.fresh:
                 opened = folder.opened.get(entry.name)
                 if opened is None:
                     ripe.append(entry)
                 elif opened.is_due(quiet, now):
                     due.append(entry)
+        self._look_first(folder)
         ripe.sort(key=lambda entry: (folder.quiet[entry.name].fingerprint.mtime_ns, entry.name))  # the oldest goes first
         due.sort(key=lambda entry: folder.opened[entry.name].asked_at)
         for entry in (*ripe, *due):
             self._judge(folder, entry, folder.quiet[entry.name], now, tell)
         folder.awaited -= folder.abandoned
-        folder.forget_all_but({entry.name for entry in wanted}, tell)
-        return bool(regular)
+        gone = len(pending) - missed < before or reported < len(folder.reported)
+        if gone or pending is not wanted or folder.refused or folder.awaited:
+            folder.forget_all_but({entry.name for entry in wanted}, tell)
+        return in_the_way
+
+    def _sorted_out(self, folder: Folder, listing: "list[os.DirEntry[str]]") -> "tuple[list[os.DirEntry[str]], bool]":
+        """The files that are to be looked at, and whether there is any that the session cannot end without. Counts the hidden ones."""
+        arrivals, abandoned = folder.date is None, folder.abandoned
+        extensions = self._extensions if arrivals else ()
+        wanted: list[os.DirEntry[str]] = []
+        hidden, in_the_way = 0, False
+        for entry in listing:  # one loop, with a call only where one is needed: there may be 100,000
+            if not entry.is_file(follow_symlinks=False):
+                continue
+            name = entry.name
+            if is_hidden(name):
+                hidden += 1
+                in_the_way = in_the_way or is_in_the_way(entry, abandoned)
+            elif name not in abandoned:
+                in_the_way = True
+                if (not extensions or is_wanted(name, extensions)) if arrivals else not name.endswith(COMPLETED):
+                    wanted.append(entry)
+        if arrivals:
+            folder.hidden = hidden
+        return wanted, in_the_way
 
     def _see(self, folder: Folder, name: str, quiet: Quiet | None, fingerprint: Fingerprint, now: float, tell: Tell) -> Quiet | None:
         """What is known of the file, now that a scan has seen it so; None: it is refused."""
-        if folder.refused.get(name) == fingerprint:
+        if folder.refused and folder.refused.get(name) == fingerprint:
             return None
         if quiet is not None:
+            looked_at = quiet.fresh
             quiet.see(fingerprint, now)
+            if looked_at and not quiet.fresh:
+                folder.unsighted.append((fingerprint.mtime_ns, name))
             return quiet
-        if reason := refusal(name, f"{folder.date or '00000000'}/{folder.session}/", self._longest):
+        if reason := refusal(name, folder.prefix, self._longest):
             self._refuse(folder, name, None, reason, tell)
             return None
-        if folder.refused.pop(name, None):
+        if folder.refused and folder.refused.pop(name, None):
             tell(RefusalLifted(folder.file(name)))  # another version, which may fit
         folder.quiet[name] = quiet = Quiet(fingerprint, now)
+        folder.unsighted.append((fingerprint.mtime_ns, name))
         return quiet
 
     def _judge(self, folder: Folder, entry: "os.DirEntry[str]", quiet: Quiet, now: float, tell: Tell) -> None:
         """Reports a file that is stable, or refuses it for its size."""
-        if not quiet.fresh:
-            self._look_first(quiet, entry.path)
-            return
-        if quiet.verdict(now, self._age(quiet)) is Verdict.WAIT or not self._is_closed_and_unchanged(folder, entry, quiet):
+        if quiet.verdict(now, self._age(untold=quiet.untold)) is Verdict.WAIT or not self._is_closed_and_unchanged(folder, entry, quiet):
             return
         if quiet.fingerprint.size > self._largest:
             reason = f"its {quiet.fingerprint.size} bytes can never be staged: the limit leaves room for {self._largest}"
@@ -133,17 +170,25 @@ class FolderScan:
         folder.opened.pop(entry.name, None)
         del folder.quiet[entry.name]
 
-    def _age(self, quiet: Quiet) -> float:
+    def _age(self, *, untold: bool) -> float:
         """Seconds of quiet that are asked for."""
-        return self._writeback_age if quiet.untold or self._stability.rule is Rule.TIME else self._min_age
+        return self._writeback_age if untold or self._stability.rule is Rule.TIME else self._min_age
 
-    def _look_first(self, quiet: Quiet, path: str) -> None:
-        """The fresh observation from which the age counts."""
-        if self._fresh_left <= 0:
-            return
-        self._fresh_left -= 1
-        if seen := self._observe(path):
-            quiet.see_fresh(seen.fingerprint, time.monotonic())
+    def _look_first(self, folder: Folder) -> None:
+        """The fresh observation from which a file's age counts; the oldest go first."""
+        again: list[tuple[int, str]] = []
+        heapify(folder.unsighted)
+        while folder.unsighted and self._fresh_left > 0:
+            first = heappop(folder.unsighted)
+            quiet = folder.quiet.get(first[1])
+            if quiet is None or quiet.fresh:
+                continue  # gone, or another of its name was looked at
+            self._fresh_left -= 1
+            if seen := self._observe(f"{folder.path}/{first[1]}"):
+                quiet.see_fresh(seen.fingerprint, time.monotonic())
+            else:
+                again.append(first)
+        folder.unsighted += again
 
     def _is_closed_and_unchanged(self, folder: Folder, entry: "os.DirEntry[str]", quiet: Quiet) -> bool:
         """Whether one more fresh look finds the file as it was, and nobody has it open for writing, as far as that can be known.
@@ -158,7 +203,7 @@ class FolderScan:
         if seen is None:
             return False
         quiet.see_fresh(seen.fingerprint, time.monotonic())
-        if quiet.verdict(begun, self._age(quiet), looked=True) is not Verdict.STABLE:
+        if quiet.verdict(begun, self._age(untold=quiet.untold), looked=True) is not Verdict.STABLE:
             return False
         return self._stability.rule is Rule.TIME or quiet.untold or self._is_closed(folder, entry, quiet)
 

@@ -49,6 +49,9 @@ def refusal(name: str, prefix: str, longest: int) -> str | None:
 
     `prefix`: what stands before it in the blob name, with its slash. `longest`: the file system's limit for one name, in bytes.
     """
+    room = min(longest - len(COMPLETED), LONGEST_BLOB_NAME - len(prefix))
+    if len(name) <= room and name.isascii() and name.isprintable() and "\\" not in name and not name.endswith((COMPLETED, ".")):
+        return None  # as nearly every name of a flood: there is nothing to look at one by one
     if name.endswith(COMPLETED):
         return f"a name that ends in {COMPLETED} is the mark of a file that was sent"
     try:

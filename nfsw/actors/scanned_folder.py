@@ -1,5 +1,6 @@
 """What the Scanner remembers of one folder between two scans; names that are gone are forgotten."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -38,12 +39,17 @@ class Folder:
     session: str
     date: str | None  # of the claim; None: the folder is the one in incoming
     quiet: dict[str, Quiet] = field(default_factory=dict)  # seen, and not yet stable
+    unsighted: list[tuple[int, str]] = field(default_factory=list)  # heap: mtime and name of what has had no fresh look yet
     opened: dict[str, Opened] = field(default_factory=dict)  # open for writing; whoever was looked at last comes last
     reported: dict[str, Fingerprint] = field(default_factory=dict)  # the version
     awaited: set[str] = field(default_factory=set)  # claimed files that the main process waits to hear of again
     abandoned: set[str] = field(default_factory=set)  # not to be finished, and not in the way of the session's end
     refused: dict[str, Fingerprint | None] = field(default_factory=dict)  # the version that is refused; None: any, for its name's sake
     hidden: int = 0  # arrivals whose names are hidden
+    prefix: str = field(init=False)  # of the names of its blobs; a stand-in where the date is not known yet
+
+    def __post_init__(self) -> None:
+        self.prefix = f"{self.date or '00000000'}/{self.session}/"
 
     def file(self, name: str) -> File:
         """As messages have it."""
@@ -54,6 +60,12 @@ class Folder:
         for name in names:
             if isinstance(file := self.file(name), FileRef):
                 tell(FileGone(file))
+
+    def pending(self, entries: "list[os.DirEntry[str]]") -> "list[os.DirEntry[str]]":
+        """Those of which something is to be found out in this scan."""
+        names_refused = {name for name, version in self.refused.items() if version is None}
+        passed = names_refused | self.others_turn()
+        return [entry for entry in entries if entry.name not in passed] if passed else entries
 
     def others_turn(self) -> set[str]:
         """The open files that are not to be looked at in this scan."""
@@ -70,5 +82,6 @@ class Folder:
         self.tell_gone(self.awaited - present, tell)
         self.awaited &= present
         for known in (self.quiet, self.opened, self.reported):
-            for name in known.keys() - present:
-                del known[name]
+            if not known.keys() <= present:  # which is cheaper than to take them away from each other
+                for name in known.keys() - present:
+                    del known[name]

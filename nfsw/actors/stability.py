@@ -50,13 +50,6 @@ class Quiet:
         else:
             self.fingerprint, self.since, self.scans, self.fresh = fingerprint, now, 1, False
 
-    def goes_on(self, fingerprint: object, now: float, age: float) -> bool:
-        """Whether one more scan has seen the file as it was, and there is nothing to do but wait. Counts the scan if so."""
-        if self.fresh and fingerprint == self.fingerprint and now - self.since < age:
-            self.scans += 1
-            return True
-        return False
-
     def see_fresh(self, fingerprint: Fingerprint, now: float) -> None:
         """The same scan has looked past the cache. `now`: from after it looked, since a look may hang for a minute."""
         if fingerprint != self.fingerprint:

@@ -1,4 +1,7 @@
-"""The REST API word for word: calls, status codes, bodies, errors as problem+json, and an OpenAPI document that is true."""
+"""The REST API, call after call: sessions that start, stop and follow one another, and an OpenAPI document that is true of the answers.
+
+test_contract.py has each call with each answer.
+"""
 
 import re
 from collections.abc import Iterator
@@ -94,12 +97,6 @@ def test_stop_answers_with_the_status(service: Service) -> None:
     check_status(answer.json())
 
 
-def test_stop_without_a_session_is_409(service: Service) -> None:
-    answer = service.call("POST", "/v1/watch/stop")
-    assert answer.status == 409
-    assert answer.detail
-
-
 def test_a_session_can_follow_another_and_come_again(service: Service) -> None:
     for name in ("one", "two", "one"):
         assert service.start_session(name)["session"]["name"] == name
@@ -111,27 +108,6 @@ def test_every_actor_is_in_the_status(service: Service) -> None:
     assert {"scanner", "claimer", "uploader", "collector"} <= actors.keys()
     assert {actor.state for actor in actors.values()} == {"running"}
     assert {actor.pid for actor in actors.values()} <= {process.pid for process in service.processes()}
-
-
-def test_the_probes_say_200_in_normal_life(service: Service) -> None:
-    assert service.call("GET", "/healthz").status == 200
-    assert service.call("GET", "/readyz").status == 200
-
-
-@pytest.mark.parametrize("path", ["/", "/docs"])
-def test_pages_are_html(service: Service, path: str) -> None:
-    answer = service.call("GET", path)
-    assert (answer.status, answer.content_type) == (200, "text/html")
-    assert b"<html" in answer.body.lower()
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/v1/nothing", 404), ("GET", "/v1/watch/start", 405), ("PUT", "/healthz", 405)]
-)
-def test_what_is_not_there_is_a_problem_too(service: Service, method: str, path: str, status: int) -> None:
-    answer = service.call(method, path)
-    assert answer.status == status
-    assert answer.detail
 
 
 def test_the_openapi_document_is_true_for_every_answer(service: Service) -> None:
