@@ -163,18 +163,24 @@ class Pipeline:
 
     def _go_on(self, record: TrackedFile) -> None:
         """The next step of a file that was admitted."""
-        if record.uploaded:
-            self._complete(record)
-        elif record.staged_whole and not record.restage:
-            self.files.move(record, Stage.UPLOADING)
-            self._upload(record)
-        else:
-            self._stage(record)
+        match record.next_stage:
+            case Stage.COMPLETING:
+                self._complete(record)
+            case Stage.UPLOADING:
+                self._move(record, Stage.UPLOADING)
+                self._upload(record)
+            case _:
+                self._stage(record)
+
+    def _move(self, record: TrackedFile, stage: Stage) -> None:
+        """Another file may have its place."""
+        self.files.move(record, stage)
+        self.scheduler.wake()
 
     def _rest(self, record: TrackedFile) -> None:
         """Nobody works on the file from now on. The Scanner reports it again once it is stable."""
         self._withdraw_upload(record)
-        self.files.move(record, Stage.UNSEEN)
+        self._move(record, Stage.UNSEEN)
         self.scheduler.forget(record)
         record.staged_whole, record.uploaded, record.attempts = False, None, 0
         self._telemetry.waits(record, record.error)
@@ -194,7 +200,7 @@ class Pipeline:
     def _end(self, record: TrackedFile) -> None:
         """The file is no more. What is left of it in staging still counts."""
         self._withdraw_upload(record)
-        self.files.move(record, Stage.UNSEEN)
+        self._move(record, Stage.UNSEEN)
         self.scheduler.forget(record)
         self.files.set_taken_on(record, taken_on=False)
         record.error = record.outage = record.uploaded = None
@@ -215,7 +221,7 @@ class Pipeline:
 
     def _stage(self, record: TrackedFile) -> None:
         restage, record.restage = record.restage, False
-        self.files.move(record, Stage.STAGING)
+        self._move(record, Stage.STAGING)
         record.staged, record.staged_whole, record.meter = 0, False, None
         self._telemetry.staging(record)
         job = partial(self._stage_job, record, restage=restage)
@@ -283,7 +289,7 @@ class Pipeline:
         if record.outage in (Outage.NFS, Outage.STAGING):
             self._retry.got_over(record)
         self._telemetry.staged(record, at)
-        self.files.move(record, Stage.UPLOADING)
+        self._move(record, Stage.UPLOADING)
         if record.sending:
             self._tell("uploader", MoreStaged(self._claimed(record), whole=True), record)
         elif record.not_before is None:
@@ -360,7 +366,7 @@ class Pipeline:
     # --- Completed ---
 
     def _complete(self, record: TrackedFile) -> None:
-        self.files.move(record, Stage.COMPLETING)
+        self._move(record, Stage.COMPLETING)
         job = CompleteFile(self._claimed(record), record.version)
         self._ask("collector", record, lambda: job, self._on_complete_reply)
 

@@ -38,7 +38,7 @@ class Scheduler:
         self._files = files
         self._budget = budget
         self._queue_size = queue_size
-        self._most = _UNDER_WAY * workers
+        self._workers = workers
         self._may_go = may_go
         self._admit = admit
         self._evict = evict
@@ -63,6 +63,7 @@ class Scheduler:
         """The file is tried again after a pause (seconds)."""
         self._files.move(record, Stage.WAITING)
         self._wait_until(record, time.monotonic() + pause_s)
+        self.wake()
 
     def hasten(self, held_up: Callable[[TrackedFile], bool]) -> None:
         """What held these files up is over: so are their pauses, as far as they may be."""
@@ -96,11 +97,14 @@ class Scheduler:
 
     def _next(self) -> TrackedFile | None:
         self.short_of_room = False
-        if self._files.count(*UNDER_WAY) >= self._most:
+        if self._files.count(*UNDER_WAY) >= _UNDER_WAY * self._workers:
             return None
+        claimer_is_busy = self._files.count(Stage.STAGING) >= self._workers
         first_kept: TrackedFile | None = None  # for want of room
         for record in self._waiting():
             if record.evicting or not self._may_go(record):
+                continue
+            if claimer_is_busy and record.next_stage is Stage.STAGING:
                 continue
             # While one waits for room, those go first that have some already, as after a restart: or they wait for each other.
             if self._budget.fits(record) and (first_kept is None or record.reserved):

@@ -110,6 +110,13 @@ class TrackedFile:
         self.meter.note(done, time.monotonic())
 
     @property
+    def next_stage(self) -> Stage:
+        """Where it goes once it is admitted."""
+        if self.uploaded:
+            return Stage.COMPLETING
+        return Stage.UPLOADING if self.staged_whole and not self.restage else Stage.STAGING
+
+    @property
     def traceparent(self) -> str | None:
         return self.trace.traceparent if self.trace else None
 
