@@ -397,7 +397,7 @@ class Pipeline:
 
     def unstaged(self, file: FileRef) -> None:
         """The sweep has removed what lay in staging. It may be older news than the next version of the file there."""
-        if (record := self.files.get(file)) and record.stage is Stage.UNSEEN:
+        if (record := self.files.get(file)) and record.stage not in (Stage.STAGING, Stage.UPLOADING):
             self._on_evicted(record)
 
     def _evict(self, record: TrackedFile) -> None:

@@ -13,6 +13,8 @@ from nfsw.supervisor.tracked_file import UNDER_WAY, Stage, TrackedFile, TrackedF
 
 #: Files under way for each worker: one staged, one sent, one being completed.
 _UNDER_WAY = 3
+#: While a file waits for room, it is looked for this often, in seconds: what nobody uses may be evicted after a while.
+_LOOK_S = 5.0
 #: A timer may be early by the clock's resolution, in seconds.
 _EARLY_S = 0.001
 
@@ -46,6 +48,7 @@ class Scheduler:
         self._again: dict[TrackedFile, None] = {}  # those whose pause is over
         self._changed = asyncio.Event()
         self._due = False
+        self._looking: asyncio.TimerHandle | None = None
 
     async def room(self) -> None:
         """Returns when the queue is not full. It stays so until the caller waits for something else."""
@@ -125,6 +128,12 @@ class Scheduler:
             if missing > 0 and record is not needy and not record.evicting:
                 missing -= record.reserved
                 self._evict(record)
+        if missing > 0 and self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(_LOOK_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looking = None
+        self.wake()
 
     def _wait_until(self, record: TrackedFile, at: float) -> None:
         record.not_before = at
