@@ -245,7 +245,7 @@ class Pipeline:
                 record.moved(staged)
                 if record.sending:
                     self._tell("uploader", MoreStaged(self._claimed(record)), record)
-                elif record.not_before is None:
+                elif record.not_before is None or record.not_before <= time.monotonic():
                     self._upload(record)
 
     def _on_claimed(self, record: TrackedFile, file: FileRef, version: Fingerprint, at: float) -> None:
@@ -286,7 +286,7 @@ class Pipeline:
 
     def _on_staged(self, record: TrackedFile, at: float) -> None:
         record.staged, record.staged_whole, record.meter = record.version.size, True, None
-        if record.outage in (Outage.NFS, Outage.STAGING):
+        if record.outage is Outage.NFS or (record.outage is Outage.STAGING and not record.bad_copies):
             self._retry.got_over(record)
         self._telemetry.staged(record, at)
         self._move(record, Stage.UPLOADING)
@@ -302,15 +302,15 @@ class Pipeline:
 
     def _upload(self, record: TrackedFile) -> None:
         record.attempts += 1
-        record.not_before = None
+        record.not_before, record.attempt_at = None, time.monotonic()
         if record.attempts == 1:
-            record.first_attempt_at = time.monotonic()
+            record.first_attempt_at = record.attempt_at
         self._telemetry.attempt(record)
         record.sending = self._ask("uploader", record, partial(self._upload_job, record), self._on_upload_reply, self._on_upload_news)
 
     def _upload_job(self, record: TrackedFile) -> Job:
         again = record.found_claimed or record.attempts > 1 or (record.sending is not None and record.sending.deliveries > 0)
-        return UploadFile(self._claimed(record), record.version, record.attempts, record.staged_whole, again, record.refused_for_good)
+        return UploadFile(self._claimed(record), record.version, record.attempts, record.staged_whole, again, record.upload_refused)
 
     def _on_upload_news(self, record: TrackedFile, news: Message, at: float) -> None:
         assert isinstance(news, UploadProgress)

@@ -72,7 +72,7 @@ class Scheduler:
         """What held these files up is over: so are their pauses, as far as they may be."""
         now = time.monotonic()
         for record in self._files:
-            if record.stage is Stage.WAITING and record not in self._again and record.not_before is not None and held_up(record):
+            if record.not_before is not None and record not in self._again and held_up(record):
                 soonest = max(now, record.soonest)
                 if soonest < record.not_before:
                     self._wait_until(record, soonest)
