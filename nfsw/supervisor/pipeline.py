@@ -114,9 +114,12 @@ class Pipeline:
             self._settle(record)
 
     def scanner_restarted(self) -> None:
-        """What it had refused, it will say again."""
-        for record in [record for record in self.files if record.refused]:
-            self.on_refusal_lifted(record.file)
+        """What it had refused, it will say again. What it was to report again it does not know: that file may be gone by now."""
+        for record in list(self.files):
+            if record.refused:
+                self.on_refusal_lifted(record.file)
+            elif record.taken_on and record.stage is Stage.UNSEEN:
+                self._tell("scanner", ReportAgain(record.file))
 
     def unclaim(self, session: str) -> None:
         """No more of the session is to be claimed: what waits for its claim is left where it is."""
@@ -257,6 +260,7 @@ class Pipeline:
         self._take_on(record, "incoming")
         self._retry.got_over(record)
         self._telemetry.claimed(record, file, at)
+        self._sessions.verify()  # in a flood of files the Scanner waits, and its next scan may be hours away
 
     def _on_stage_reply(self, record: TrackedFile, reply: Reply, at: float) -> None:
         record.staging = None
@@ -380,6 +384,7 @@ class Pipeline:
                     self.budget.release(record)
                 record.attempts = 0  # the Uploader has forgotten it already
                 self._end(record)
+                self._sessions.verify()
             case Changed() | StillOpen():
                 self._rest(record)
             case Failed() | Lost():
@@ -435,6 +440,9 @@ class Pipeline:
         pause = self._retry.failed(record, reply, at)
         if record.stage is Stage.STAGING and record.staging:  # it is sent again when all is staged
             record.not_before = time.monotonic() + pause
+            return
+        if record.refused or record.abandoned:
+            self._rest(record)
             return
         if not isinstance(reply, UploadFailed):
             self._withdraw_upload(record)
