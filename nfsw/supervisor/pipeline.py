@@ -131,6 +131,8 @@ class Pipeline:
         """Nobody is to finish the file. The Scanner reports it as refused from now on."""
         if record := self.files.get(file):
             record.abandoned = True
+            if record.stage is Stage.COMPLETING:
+                return  # it is in Azure: the Collector ends it, or it rests when that fails
             self._rest(record)
             if record.reserved and not record.staging:
                 self._evict(record)
@@ -231,6 +233,9 @@ class Pipeline:
         record.staging = self._ask("claimer", record, job, self._on_stage_reply, self._on_stage_news)
 
     def _stage_job(self, record: TrackedFile, *, restage: bool) -> Job | None:
+        if record.stage is not Stage.STAGING:
+            self._on_unwanted_copy(record)
+            return None
         if not self._may_go(record):
             record.staging = None
             self._rest(record)
@@ -264,9 +269,8 @@ class Pipeline:
 
     def _on_stage_reply(self, record: TrackedFile, reply: Reply, at: float) -> None:
         record.staging = None
-        if record.stage is not Stage.STAGING:  # it was abandoned meanwhile
-            if record.reserved:
-                self._evict(record)
+        if record.stage is not Stage.STAGING:
+            self._on_unwanted_copy(record)
             return
         match reply:
             case Staged() if record.restage:
@@ -287,6 +291,14 @@ class Pipeline:
                 self._fail(record, reply, at)
             case _:
                 raise TypeError(f"{reply!r} is no reply to StageFile")
+
+    def _on_unwanted_copy(self, record: TrackedFile) -> None:
+        """The file was abandoned while the Claimer had it, and the Claimer has it no more."""
+        record.staging = None
+        if record.reserved:
+            self._evict(record)
+        elif record.stage is Stage.UNSEEN:
+            self._settle(record)
 
     def _on_staged(self, record: TrackedFile, at: float) -> None:
         record.staged, record.staged_whole, record.meter = record.version.size, True, None

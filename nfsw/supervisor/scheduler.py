@@ -105,7 +105,7 @@ class Scheduler:
         claimer_is_busy = self._files.count(Stage.STAGING) >= self._workers
         first_kept: TrackedFile | None = None  # for want of room
         for record in self._waiting():
-            if record.evicting or not self._may_go(record):
+            if record.evicting or record.staging or not self._may_go(record):
                 continue
             if claimer_is_busy and record.next_stage is Stage.STAGING:
                 continue
