@@ -5,12 +5,11 @@ import asyncio
 from nfsw.actors.messages import (
     Claimed,
     Completed,
-    EvictStaged,
     Evicted,
+    EvictStaged,
     Failed,
     FileStable,
     Outage,
-    Staged,
     StagingFound,
     Unstaged,
     UploadFailed,

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
+from nfsw.supervisor.ledger import Entry, Stage
+from nfsw.supervisor.moving import MOST_LISTED
 
 from nfsw.actors.files import Arrival
 from nfsw.actors.messages import (
@@ -32,8 +34,6 @@ from nfsw.actors.messages import (
 )
 from nfsw.actors.stability import Rule
 from nfsw.schedule import UploadSchedule
-from nfsw.supervisor.ledger import Entry, Stage
-from nfsw.supervisor.moving import MOST_LISTED
 from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, Service, SessionConflict
 from nfsw.supervisor.status import ActorState, FileState, InFlight, SessionState, Stability, Status
 from tests.support.faketime import clock, settled
