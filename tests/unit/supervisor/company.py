@@ -9,6 +9,7 @@ from typing import Self
 
 from nfsw.actors.envelope import Envelope, Job, Message, Reply
 from nfsw.supervisor.actor_ref import ActorRef, ChildSpec, Request
+from nfsw.supervisor.actor_state import ActorState
 from nfsw.supervisor.supervisor import MessageHandler, Supervisor
 from tests.support.faketime import settled
 from tests.support.memory_child import MemoryChild, Processes
@@ -86,6 +87,9 @@ class Company:
     def __getitem__(self, name: str) -> MemoryChild:
         """The process that the actor has now."""
         return self._processes[name].now
+
+    def state(self, name: str) -> ActorState:
+        return self.refs[name].state
 
     def tell(self, name: str, *messages: Message) -> None:
         for message in messages:

@@ -265,11 +265,13 @@ async def test_a_claimed_file_that_changes_while_it_is_staged_is_withdrawn_from_
 async def test_a_file_that_changed_after_its_upload_goes_through_all_again() -> None:
     async with Works() as works:
         await works.completes("a")
+        trace = works.record(CLAIMED_A).traceparent
         await works.replies("collector", "a", Changed())
         assert CLAIMED_A in works.reports_again()
         assert works.totals.completed == 0
         again = await works.takes(CLAIMED_A, 120)
         assert again.version == version(120)
+        assert works.record(CLAIMED_A).traceparent == trace, "it goes on in its trace"
         await works.ends("a")
         assert (works.totals.completed, works.totals.bytes_completed) == (1, 120)
         assert works.totals.claimed == {"incoming": 1, "processing": 0}, "it was taken on once"

@@ -69,7 +69,7 @@ async def test_a_file_in_trouble_waits_and_is_tried_again_by_itself(file: File) 
         record = works.record(file)
         assert (record.stage, record.error) == (Stage.WAITING, "NFS: EIO")
         assert works.totals.failed == 1
-        assert works["claimer"].hears() == works.reports_again() == []
+        assert (works["claimer"].hears(), works.reports_again()) == ([], [])
 
         await asyncio.sleep(FIRST_PAUSE_S)
 

@@ -210,7 +210,7 @@ async def test_a_file_is_not_staged_while_its_old_copy_is_about_to_be_removed() 
         assert evictions(works) == ["a"]
         await works.stops()  # b is left where it is
         await asyncio.sleep(60)
-        assert works["uploader"].hears() == works.to_stage() == []
+        assert (works["uploader"].hears(), works.to_stage()) == ([], [])
         await works.replies("collector", "a", Evicted())
         assert works.to_stage() == ["a"]
 

@@ -185,11 +185,11 @@ async def test_a_child_that_does_not_read_holds_up_nothing_but_what_is_for_it() 
 
 async def test_an_actor_runs_from_its_own_word_on() -> None:
     async with company() as one:
-        assert one.refs["a"].state is ActorState.STARTING
+        assert one.state("a") is ActorState.STARTING
         assert one.supervisor.unready() == "a is starting"
         one["a"].starts()
         await settled()
-        assert one.refs["a"].state is ActorState.RUNNING
+        assert one.state("a") is ActorState.RUNNING
         assert one.supervisor.unready() is None
 
 
@@ -367,7 +367,7 @@ async def test_five_deaths_within_a_minute_are_borne_and_the_sixth_makes_the_pod
         await dies(one, 1)
 
         assert one.supervisor.unhealthy_reason() == "a died more than 5 times within 60 s"
-        assert one.refs["a"].state is ActorState.GAVE_UP
+        assert one.state("a") is ActorState.GAVE_UP
         assert len(one.processes("a")) == 6, "it is not started again"
         assert one.supervisor.unready() is not None
 

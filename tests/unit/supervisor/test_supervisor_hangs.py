@@ -52,7 +52,7 @@ async def comes_back(one: Company) -> None:
 async def test_a_call_that_is_younger_than_the_timeout_is_no_hang() -> None:
     async with actor() as one:
         await hangs(one, HANG_S - GLANCE_S)
-        assert one.refs["a"].state is ActorState.RUNNING
+        assert one.state("a") is ActorState.RUNNING
         assert one["a"].kills == []
 
 
@@ -84,7 +84,7 @@ async def test_while_it_hangs_the_service_is_unready_and_says_who_waits_in_which
     async with actor() as one:
         await hangs(one)
         await hangs(one, 10)
-        assert one.refs["a"].state is ActorState.HUNG
+        assert one.state("a") is ActorState.HUNG
         unready = one.supervisor.unready()
         assert unready is not None
         assert unready.startswith(f"a: blocked in {CALL} for 41")
@@ -98,7 +98,7 @@ async def test_a_replacement_that_says_it_runs_is_not_believed_before_it_has_mad
         one["a"].starts()
         one["a"].enters(CALL)
         await asyncio.sleep(GLANCE_S)
-        assert one.refs["a"].state is ActorState.HUNG
+        assert one.state("a") is ActorState.HUNG
 
 
 async def test_once_nfs_answers_the_hang_is_over_within_three_seconds() -> None:
@@ -122,7 +122,7 @@ async def test_calls_that_the_cache_answers_do_not_end_a_hang() -> None:
         one["a"].enters(CALL)
         for _ in range(25):
             await asyncio.sleep(1)
-            assert one.refs["a"].state is ActorState.HUNG
+            assert one.state("a") is ActorState.HUNG
 
 
 async def test_a_server_that_is_slow_but_answers_is_no_hang_for_ever() -> None:
@@ -136,7 +136,7 @@ async def test_a_server_that_is_slow_but_answers_is_no_hang_for_ever() -> None:
             await asyncio.sleep(5)
             one["a"].leaves()
         assert one.supervisor.unhealthy_reason() is None
-        assert one.refs["a"].state is ActorState.RUNNING
+        assert one.state("a") is ActorState.RUNNING
 
 
 @pytest.mark.parametrize("boot_s", [0.1, 0.5, 0.9, 1.3, 2.5, 5.0])
@@ -159,7 +159,7 @@ async def test_a_second_hang_counts_from_its_own_beginning() -> None:
         await comes_back(one)
         one["a"].starts()
         await asyncio.sleep(GLANCE_S)
-        assert one.refs["a"].state is ActorState.RUNNING
+        assert one.state("a") is ActorState.RUNNING
         await hangs(one, 100)
         assert one.supervisor.unhealthy_reason() is None
 
@@ -210,7 +210,7 @@ async def test_after_a_silence_an_actor_with_a_job_that_makes_no_call_is_well_ag
         await asyncio.sleep(HANG_S + GLANCE_S)
         one["a"].starts()
         await asyncio.sleep(3 * GLANCE_S)
-        assert one.refs["a"].state is ActorState.RUNNING
+        assert one.state("a") is ActorState.RUNNING
 
 
 # --- One that never starts ---
@@ -253,10 +253,10 @@ async def test_a_process_that_has_not_started_is_no_end_of_a_silence() -> None:
         await asyncio.sleep(HANG_S + GLANCE_S)
         assert len(one.processes("a")) == 2
         await asyncio.sleep(HANG_S)
-        assert one.refs["a"].state is ActorState.HUNG
+        assert one.state("a") is ActorState.HUNG
         one["a"].starts()
         await asyncio.sleep(3 * GLANCE_S)
-        assert one.refs["a"].state is ActorState.RUNNING
+        assert one.state("a") is ActorState.RUNNING
 
 
 async def test_processes_that_crash_before_they_start_count_though_the_actor_hangs() -> None:
@@ -304,7 +304,7 @@ async def test_processes_that_are_killed_for_a_silence_at_their_start_count() ->
 async def test_an_actor_that_cannot_be_started_is_tried_again_after_growing_pauses_and_then_works() -> None:
     async with company(unstartable=OSError(errno.EMFILE, "Too many open files")) as one:
         assert one.supervisor.begun.is_set()
-        assert one.refs["a"].state is ActorState.HUNG
+        assert one.state("a") is ActorState.HUNG
         await asyncio.sleep(50)
         assert [round(later - at) for at, later in pairwise(one.processes("a").attempts)] == [1, 2, 4, 8, 15, 15]
         assert one.supervisor.unready() == "a: cannot be started (Too many open files) for 50 s"
@@ -423,9 +423,9 @@ async def test_an_actor_that_holds_locks_is_not_killed_for_a_hang() -> None:
     async with actor(expendable=lambda: False) as one:
         await hangs(one, HANG_S + 60)
         assert one["a"].kills == []
-        assert one.refs["a"].state is ActorState.HUNG
+        assert one.state("a") is ActorState.HUNG
         await comes_back(one)
-        assert one.refs["a"].state is ActorState.RUNNING
+        assert one.state("a") is ActorState.RUNNING
         assert len(one.processes("a")) == 1
 
 
