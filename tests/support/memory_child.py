@@ -13,8 +13,7 @@ from itertools import count
 
 from nfsw.actors.board import Board
 from nfsw.actors.channel import pack, unpack
-from nfsw.actors.envelope import Envelope, Job, Message, Reply
-from nfsw.actors.messages import Started
+from nfsw.actors.envelope import Envelope, Job, Message, Reply, Started
 from nfsw.actors.start import HEARTBEAT_S
 
 #: Packets that wait on the way to a child before the sender has to wait. A socket has a bound in bytes.

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from nfsw.actors.envelope import Message
+from nfsw.actors.envelope import Lost, Message
 from nfsw.actors.files import FileRef
-from nfsw.actors.messages import Evicted, EvictStaged, Lost, ReportAgain, ScanFinished, StagingProgress
+from nfsw.actors.messages import Evicted, EvictStaged, ReportAgain, ScanFinished, StagingProgress
 from nfsw.supervisor.actor_state import ActorState
 from nfsw.supervisor.supervisor import MOST_DELIVERIES
 from tests.support.faketime import clock, settled

@@ -8,8 +8,9 @@ from itertools import pairwise
 
 import pytest
 
+from nfsw.actors.envelope import Lost
 from nfsw.actors.files import FileRef
-from nfsw.actors.messages import Evicted, EvictStaged, Lost, ReportAgain
+from nfsw.actors.messages import Evicted, EvictStaged, ReportAgain
 from nfsw.supervisor.actor_state import ActorState
 from nfsw.supervisor.supervisor import MOST_DELIVERIES, MOST_LOST, REAP_S
 from nfsw.supervisor.watchdog import START_S

@@ -1,16 +1,21 @@
 """Everything that is said between the processes is plain values: it survives the channel as it is, and nobody can change it."""
 
+import inspect
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nfsw.actors import files
+from nfsw.actors import config, envelope, files, messages
 from nfsw.actors.channel import pack, unpack
-from nfsw.actors.config import Boot
-from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import MESSAGES
+from nfsw.actors.envelope import Envelope, Job, Message, Reply
 
-_WORDS: tuple[type[Message], ...] = (Boot, *MESSAGES)
+_WORDS = [
+    word
+    for module in (envelope, messages, config)
+    for _, word in inspect.getmembers(module, inspect.isclass)
+    if word.__module__ == module.__name__ and issubclass(word, Message) and word not in (Message, Job, Reply)
+]
 #: Names as messages have them: one that is not UTF-8 is made printable before.
 _NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=100)
 _DATES = st.just("20260131")
