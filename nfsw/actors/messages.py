@@ -317,7 +317,7 @@ class UploadFile(Job, frozen=True):
     staged: bool = False  # all of it is already
     #: An earlier process or attempt may have sent it already, so the blob is looked at before anything is sent.
     look_first: bool = False
-    #: The attempt before was refused for good: ask without a body whether it would be again.
+    #: The attempt before was refused: ask without a body whether it would be again.
     refused: bool = False
 
 
@@ -356,7 +356,8 @@ class Uploaded(Reply, frozen=True):
 class UploadFailed(Reply, frozen=True):
     error: str
     outage: Outage | None = None
-    refused: bool = False  # for good, as far as the service says: the next attempt can wait for long
+    refused: bool = False
+    for_good: bool = False  # it is refused, as far as the service says, until people change something: the next attempt can wait for long
     retry_after_s: float = 0.0  # as the service asks
 
 

@@ -54,10 +54,10 @@ class Scanner(Actor):
                     self._forget(path, tell)
             case ReportAgain(file):
                 path, name = os.path.split(self._nfs.tree.source(file))
+                if isinstance(file, FileRef) and file.session in self._watch.held:
+                    self._folders.setdefault(path, Folder(path, file.session, file.date)).awaited.add(name)
                 if folder := self._folders.get(path):
                     folder.reported.pop(name, None)
-                    if isinstance(file, FileRef):
-                        folder.awaited.add(name)
         return None
 
     def on_tick(self, tell: Tell) -> None:

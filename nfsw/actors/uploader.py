@@ -173,7 +173,8 @@ class Uploader:
         return UploadFailed(
             self._described(trouble),
             Outage.AZURE if unanswered else None,
-            refused=isinstance(trouble, Refused) and trouble.status not in _RIGHTS,
+            refused=isinstance(trouble, Refused),
+            for_good=isinstance(trouble, Refused) and trouble.status not in _RIGHTS,
             retry_after_s=trouble.retry_after or 0.0,
         )
 

@@ -114,9 +114,12 @@ class Pipeline:
             self._settle(record)
 
     def scanner_restarted(self) -> None:
-        """What it had refused, it will say again."""
-        for record in [record for record in self.files if record.refused]:
-            self.on_refusal_lifted(record.file)
+        """What it had refused, it will say again. What it was to report again it does not know: that file may be gone by now."""
+        for record in list(self.files):
+            if record.refused:
+                self.on_refusal_lifted(record.file)
+            elif record.taken_on and record.stage is Stage.UNSEEN:
+                self._tell("scanner", ReportAgain(record.file))
 
     def unclaim(self, session: str) -> None:
         """No more of the session is to be claimed: what waits for its claim is left where it is."""
@@ -128,6 +131,8 @@ class Pipeline:
         """Nobody is to finish the file. The Scanner reports it as refused from now on."""
         if record := self.files.get(file):
             record.abandoned = True
+            if record.stage is Stage.COMPLETING:
+                return  # it is in Azure: the Collector ends it, or it rests when that fails
             self._rest(record)
             if record.reserved and not record.staging:
                 self._evict(record)
@@ -163,18 +168,24 @@ class Pipeline:
 
     def _go_on(self, record: TrackedFile) -> None:
         """The next step of a file that was admitted."""
-        if record.uploaded:
-            self._complete(record)
-        elif record.staged_whole and not record.restage:
-            self.files.move(record, Stage.UPLOADING)
-            self._upload(record)
-        else:
-            self._stage(record)
+        match record.next_stage:
+            case Stage.COMPLETING:
+                self._complete(record)
+            case Stage.UPLOADING:
+                self._move(record, Stage.UPLOADING)
+                self._upload(record)
+            case _:
+                self._stage(record)
+
+    def _move(self, record: TrackedFile, stage: Stage) -> None:
+        """Another file may have its place."""
+        self.files.move(record, stage)
+        self.scheduler.wake()
 
     def _rest(self, record: TrackedFile) -> None:
         """Nobody works on the file from now on. The Scanner reports it again once it is stable."""
         self._withdraw_upload(record)
-        self.files.move(record, Stage.UNSEEN)
+        self._move(record, Stage.UNSEEN)
         self.scheduler.forget(record)
         record.staged_whole, record.uploaded, record.attempts = False, None, 0
         self._telemetry.waits(record, record.error)
@@ -194,7 +205,7 @@ class Pipeline:
     def _end(self, record: TrackedFile) -> None:
         """The file is no more. What is left of it in staging still counts."""
         self._withdraw_upload(record)
-        self.files.move(record, Stage.UNSEEN)
+        self._move(record, Stage.UNSEEN)
         self.scheduler.forget(record)
         self.files.set_taken_on(record, taken_on=False)
         record.error = record.outage = record.uploaded = None
@@ -215,13 +226,16 @@ class Pipeline:
 
     def _stage(self, record: TrackedFile) -> None:
         restage, record.restage = record.restage, False
-        self.files.move(record, Stage.STAGING)
+        self._move(record, Stage.STAGING)
         record.staged, record.staged_whole, record.meter = 0, False, None
         self._telemetry.staging(record)
         job = partial(self._stage_job, record, restage=restage)
         record.staging = self._ask("claimer", record, job, self._on_stage_reply, self._on_stage_news)
 
     def _stage_job(self, record: TrackedFile, *, restage: bool) -> Job | None:
+        if record.stage is not Stage.STAGING:
+            self._on_unwanted_copy(record)
+            return None
         if not self._may_go(record):
             record.staging = None
             self._rest(record)
@@ -239,7 +253,7 @@ class Pipeline:
                 record.moved(staged)
                 if record.sending:
                     self._tell("uploader", MoreStaged(self._claimed(record)), record)
-                elif record.not_before is None:
+                elif record.not_before is None or record.not_before <= time.monotonic():
                     self._upload(record)
 
     def _on_claimed(self, record: TrackedFile, file: FileRef, version: Fingerprint, at: float) -> None:
@@ -251,12 +265,12 @@ class Pipeline:
         self._take_on(record, "incoming")
         self._retry.got_over(record)
         self._telemetry.claimed(record, file, at)
+        self._sessions.verify()  # in a flood of files the Scanner waits, and its next scan may be hours away
 
     def _on_stage_reply(self, record: TrackedFile, reply: Reply, at: float) -> None:
         record.staging = None
-        if record.stage is not Stage.STAGING:  # it was abandoned meanwhile
-            if record.reserved:
-                self._evict(record)
+        if record.stage is not Stage.STAGING:
+            self._on_unwanted_copy(record)
             return
         match reply:
             case Staged() if record.restage:
@@ -278,12 +292,20 @@ class Pipeline:
             case _:
                 raise TypeError(f"{reply!r} is no reply to StageFile")
 
+    def _on_unwanted_copy(self, record: TrackedFile) -> None:
+        """The file was abandoned while the Claimer had it, and the Claimer has it no more."""
+        record.staging = None
+        if record.reserved:
+            self._evict(record)
+        elif record.stage is Stage.UNSEEN:
+            self._settle(record)
+
     def _on_staged(self, record: TrackedFile, at: float) -> None:
         record.staged, record.staged_whole, record.meter = record.version.size, True, None
-        if record.outage in (Outage.NFS, Outage.STAGING):
+        if record.outage is Outage.NFS or (record.outage is Outage.STAGING and not record.bad_copies):
             self._retry.got_over(record)
         self._telemetry.staged(record, at)
-        self.files.move(record, Stage.UPLOADING)
+        self._move(record, Stage.UPLOADING)
         if record.sending:
             self._tell("uploader", MoreStaged(self._claimed(record), whole=True), record)
         elif record.not_before is None:
@@ -296,15 +318,15 @@ class Pipeline:
 
     def _upload(self, record: TrackedFile) -> None:
         record.attempts += 1
-        record.not_before = None
+        record.not_before, record.attempt_at = None, time.monotonic()
         if record.attempts == 1:
-            record.first_attempt_at = time.monotonic()
+            record.first_attempt_at = record.attempt_at
         self._telemetry.attempt(record)
         record.sending = self._ask("uploader", record, partial(self._upload_job, record), self._on_upload_reply, self._on_upload_news)
 
     def _upload_job(self, record: TrackedFile) -> Job:
         again = record.found_claimed or record.attempts > 1 or (record.sending is not None and record.sending.deliveries > 0)
-        return UploadFile(self._claimed(record), record.version, record.attempts, record.staged_whole, again, record.refused_for_good)
+        return UploadFile(self._claimed(record), record.version, record.attempts, record.staged_whole, again, record.upload_refused)
 
     def _on_upload_news(self, record: TrackedFile, news: Message, at: float) -> None:
         assert isinstance(news, UploadProgress)
@@ -360,7 +382,7 @@ class Pipeline:
     # --- Completed ---
 
     def _complete(self, record: TrackedFile) -> None:
-        self.files.move(record, Stage.COMPLETING)
+        self._move(record, Stage.COMPLETING)
         job = CompleteFile(self._claimed(record), record.version)
         self._ask("collector", record, lambda: job, self._on_complete_reply)
 
@@ -374,6 +396,7 @@ class Pipeline:
                     self.budget.release(record)
                 record.attempts = 0  # the Uploader has forgotten it already
                 self._end(record)
+                self._sessions.verify()
             case Changed() | StillOpen():
                 self._rest(record)
             case Failed() | Lost():
@@ -391,7 +414,7 @@ class Pipeline:
 
     def unstaged(self, file: FileRef) -> None:
         """The sweep has removed what lay in staging. It may be older news than the next version of the file there."""
-        if (record := self.files.get(file)) and record.stage is Stage.UNSEEN:
+        if (record := self.files.get(file)) and record.stage not in (Stage.STAGING, Stage.UPLOADING):
             self._on_evicted(record)
 
     def _evict(self, record: TrackedFile) -> None:
@@ -429,6 +452,9 @@ class Pipeline:
         pause = self._retry.failed(record, reply, at)
         if record.stage is Stage.STAGING and record.staging:  # it is sent again when all is staged
             record.not_before = time.monotonic() + pause
+            return
+        if record.refused or record.abandoned:
+            self._rest(record)
             return
         if not isinstance(reply, UploadFailed):
             self._withdraw_upload(record)

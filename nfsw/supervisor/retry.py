@@ -4,6 +4,7 @@ There is one level of retry above the single block: the attempt.
 """
 
 import logging
+import math
 import random
 import time
 
@@ -29,27 +30,32 @@ class Retry:
     def __init__(self, scheduler: Scheduler, telemetry: Telemetry) -> None:
         self._scheduler = scheduler
         self._telemetry = telemetry
+        self._over: dict[Outage, float] = {}  # when each one was last known to be over (seconds, monotonic)
         self._rng = random.Random()  # noqa: S311 - spreads retries, hides nothing
 
     def outage_over(self, outage: Outage) -> None:
         """What it held up need not wait any longer."""
+        self._over[outage] = time.monotonic()
         self._scheduler.hasten(lambda record: record.outage is outage)
 
     def failed(self, record: TrackedFile, reply: Failed | Lost | UploadFailed, at: float) -> float:
         """An attempt has failed `at` this time (seconds, CLOCK_MONOTONIC). Returns how many seconds the next one has to wait."""
         outage = None if isinstance(reply, Lost) else reply.outage
-        refused = isinstance(reply, UploadFailed) and reply.refused
+        for_good = isinstance(reply, UploadFailed) and reply.for_good
         bounds, at_least_s = _PAUSES_S, 0.0
         if isinstance(reply, UploadFailed):
-            bounds = _REFUSED_PAUSES_S if refused else _AZURE_PAUSES_S
+            bounds = _REFUSED_PAUSES_S if for_good else _AZURE_PAUSES_S
+            record.upload_refused = reply.refused
             at_least_s = min(reply.retry_after_s, bounds[1])
         elif isinstance(reply, Lost):
             at_least_s, record.soonest = reply.at_least_s, time.monotonic() + reply.at_least_s
-        if (record.outage, record.refused_for_good) != (outage, refused):
+        if (record.outage, record.refused_for_good) != (outage, for_good):
             record.failures = 0
+        if isinstance(reply, UploadFailed) and outage and self._over.get(outage, -math.inf) >= record.attempt_at:
+            record.failures = 0  # it failed of an outage that is over
         record.failures += 1
         self.count_failure(record, reply.error, "upload" if isinstance(reply, UploadFailed) else None)
-        record.outage, record.refused_for_good = outage, refused
+        record.outage, record.refused_for_good = outage, for_good
         pause = max(pause_s(record.failures, *bounds, self._rng), at_least_s)
         file = record.file
         if isinstance(reply, Lost):
@@ -69,6 +75,7 @@ class Retry:
     def got_over(self, record: TrackedFile) -> None:
         """What held the file up does so no more, and maybe not others either."""
         outage, record.outage = record.outage, None
-        record.error, record.failures, record.refused_for_good, record.soonest = None, 0, False, 0.0
+        record.error, record.failures, record.soonest = None, 0, 0.0
+        record.upload_refused = record.refused_for_good = False
         if outage:
             self.outage_over(outage)

@@ -135,7 +135,6 @@ class Router:
             self._maybe_away = False
             self.pipeline.outage_over(Outage.NFS)
         self._sessions.on_scan(scan)
-        self.pipeline.scheduler.wake()  # what lies in staging has become older
 
     def _restore(self, displaced: DisplacedFile) -> None:
         """Each scan finds a displaced name again, until it is seen to."""

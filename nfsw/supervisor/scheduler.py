@@ -13,6 +13,8 @@ from nfsw.supervisor.tracked_file import UNDER_WAY, Stage, TrackedFile, TrackedF
 
 #: Files under way for each worker: one staged, one sent, one being completed.
 _UNDER_WAY = 3
+#: While a file waits for room, it is looked for this often, in seconds: what nobody uses may be evicted after a while.
+_LOOK_S = 5.0
 #: A timer may be early by the clock's resolution, in seconds.
 _EARLY_S = 0.001
 
@@ -38,7 +40,7 @@ class Scheduler:
         self._files = files
         self._budget = budget
         self._queue_size = queue_size
-        self._most = _UNDER_WAY * workers
+        self._workers = workers
         self._may_go = may_go
         self._admit = admit
         self._evict = evict
@@ -46,6 +48,7 @@ class Scheduler:
         self._again: dict[TrackedFile, None] = {}  # those whose pause is over
         self._changed = asyncio.Event()
         self._due = False
+        self._looking: asyncio.TimerHandle | None = None
 
     async def room(self) -> None:
         """Returns when the queue is not full. It stays so until the caller waits for something else."""
@@ -63,12 +66,13 @@ class Scheduler:
         """The file is tried again after a pause (seconds)."""
         self._files.move(record, Stage.WAITING)
         self._wait_until(record, time.monotonic() + pause_s)
+        self.wake()
 
     def hasten(self, held_up: Callable[[TrackedFile], bool]) -> None:
         """What held these files up is over: so are their pauses, as far as they may be."""
         now = time.monotonic()
         for record in self._files:
-            if record.stage is Stage.WAITING and record not in self._again and record.not_before is not None and held_up(record):
+            if record.not_before is not None and record not in self._again and held_up(record):
                 soonest = max(now, record.soonest)
                 if soonest < record.not_before:
                     self._wait_until(record, soonest)
@@ -96,11 +100,14 @@ class Scheduler:
 
     def _next(self) -> TrackedFile | None:
         self.short_of_room = False
-        if self._files.count(*UNDER_WAY) >= self._most:
+        if self._files.count(*UNDER_WAY) >= _UNDER_WAY * self._workers:
             return None
+        claimer_is_busy = self._files.count(Stage.STAGING) >= self._workers
         first_kept: TrackedFile | None = None  # for want of room
         for record in self._waiting():
-            if record.evicting or not self._may_go(record):
+            if record.evicting or record.staging or not self._may_go(record):
+                continue
+            if claimer_is_busy and record.next_stage is Stage.STAGING:
                 continue
             # While one waits for room, those go first that have some already, as after a restart: or they wait for each other.
             if self._budget.fits(record) and (first_kept is None or record.reserved):
@@ -121,6 +128,12 @@ class Scheduler:
             if missing > 0 and record is not needy and not record.evicting:
                 missing -= record.reserved
                 self._evict(record)
+        if missing > 0 and self._looking is None:
+            self._looking = asyncio.get_running_loop().call_later(_LOOK_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looking = None
+        self.wake()
 
     def _wait_until(self, record: TrackedFile, at: float) -> None:
         record.not_before = at

@@ -86,6 +86,7 @@ class TrackedFile:
 
     attempts: int = 0  # to upload it
     first_attempt_at: float = 0.0  # seconds, monotonic
+    attempt_at: float = 0.0  # the same of the latest one
     left: int = 0  # bytes that Azure holds, or that have left for it in requests that are not answered yet
     sent: int = 0  # bytes that have left, again and again if need be: what the uplink has carried
     uploaded: Uploaded | None = None  # once it is in Azure
@@ -95,7 +96,8 @@ class TrackedFile:
     abandoned: bool = False  # it is refused because an operator has given up on it
     error: str | None = None  # of the latest failed attempt
     outage: Outage | None = None  # that caused it
-    refused_for_good: bool = False  # by Azure, the last time
+    upload_refused: bool = False  # by Azure, the last time
+    refused_for_good: bool = False  # the same, and only people can lift it
     failures: int = 0  # in a row, of the same cause
     not_before: float | None = None  # of the next attempt (seconds, monotonic); None: it waits for none
     soonest: float = 0.0  # the same, whatever outage is over meanwhile
@@ -108,6 +110,13 @@ class TrackedFile:
         """So many bytes are staged, or have left, by now."""
         self.meter = self.meter or RateMeter()
         self.meter.note(done, time.monotonic())
+
+    @property
+    def next_stage(self) -> Stage:
+        """Where it goes once it is admitted."""
+        if self.uploaded:
+            return Stage.COMPLETING
+        return Stage.UPLOADING if self.staged_whole and not self.restage else Stage.STAGING
 
     @property
     def traceparent(self) -> str | None:

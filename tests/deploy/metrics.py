@@ -1,5 +1,6 @@
 """The metrics that the service creates, and their names in Prometheus, as the collector's exporter makes them of OpenTelemetry's."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,8 +16,11 @@ from opentelemetry.metrics import (
 )
 from opentelemetry.trace import NoOpTracer
 
+from nfsw.schedule import UploadSchedule
 from nfsw.supervisor import call_times
-from nfsw.supervisor.ledger import Ledger
+from nfsw.supervisor.actor_ref import ActorRef, ChildSpec
+from nfsw.supervisor.assembly import Limits, MainProcess, assemble
+from nfsw.supervisor.child import Child
 from nfsw.supervisor.readings import Readings
 from nfsw.supervisor.telemetry import Telemetry
 
@@ -76,9 +80,19 @@ class _Recorder(NoOpMeter):
         return super().create_observable_gauge(name, callbacks, unit, description)
 
 
+async def _main_process(telemetry: Telemetry) -> MainProcess:
+    """One whose actors are never started."""
+
+    def start() -> Child:
+        raise AssertionError("nobody starts it")
+
+    refs = [ActorRef(ChildSpec(name, start, None)) for name in ("uploader", "keeper", "scanner", "claimer", "collector")]
+    return assemble(refs, telemetry, Limits(1, 1, 1, None, 1.0, 1.0), UploadSchedule.OFF, lambda _: None)
+
+
 def instruments() -> list[Instrument]:
     """Every metric of the service's own."""
     recorder = _Recorder()
     telemetry = Telemetry(NoOpTracer(), recorder)
-    Readings(recorder, {}, Ledger(1), telemetry.totals, claimed=telemetry.census, refused=(), opened=lambda: 0)
+    Readings(recorder, asyncio.run(_main_process(telemetry)), telemetry.totals)
     return [*recorder.created, Instrument(call_times.NAME, call_times.UNIT, HISTOGRAM)]

@@ -1,6 +1,6 @@
 """A child in memory, played by the test: to the supervisor it is what a process is.
 
-What is said to it and by it is pickled as on a channel, so nothing passes that a process could not be told. It has a real
+What is said to it and by it is packed as on a channel, so nothing passes that a process could not be told. It has a real
 board, on which it beats by itself for as long as it is not silenced. Needs the loop of `faketime`.
 """
 
@@ -13,8 +13,7 @@ from itertools import count
 
 from nfsw.actors.board import Board
 from nfsw.actors.channel import pack, unpack
-from nfsw.actors.envelope import Envelope, Message
-from nfsw.actors.messages import Done, Started
+from nfsw.actors.envelope import Envelope, Job, Message, Reply, Started
 from nfsw.actors.start import HEARTBEAT_S
 
 #: Packets that wait on the way to a child before the sender has to wait. A socket has a bound in bytes.
@@ -37,7 +36,8 @@ class MemoryChild:
         #: Packets, in order.
         self._inbox: deque[bytes] = deque()
         self._outbox: deque[bytes] = deque()
-        self._numbers: dict[Message, int] = {}
+        self._unseen: list[Envelope] = []  # it has read them, and the test has not looked at them
+        self._in_hand: dict[int, Job] = {}  # by number
         self._changed = asyncio.Event()
         self._code: int | None = None
         self._beating: asyncio.TimerHandle | None = None
@@ -95,34 +95,37 @@ class MemoryChild:
         return self._code is None
 
     def reads(self) -> list[Envelope]:
-        """All that it was sent since it last read."""
-        envelopes = [envelope for packet in self._inbox for envelope in unpack(packet)]
-        self._inbox.clear()
-        self._numbers.update({envelope.message: envelope.number for envelope in envelopes if envelope.number is not None})
-        self._wake()
+        """All that it was sent since the test last looked."""
+        self._read()
+        envelopes, self._unseen = self._unseen, []
         return envelopes
 
     def hears(self) -> list[Message]:
         """The same, without what goes with the messages."""
         return [envelope.message for envelope in self.reads()]
 
+    @property
+    def in_hand(self) -> list[Job]:
+        """The jobs that it has not answered."""
+        self._read()
+        return list(self._in_hand.values())
+
     def says(self, *messages: Message) -> None:
-        """In one packet. The channel takes it, whether or not the supervisor reads."""
-        assert self.alive, "the dead say nothing"
-        self._outbox.append(pack([Envelope(message, told_at=time.monotonic()) for message in messages]))
-        self._wake()
+        """News that are about no job, in one packet. The channel takes it, whether or not the supervisor reads."""
+        self._say(messages)
 
     def starts(self) -> None:
         self.says(Started())
 
-    def is_done_with(self, *messages: Message) -> None:
-        """With jobs that it has read."""
-        self.says(*(Done(self._numbers.pop(message)) for message in messages))
+    def news(self, job: Job, *messages: Message) -> None:
+        """Of a job that it has in hand."""
+        self._say(messages, self._number(job))
 
-    def finishes(self) -> None:
-        """All jobs that it has read."""
-        self.says(*map(Done, self._numbers.values()))
-        self._numbers.clear()
+    def replies(self, job: Job, reply: Reply) -> None:
+        """It has the job in hand, and no more."""
+        number = self._number(job)
+        del self._in_hand[number]
+        self._say([reply], number)
 
     @property
     def unread(self) -> int:
@@ -148,6 +151,26 @@ class MemoryChild:
             self._beating.cancel()
         self._beating = None
 
+    def _read(self) -> None:
+        for packet in self._inbox:
+            for envelope in unpack(packet):
+                self._unseen.append(envelope)
+                if envelope.number is not None:
+                    assert isinstance(envelope.message, Job)
+                    self._in_hand[envelope.number] = envelope.message
+        self._inbox.clear()
+        self._wake()
+
+    def _number(self, job: Job) -> int:
+        """Of the one that it was given last."""
+        self._read()
+        return [number for number, one in self._in_hand.items() if one == job][-1]
+
+    def _say(self, messages: Sequence[Message], number: int | None = None) -> None:
+        assert self.alive, "the dead say nothing"
+        self._outbox.append(pack([Envelope(message, number, told_at=time.monotonic()) for message in messages]))
+        self._wake()
+
     def _beat(self) -> None:
         self._own_board.beat()
         self._beating = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
@@ -157,14 +180,14 @@ class MemoryChild:
         self._changed = asyncio.Event()
 
 
-class Lives:
-    """All lives of one actor, in order. `start` is what a `ChildSpec` wants."""
+class Processes:
+    """All processes of one actor, in order. `start` is what a `ChildSpec` wants."""
 
-    def __init__(self, *, beats: bool = True) -> None:
+    def __init__(self, *, beats: bool = True, unstartable: OSError | None = None) -> None:
         self.all: list[MemoryChild] = []
         self.beats = beats
         #: Why there can be no child now.
-        self.unstartable: OSError | None = None
+        self.unstartable = unstartable
         self.attempts: list[float] = []  # when one was to be started
 
     def start(self) -> MemoryChild:

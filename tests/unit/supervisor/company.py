@@ -7,27 +7,23 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from nfsw.actors.envelope import Envelope, Message
-from nfsw.supervisor.child import Child
-from nfsw.supervisor.mailbox import Mailbox
-from nfsw.supervisor.ref import ActorRef, ChildSpec
-from nfsw.supervisor.supervisor import Plot, Supervisor
+from nfsw.actors.envelope import Envelope, Job, Message, Reply
+from nfsw.supervisor.actor_ref import ActorRef, ChildSpec, Request
+from nfsw.supervisor.actor_state import ActorState
+from nfsw.supervisor.supervisor import MessageHandler, Supervisor
 from tests.support.faketime import settled
-from tests.support.memory_child import Lives, MemoryChild
+from tests.support.memory_child import MemoryChild, Processes
 
 HANG_S = 30.0
 ESCALATE_S = 120.0
 
 
 @dataclass
-class Play:
-    """A plot that writes down what it is told, for tests of the supervisor alone."""
+class RecordingHandler:
+    """Writes down what it is told, for tests of the supervisor alone."""
 
     greetings: dict[str, list[Message]] = field(default_factory=dict)
     heard: list[tuple[str, Message]] = field(default_factory=list)
-    done: list[Message] = field(default_factory=list)
-    dead_letters: list[tuple[Message, str, float]] = field(default_factory=list)
-    moot: list[Message] = field(default_factory=list)
     #: Cleared: whoever says something waits.
     may_speak: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -41,25 +37,32 @@ class Play:
     def greeting(self, actor: str) -> Sequence[Message]:
         return self.greetings.get(actor, [])
 
-    def on_done(self, job: Message) -> None:
-        self.done.append(job)
 
-    def redelivered(self, job: Message) -> Message | None:
-        return None if job in self.moot else job
+class Asked:
+    """A job that was posted, and what came of it. `job` may be changed: it is what is delivered from then on."""
 
-    def on_dead_letter(self, job: Message, reason: str, again_after_s: float) -> None:
-        self.dead_letters.append((job, reason, again_after_s))
+    def __init__(self, ref: ActorRef, job: Job | None, *, first: bool = False) -> None:
+        self.job = job
+        self.replies: list[Reply] = []
+        self.news: list[Message] = []
+        self.request = ref.ask(Request(lambda: self.job, self._on_reply, self._on_news), first=first)
+
+    def _on_reply(self, reply: Reply, _: float) -> None:
+        self.replies.append(reply)
+
+    def _on_news(self, news: Message, _: float) -> None:
+        self.news.append(news)
 
 
 class Company:
     """`async with` it: the children are started, and their first messages can be read."""
 
-    def __init__(self, *refs: ActorRef, plot: Plot, lives: dict[str, Lives]) -> None:
-        self.refs = {ref.name: ref for ref in refs}
-        #: When something was last got done (seconds, monotonic).
+    def __init__(self, supervisor: Supervisor, processes: dict[str, Processes]) -> None:
+        self.supervisor = supervisor
+        self.refs = supervisor.refs
+        #: When something was last got done (seconds, monotonic), as far as the supervisor of `company` is concerned.
         self.progressed_at = -math.inf
-        self.supervisor = Supervisor(refs, plot, HANG_S, ESCALATE_S, self.latest_progress)
-        self._lives = lives
+        self._processes = processes
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -73,31 +76,40 @@ class Company:
             self._running.result()  # it never ends by itself: an error in there is the test's failure
         self._running.cancel()
         await asyncio.wait([self._running])
-        for lives in self._lives.values():
-            for child in lives.all:
+        for processes in self._processes.values():
+            for child in processes.all:
                 child.exits(-9)
         await settled()
 
-    def latest_progress(self) -> float:
-        return self.progressed_at
-
-    def lives(self, name: str) -> Lives:
-        return self._lives[name]
+    def processes(self, name: str) -> Processes:
+        return self._processes[name]
 
     def __getitem__(self, name: str) -> MemoryChild:
-        """The life that the actor has now."""
-        return self._lives[name].now
+        """The process that the actor has now."""
+        return self._processes[name].now
 
-    def post(self, name: str, *messages: Message) -> None:
+    def state(self, name: str) -> ActorState:
+        return self.refs[name].state
+
+    def tell(self, name: str, *messages: Message) -> None:
         for message in messages:
-            self.refs[name].mailbox.post(Envelope(message))
+            self.refs[name].tell(message)
 
-    def waiting(self, name: str) -> int:
-        return len(self.refs[name].mailbox)
+    def ask(self, name: str, *jobs: Job) -> list[Asked]:
+        return [Asked(self.refs[name], job) for job in jobs]
 
 
-def ref(
-    name: str, lives: Lives, capacity: int | None = 1, *, bound: int | None = None, expendable: Callable[[], bool] = lambda: True
-) -> ActorRef:
-    start: Callable[[], Child] = lives.start
-    return ActorRef(ChildSpec(name, start, capacity, expendable), Mailbox(bound))
+def company(
+    *names: str,
+    handler: MessageHandler | None = None,
+    capacity: int | None = 1,
+    expendable: Callable[[], bool] = lambda: True,
+    beats: bool = True,
+    unstartable: OSError | None = None,
+) -> Company:
+    """Of actors that are alike; "a" alone unless others are named. `beats`, `unstartable`: of `Processes`."""
+    processes = {name: Processes(beats=beats, unstartable=unstartable) for name in names or ("a",)}
+    refs = [ActorRef(ChildSpec(name, process.start, capacity), expendable) for name, process in processes.items()]
+    supervisor = Supervisor(refs, handler or RecordingHandler(), HANG_S, ESCALATE_S, lambda: made.progressed_at)
+    made = Company(supervisor, processes)
+    return made

@@ -4,52 +4,63 @@ import asyncio
 
 import pytest
 
+from nfsw.actors.envelope import Reply
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import (
-    Abandon,
-    AbandonFailed,
     AbandonFile,
+    Changed,
+    Completed,
+    Evicted,
+    EvictStaged,
+    Failed,
     FileAbandoned,
     FileRefused,
-    FileTroubled,
-    Looked,
+    FileStable,
     NotOneClaimedFile,
-    Release,
+    Outage,
+    ReleaseLock,
+    ScanFinished,
     SessionFound,
     SessionReleased,
-    Take,
-    Unstage,
-    Unstaged,
+    Staged,
+    StagingProgress,
     UploadFailed,
+    WithdrawUpload,
 )
 from nfsw.supervisor.service import NfsSilent, NoSuchFile, SessionConflict, SeveralFiles
 from nfsw.supervisor.status import Status
+from nfsw.supervisor.tracked_file import Stage
 from tests.support.faketime import clock, settled
 from tests.unit.supervisor.company import HANG_S
-from tests.unit.supervisor.works import CRASH, DATE, Works, arrival, claimed
+from tests.unit.supervisor.works import CRASH, DATE, Works, arrival, claimed, version
 
 A = claimed("a")
 TOO_LARGE = "its 5 bytes can never be staged"
 
 
-def left(*, files: bool = True) -> Looked:
-    return Looked((SessionFound("s", DATE, 0, files),))
+def left(*, files: bool = True) -> ScanFinished:
+    return ScanFinished((SessionFound("s", DATE, 0, files),))
 
 
 async def asks(works: Works, name: str = "a", date: str | None = None) -> "tuple[asyncio.Task[Status], AbandonFile]":
     """A call that waits for the Keeper, and what the Keeper was asked."""
     calling = asyncio.create_task(works.service.abandon("s", name, date))
     await settled()
-    [request] = works["keeper"].hears()
-    assert isinstance(request, AbandonFile)
-    return calling, request
+    [job] = works["keeper"].in_hand
+    assert isinstance(job, AbandonFile)
+    return calling, job
+
+
+async def answers(works: Works, job: AbandonFile, reply: Reply) -> None:
+    """The Keeper does."""
+    works["keeper"].replies(job, reply)
+    await settled()
 
 
 async def abandons(works: Works, file: FileRef) -> None:
     """The call and the Keeper's answer."""
-    calling, request = await asks(works, file.name)
-    await works.says("keeper", FileAbandoned(request.request, file))
-    await works.done("keeper", request)
+    calling, job = await asks(works, file.name)
+    await answers(works, job, FileAbandoned(file))
     await calling
 
 
@@ -78,9 +89,9 @@ async def test_a_claimed_file_that_is_refused_is_named_in_the_conflict_and_in_th
 async def test_a_file_that_fails_again_and_again_is_named_with_its_error_and_the_number_of_the_others() -> None:
     async with Works() as works:
         await works.uploads("a")
-        await works.says("uploader", UploadFailed(A, 1, "409 BlobImmutableDueToPolicy", 60.0))
+        await works.replies("uploader", "a", UploadFailed("409 BlobImmutableDueToPolicy", refused=True, for_good=True))
         await works.takes(claimed("b"))
-        await works.says("claimer", FileTroubled(claimed("b"), "NFS: EACCES"))
+        await works.replies("claimer", "b", Failed("NFS: EACCES", Outage.NFS))
         await works.stops()
         why = f"a, claimed on {DATE}, is not finished: 409 BlobImmutableDueToPolicy; files held up besides it: 1"
         assert why in await conflict(works)
@@ -109,18 +120,18 @@ async def test_the_keeper_is_asked_with_the_reason_that_is_known(known: bool) ->
         calling.cancel()
 
 
-async def test_a_file_that_is_abandoned_is_in_nobodys_hands_and_its_staged_copy_goes() -> None:
+async def test_nobody_works_on_a_file_that_is_abandoned_and_its_staged_copy_goes() -> None:
     async with Works() as works:
         await works.uploads("a")
-        await works.says("uploader", UploadFailed(A, 1, "409", 60.0))
+        await works.replies("uploader", "a", UploadFailed("409", refused=True, for_good=True))
         works.hears_nothing_new()
         await abandons(works, A)
-        assert A not in works.ledger
-        assert works["uploader"].hears() == [Abandon(A)]
-        assert works["collector"].hears() == [Unstage(A)]
-        assert works.let_go() == [A], "the Scanner has to look at it again, and finds the note"
-        await works.says("collector", Unstaged(A))
-        assert works.ledger.staging_used == 0
+        assert works.under_way == set()
+        assert works["uploader"].hears() == [WithdrawUpload(A)]
+        assert works["collector"].hears() == [EvictStaged(A)]
+        assert works.reports_again() == [A], "the Scanner has to look at it again, and finds the note"
+        await works.replies("collector", "a", Evicted())
+        assert works.budget.used == 0
 
 
 async def test_the_session_ends_and_another_one_starts() -> None:
@@ -131,10 +142,9 @@ async def test_the_session_ends_and_another_one_starts() -> None:
         await conflict(works)
         await abandons(works, A)
         await works.says("scanner", FileRefused(A, f"abandoned: {TOO_LARGE}", abandoned=True), left(files=False))
-        release = Release("s", forget=True)
-        assert works["keeper"].hears() == [release]
-        await works.says("keeper", SessionReleased("s", kept=True))
-        await works.done("keeper", release)
+        release = ReleaseLock("s", forget=True)
+        works["keeper"].replies(release, SessionReleased(kept=True))
+        await settled()
         assert works.service.status().session is None
         assert [(one.file, one.reason) for one in works.service.status().refused] == [("a", f"abandoned: {TOO_LARGE}")]
         starting = asyncio.create_task(works.service.start("t"))
@@ -155,20 +165,58 @@ async def test_a_file_that_waits_for_the_claimer_is_taken_out_of_its_queue() -> 
     async with Works(workers=1) as works:
         await works.takes(claimed("first"))
         await works.sees(A)
-        assert works.waiting("claimer") == 1
+        assert works.stage(A) is Stage.QUEUED
         await abandons(works, A)
-        assert works.waiting("claimer") == 0
+        assert works.under_way == {claimed("first")}
 
 
-async def test_what_the_claimer_has_in_hand_is_not_removed_under_its_hands() -> None:
+async def test_what_the_claimer_has_in_hand_is_removed_when_it_is_done() -> None:
     async with Works() as works:
-        take = await works.takes(A)
+        await works.takes(A)
         await abandons(works, A)
         assert works["collector"].hears() == []
-        works["claimer"].exits(CRASH)
-        await settled()
-        assert take not in works["claimer"].hears(), "the next life does not get it again"
-        assert not any(isinstance(job, Take) for job in works["claimer"].hears())
+        await works.replies("claimer", "a", Staged())
+        assert works["collector"].hears() == [EvictStaged(A)]
+        assert works["uploader"].hears() == []
+
+
+async def test_what_the_claimer_has_in_hand_is_not_given_to_it_a_second_time() -> None:
+    """A scan that began before the note may report it once more."""
+    async with Works() as works:
+        await works.takes(A)
+        await abandons(works, A)
+        await works.says("scanner", FileStable(A, version(100)))
+        assert len(works["claimer"].in_hand) == 1
+        await works.replies("claimer", "a", Changed())
+        await works.replies("collector", "a", Evicted())
+        assert works.to_stage() == ["a"]
+
+
+async def test_nothing_is_sent_of_what_the_claimer_still_stages() -> None:
+    async with Works() as works:
+        await works.takes(A)
+        await abandons(works, A)
+        await works.news("claimer", "a", StagingProgress(50))
+        assert works["uploader"].hears() == []
+
+
+async def test_a_process_that_comes_after_the_one_that_had_it_in_hand_does_not_get_it_again() -> None:
+    async with Works() as works:
+        await works.takes(A)
+        await abandons(works, A)
+        await works.dies("claimer")
+        assert works["claimer"].in_hand == []
+        assert works["collector"].hears() == [EvictStaged(A)]
+
+
+@pytest.mark.parametrize("completed", [True, False])
+async def test_a_file_that_is_in_azure_already_is_completed_all_the_same_if_it_can_be(completed: bool) -> None:
+    async with Works() as works:
+        await works.completes("a")
+        await abandons(works, A)
+        await works.replies("collector", "a", Completed() if completed else Failed("EROFS", Outage.NFS))
+        assert works.totals.completed == completed
+        assert works.under_way == set()
 
 
 # --- What may be in the way ---
@@ -183,24 +231,24 @@ async def test_only_files_of_a_session_that_is_held_can_be_abandoned() -> None:
 
 async def test_a_name_that_no_claimed_file_has_is_unknown() -> None:
     async with Works() as works:
-        calling, request = await asks(works)
-        await works.says("keeper", NotOneClaimedFile(request.request, ()))
+        calling, job = await asks(works)
+        await answers(works, job, NotOneClaimedFile(()))
         with pytest.raises(NoSuchFile):
             await calling
 
 
 async def test_a_name_of_several_days_needs_a_date() -> None:
     async with Works() as works:
-        calling, request = await asks(works)
-        await works.says("keeper", NotOneClaimedFile(request.request, ("20260131", "20260201")))
+        calling, job = await asks(works)
+        await answers(works, job, NotOneClaimedFile(("20260131", "20260201")))
         with pytest.raises(SeveralFiles, match="20260131, 20260201"):
             await calling
 
 
 async def test_an_error_of_nfs_is_told() -> None:
     async with Works() as works:
-        calling, request = await asks(works)
-        await works.says("keeper", AbandonFailed(request.request, "EROFS: Read-only file system"))
+        calling, job = await asks(works)
+        await answers(works, job, Failed("EROFS: Read-only file system", Outage.NFS))
         with pytest.raises(NfsSilent, match="EROFS"):
             await calling
 
@@ -209,23 +257,23 @@ async def test_nfs_that_does_not_answer_is_told_and_the_file_is_abandoned_once_i
     async with Works() as works:
         await works.uploads("a")
         begun = clock().now()
-        calling, request = await asks(works)
+        calling, job = await asks(works)
         with pytest.raises(NfsSilent, match="as soon as it does"):
             await calling
         assert clock().now() - begun == pytest.approx(HANG_S, abs=1)
-        await works.says("keeper", FileAbandoned(request.request, A))
-        assert A not in works.ledger
+        await answers(works, job, FileAbandoned(A))
+        assert works.under_way == set()
 
 
 async def test_a_keeper_that_dies_with_it_in_hand_gets_it_again_and_after_three_times_the_call_fails() -> None:
     async with Works() as works:
-        calling, request = await asks(works)
+        calling, job = await asks(works)
         for _ in range(2):
-            works["keeper"].exits(CRASH)
-            await settled()
-            works["keeper"].starts()
-            await settled()
-            assert request in works["keeper"].hears()
+            await works.dies("keeper")
+            [lock] = works["keeper"].in_hand
+            assert lock != job, "it needs the lock first"
+            await works.keeps()
+            assert works["keeper"].in_hand == [job]
         works["keeper"].exits(CRASH)
         await settled()
         with pytest.raises(NfsSilent, match="died 3 times"):

@@ -7,43 +7,40 @@ from typing import Self
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
-from nfsw.actors.envelope import Envelope, Message
+from nfsw.actors.envelope import Job, Message, Reply
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.messages import (
+    AcquireLock,
+    Claimed,
     ClockMeasured,
-    Complete,
+    Completed,
+    CompleteFile,
     ContainerReady,
-    Drain,
-    FileClaimed,
-    FileCompleted,
+    EvictStaged,
     FileStable,
-    FileStaged,
-    FileUploaded,
-    Hold,
-    LetGo,
-    Looked,
-    Release,
+    MarkStopped,
+    ReleaseLock,
+    ReportAgain,
+    ScanFinished,
     SessionFound,
     SessionHeld,
     SessionReleased,
-    StagingBegun,
-    StagingGrew,
+    Staged,
+    StageFile,
+    StagingProgress,
     StopNoted,
-    Take,
-    Unstaged,
-    Upload,
-    UploadBegun,
+    Uploaded,
+    UploadFile,
 )
 from nfsw.schedule import UploadSchedule
-from nfsw.supervisor.admission import Admission
-from nfsw.supervisor.ledger import Entry, Ledger, Stage
-from nfsw.supervisor.moving import Moving
-from nfsw.supervisor.pipeline import Pipeline
-from nfsw.supervisor.session import Desk
+from nfsw.supervisor.actor_ref import ActorRef, ChildSpec
+from nfsw.supervisor.assembly import Limits, assemble
+from nfsw.supervisor.supervisor import MOST_DELIVERIES
 from nfsw.supervisor.telemetry import Telemetry
+from nfsw.supervisor.tracked_file import Stage, TrackedFile
 from tests.support.faketime import settled
-from tests.support.memory_child import Lives
-from tests.unit.supervisor.company import HANG_S, Company, ref
+from tests.support.memory_child import Processes
+from tests.unit.supervisor.company import ESCALATE_S, HANG_S, Company
 
 WORKERS = 2
 QUEUE = 3
@@ -53,6 +50,9 @@ BLOCK = 1_000_000_000
 MANIFEST = 320
 DATE = "20260131"
 CRASH = 70
+#: As a scan of the only session says it, while there is something of it.
+SCANNED = ScanFinished((SessionFound("s", DATE, 0, files=True),))
+UPLOADED = Uploaded(overwrote=False)
 
 
 def arrival(name: str) -> Arrival:
@@ -85,35 +85,20 @@ class Works(Company):
         limit: int = LIMIT,
         workers: int = WORKERS,
         queue: int = QUEUE,
-        timetable: UploadSchedule = UploadSchedule.OFF,
+        schedule: UploadSchedule = UploadSchedule.OFF,
     ) -> None:
-        lives = {name: Lives() for name in ("uploader", "keeper", "scanner", "claimer", "collector")}
-        refs = {
-            "uploader": ref("uploader", lives["uploader"], None),
-            "keeper": ref("keeper", lives["keeper"], 1, expendable=lambda: not self.desk.holds_any),
-            "scanner": ref("scanner", lives["scanner"], None),
-            "claimer": ref("claimer", lives["claimer"], workers, bound=queue),
-            "collector": ref("collector", lives["collector"], workers),
-        }
+        capacities = {"uploader": None, "keeper": 1, "scanner": None, "claimer": workers, "collector": workers}
+        processes = {name: Processes() for name in capacities}
+        refs = [ActorRef(ChildSpec(name, processes[name].start, capacity)) for name, capacity in capacities.items()]
         self._answered = answered
         self.lost: list[str] = []
-        self.ledger = Ledger(limit)
-        self.desk = Desk(
-            Admission(),
-            ask=lambda message: refs["keeper"].mailbox.post(Envelope(message)),
-            show=lambda watch: self.pipeline.show(watch),  # noqa: PLW0108 - the pipeline is made below, with the desk
-            busy=self.ledger.of_session,
-            holdup=lambda session: self.pipeline.holdup(session),  # noqa: PLW0108 - as above
-            lost=self.lost.append,
-        )
         tracer = TracerProvider(shutdown_on_exit=False).get_tracer("test")
         self.telemetry = Telemetry(tracer, NoOpMeterProvider().get_meter("test"))
-        self.pipeline = Pipeline(refs, self.ledger, self.desk, self.telemetry, workers, BLOCK)
-        super().__init__(*refs.values(), plot=self.pipeline, lives=lives)
-        self.service = Moving(self.supervisor, self.pipeline, self.desk, self.telemetry.totals, timetable, HANG_S)
-
-    def latest_progress(self) -> float:
-        return self.telemetry.progressed_at
+        self.totals = self.telemetry.totals
+        self.main = assemble(refs, self.telemetry, Limits(workers, queue, limit, BLOCK, HANG_S, ESCALATE_S), schedule, self.lost.append)
+        self.files, self.budget, self.sessions = self.main.files, self.main.budget, self.main.sessions
+        self.service = self.main.service
+        super().__init__(self.main.supervisor, processes)
 
     async def __aenter__(self) -> Self:
         await super().__aenter__()
@@ -125,24 +110,24 @@ class Works(Company):
             return self
         self["uploader"].says(ContainerReady())
         await self.service.container_checked()
-        await self.says("scanner", Looked((SessionFound("s", DATE, 0, files=False),)))
+        await self.says("scanner", ScanFinished((SessionFound("s", DATE, 0, files=False),)))
         await self.keeps()
-        assert self.desk.claims("s")
+        assert self.sessions.claims("s")
         self.hears_nothing_new()
         return self
 
     async def keeps(self) -> None:
         """The Keeper does all that it is asked."""
-        for request in self["keeper"].hears():
-            match request:
-                case Hold(session, _, started_at):
-                    self["keeper"].says(SessionHeld(session, started_at or 1000.0, draining=False, recorded=True))
-                case Drain(session):
-                    self["keeper"].says(StopNoted(session))
-                case Release(session):
-                    self["keeper"].says(SessionReleased(session))
-            self["keeper"].is_done_with(request)
+        for job in self["keeper"].in_hand:
+            match job:
+                case AcquireLock(_, _, started_at):
+                    self["keeper"].replies(job, SessionHeld(started_at or 1000.0, draining=False, recorded=True))
+                case MarkStopped():
+                    self["keeper"].replies(job, StopNoted())
+                case ReleaseLock():
+                    self["keeper"].replies(job, SessionReleased())
             await settled()
+        self["keeper"].hears()
 
     async def stops(self) -> None:
         """The session is stopped by a call, and the Keeper has noted it."""
@@ -161,8 +146,22 @@ class Works(Company):
         self[actor].says(*messages)
         await settled()
 
+    async def news(self, actor: str, file: str, *messages: Message) -> None:
+        """The same of its job for the file of that name."""
+        self[actor].news(self.job(actor, file), *messages)
+        await settled()
+
+    async def replies(self, actor: str, file: str, reply: Reply) -> None:
+        """The actor is done with its job for the file of that name."""
+        self[actor].replies(self.job(actor, file), reply)
+        await settled()
+
+    def job(self, actor: str, file: str) -> StageFile | UploadFile | CompleteFile | EvictStaged:
+        """The latest one that the actor has in hand for the file of that name."""
+        return [job for job in self[actor].in_hand if _is_for(job, file)][-1]  # type: ignore[return-value]
+
     async def dies(self, actor: str) -> None:
-        """It crashes; the next life has been told what there is to be told, and takes messages."""
+        """It crashes; the next process has been told what there is to be told, and takes messages."""
         self[actor].exits(CRASH)
         await settled()
         await self.says_started(actor)
@@ -171,17 +170,31 @@ class Works(Company):
         self[actor].starts()
         await settled()
 
-    async def done(self, actor: str, *jobs: Message) -> None:
-        self[actor].is_done_with(*jobs)
-        await settled()
+    async def is_killed_by_its_job(self, actor: str) -> None:
+        """Again and again, until the job counts as lost."""
+        for _ in range(MOST_DELIVERIES):
+            await self.dies(actor)
 
-    def entry(self, file: File) -> Entry:
-        entry = self.ledger.get(file)
-        assert entry is not None, f"{file} is in nobody's hands"
-        return entry
+    def record(self, file: File) -> TrackedFile:
+        record = self.files.get(file)
+        assert record is not None, f"nothing is known of {file}"
+        return record
 
     def stage(self, file: File) -> Stage:
-        return self.entry(file).stage
+        return self.record(file).stage
+
+    @property
+    def under_way(self) -> set[File]:
+        """Files that are queued, with an actor, or wait for their next attempt."""
+        return {record.file for record in self.files if record.stage is not Stage.UNSEEN}
+
+    def reports_again(self) -> list[File]:
+        """What the Scanner was told to report again since it was asked last."""
+        return [message.file for message in self["scanner"].hears() if isinstance(message, ReportAgain)]
+
+    def to_stage(self) -> list[str]:
+        """Names of the files that the Claimer was given since it was asked last."""
+        return [job.file.name for job in self["claimer"].hears() if isinstance(job, StageFile)]
 
     # The story of a file, step by step. Each returns when it has happened.
 
@@ -189,47 +202,43 @@ class Works(Company):
         """The Scanner finds it stable."""
         await self.says("scanner", FileStable(file, version(size)))
 
-    async def takes(self, file: File, size: int = 100) -> Take:
+    async def takes(self, file: File, size: int = 100) -> StageFile:
         """It is seen, and the Claimer has it in hand."""
         await self.sees(file, size)
         return self.has_taken(file)
 
-    def has_taken(self, file: File) -> Take:
-        [take] = [job for job in self["claimer"].hears() if isinstance(job, Take) and job.file == file]
-        return take
+    def has_taken(self, file: File) -> StageFile:
+        [job] = [job for job in self["claimer"].hears() if isinstance(job, StageFile) and job.file == file]
+        return job
 
-    async def stages(self, name: str, size: int = 100) -> Take:
+    async def stages(self, name: str, size: int = 100) -> None:
         """It is claimed, and its first blocks are being sent."""
-        take = await self.takes(arrival(name), size)
-        await self.says("claimer", FileClaimed(arrival(name), claimed(name), version(size)))
-        await self.says("claimer", StagingBegun(claimed(name), version(size)), StagingGrew(claimed(name), size // 2))
-        await self.says("uploader", UploadBegun(claimed(name), 1))
-        return take
+        await self.takes(arrival(name), size)
+        await self.news("claimer", name, Claimed(claimed(name), version(size)), StagingProgress(size // 2))
 
-    async def uploads(self, name: str, size: int = 100) -> Upload:
+    async def uploads(self, name: str, size: int = 100) -> None:
         """It is staged, and only the Uploader has it in hand."""
-        take = await self.stages(name, size)
-        await self.says("claimer", StagingGrew(claimed(name), size), FileStaged(claimed(name)))
-        await self.done("claimer", take)
-        upload = Upload(claimed(name), version(size))
-        assert upload in self["uploader"].hears()
-        return upload
+        await self.stages(name, size)
+        await self.replies("claimer", name, Staged())
+        assert self.stage(claimed(name)) is Stage.UPLOADING
 
-    async def completes(self, name: str, size: int = 100) -> Complete:
+    async def completes(self, name: str, size: int = 100) -> None:
         """It is in Azure, and only the Collector has it in hand."""
-        upload = await self.uploads(name, size)
-        await self.says("uploader", FileUploaded(claimed(name), version(size), seconds=1.0, overwrote=False))
-        await self.done("uploader", upload)
-        [complete] = self["collector"].hears()
-        assert isinstance(complete, Complete)
-        return complete
+        await self.uploads(name, size)
+        await self.replies("uploader", name, UPLOADED)
+        assert self.stage(claimed(name)) is Stage.COMPLETING
 
     async def moves(self, name: str, size: int = 100) -> None:
         """The whole story."""
-        complete = await self.completes(name, size)
-        await self.says("collector", Unstaged(claimed(name)), FileCompleted(claimed(name)))
-        await self.done("collector", complete)
+        await self.completes(name, size)
+        await self.replies("collector", name, Completed())
 
-    def let_go(self) -> list[File]:
-        """What the Scanner was told to report again since it was asked last."""
-        return [message.file for message in self["scanner"].hears() if isinstance(message, LetGo)]
+    async def ends(self, name: str) -> None:
+        """What the Claimer has in hand is staged, sent and completed, without a hitch."""
+        await self.replies("claimer", name, Staged())
+        await self.replies("uploader", name, UPLOADED)
+        await self.replies("collector", name, Completed())
+
+
+def _is_for(job: Job, name: str) -> bool:
+    return isinstance(job, StageFile | UploadFile | CompleteFile | EvictStaged) and job.file.name == name

@@ -10,32 +10,32 @@ import pytest
 
 from nfsw.actors.files import Arrival
 from nfsw.actors.messages import (
+    Claimed,
+    Completed,
     ContainerReady,
     ContainerRefused,
-    FileClaimed,
+    Failed,
     FileRefused,
-    FileStable,
-    FileTroubled,
     HiddenFiles,
     LinksInTheWay,
-    Looked,
-    LookFailed,
     OpenForWriting,
+    Outage,
     RefusalLifted,
     RuleFound,
+    ScanFailed,
+    ScanFinished,
     SetUploads,
-    StagingBegun,
-    StagingGrew,
-    UploadBegun,
+    StagingProgress,
     UploadFailed,
-    UploadGrew,
+    UploadProgress,
 )
 from nfsw.actors.stability import Rule
 from nfsw.schedule import UploadSchedule
-from nfsw.supervisor.ledger import Entry, Stage
-from nfsw.supervisor.moving import MOST_LISTED
+from nfsw.supervisor.actor_state import ActorState
 from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, Service, SessionConflict
-from nfsw.supervisor.status import ActorState, FileState, InFlight, SessionState, Stability, Status
+from nfsw.supervisor.status import FileState, InFlight, SessionState, Stability, Status
+from nfsw.supervisor.tracked_file import Stage, TrackedFile
+from nfsw.supervisor.transfer_service import MOST_LISTED
 from tests.support.faketime import clock, settled
 from tests.unit.supervisor.company import HANG_S
 from tests.unit.supervisor.works import CRASH, DATE, MANIFEST, Works, arrival, azure_is, claimed, version
@@ -49,13 +49,27 @@ def only_file(status: Status) -> InFlight:
 
 
 @asynccontextmanager
-async def serving(timetable: UploadSchedule = UploadSchedule.OFF) -> AsyncIterator[Works]:
-    """With what `Moving.run` does beside the supervisor."""
-    async with Works(timetable=timetable) as works:
-        following = asyncio.create_task(works.service._follow_timetable())
+async def serving(schedule: UploadSchedule = UploadSchedule.OFF) -> AsyncIterator[Works]:
+    """With what `TransferService.run` does beside the supervisor."""
+    async with Works(schedule=schedule) as works:
+        following = asyncio.create_task(works.service._follow_schedule())
         await settled()
         yield works
         following.cancel()
+
+
+async def ends_session(works: Works) -> None:
+    await works.stops()
+    await works.says("scanner", ScanFinished(()))
+    await works.keeps()
+
+
+@asynccontextmanager
+async def free() -> AsyncIterator[Works]:
+    """Its session has ended."""
+    async with Works() as works:
+        await ends_session(works)
+        yield works
 
 
 def _keeps_the_protocol(works: Works) -> Service:
@@ -82,8 +96,7 @@ async def test_the_session_is_shown_with_its_beginning_and_whether_it_was_found(
 
 
 async def test_a_session_without_a_name_gets_one_that_sorts_by_time() -> None:
-    async with Works() as works:
-        works.desk.active = None
+    async with free() as works:
         names = []
         for _ in range(2):
             starting = asyncio.create_task(works.service.start(None))
@@ -92,15 +105,14 @@ async def test_a_session_without_a_name_gets_one_that_sorts_by_time() -> None:
             status = await starting
             assert status.session is not None
             names.append(status.session.name)
-            works.desk.active = None
+            await ends_session(works)
         assert all(re.fullmatch(r"00-session-[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", name) for name in names)
         assert names == sorted(names)
         assert len(set(names)) == 2
 
 
 async def test_a_start_answers_with_the_status_that_shows_it() -> None:
-    async with Works() as works:
-        works.desk.active = None
+    async with free() as works:
         starting = asyncio.create_task(works.service.start("t"))
         await settled()
         await works.keeps()
@@ -110,19 +122,18 @@ async def test_a_start_answers_with_the_status_that_shows_it() -> None:
 
 
 async def test_a_start_waits_for_nfs_as_long_as_a_call_may_take() -> None:
-    async with Works() as works:
-        works.desk.active = None
+    async with free() as works:
         begun = clock().now()
         with pytest.raises(NfsSilent):
             await works.service.start("t")
         assert clock().now() - begun == pytest.approx(HANG_S)
 
 
-async def test_what_the_desk_refuses_is_refused() -> None:
+async def test_what_the_sessions_refuse_is_refused() -> None:
     async with Works() as works:
         with pytest.raises(SessionConflict, match="session s is active"):
             await works.service.start("t")
-        works.desk.active = None
+    async with free() as works:
         with pytest.raises(NoSession):
             await works.service.stop()
 
@@ -136,7 +147,7 @@ async def test_an_idle_service_counts_nothing() -> None:
         files = status.files
         assert (files.queued, files.staging, files.uploading, files.completed, files.failed, files.refused) == (0,) * 6
         assert (status.bytes.completed, status.bytes.staged, status.bytes.sent, status.bytes.resent) == (0,) * 4
-        assert status.bytes.staging_limit == works.ledger.staging_limit
+        assert status.bytes.staging_limit == works.budget.limit
         assert status.waiting_for == ()
         assert status.uploads == "running"
 
@@ -167,13 +178,13 @@ async def test_what_is_queued_is_not_in_flight() -> None:
 async def test_a_file_that_is_staged_shows_how_far_it_is_how_fast_it_goes_and_when_it_will_be_done() -> None:
     async with Works() as works:
         await works.takes(arrival("a"), 1000)
-        await works.says("claimer", FileClaimed(arrival("a"), A, version(1000)), StagingBegun(A, version(1000)))
+        await works.news("claimer", "a", Claimed(A, version(1000)))
         for second in range(1, 5):
-            await works.says("claimer", StagingGrew(A, second * 100))
+            await works.news("claimer", "a", StagingProgress(second * 100))
             await asyncio.sleep(1)
         file = only_file(works.service.status())
         assert (file.file, file.session, file.date, file.state) == ("a", "s", DATE, FileState.STAGING)
-        assert (file.size, file.done, file.attempts, file.error, file.retry_in_s) == (1000, 400, 0, None, None)
+        assert (file.size, file.done, file.attempts, file.error, file.retry_in_s) == (1000, 400, 1, None, None)
         assert file.rate == pytest.approx(75, rel=0.02)
         assert file.eta_s == pytest.approx(8.0, rel=0.02)
 
@@ -182,7 +193,7 @@ async def test_a_file_that_is_sent_shows_what_has_left() -> None:
     async with Works() as works:
         await works.uploads("a", 1000)
         for second in range(1, 5):
-            await works.says("uploader", UploadGrew(A, held=0, left=second * 200, sent=200, resent=0))
+            await works.news("uploader", "a", UploadProgress(held=0, left=second * 200, sent=200, resent=0))
             await asyncio.sleep(1)
         status = works.service.status()
         file = only_file(status)
@@ -195,11 +206,11 @@ async def test_what_a_failed_request_had_sent_is_not_shown_as_done_and_the_rate_
     async with Works() as works:
         await works.uploads("a", 1000)
         for second in range(1, 4):
-            await works.says("uploader", UploadGrew(A, held=0, left=second * 200, sent=200, resent=0))
+            await works.news("uploader", "a", UploadProgress(held=0, left=second * 200, sent=200, resent=0))
             await asyncio.sleep(1)
-        await works.says("uploader", UploadGrew(A, held=0, left=0, sent=0, resent=0))
+        await works.news("uploader", "a", UploadProgress(held=0, left=0, sent=0, resent=0))
         await asyncio.sleep(0.5)
-        await works.says("uploader", UploadGrew(A, held=0, left=200, sent=200, resent=200))
+        await works.news("uploader", "a", UploadProgress(held=0, left=200, sent=200, resent=200))
         file = only_file(works.service.status())
         assert file.done == 200
         assert file.rate == pytest.approx(171, rel=0.02)
@@ -208,9 +219,9 @@ async def test_what_a_failed_request_had_sent_is_not_shown_as_done_and_the_rate_
 async def test_blocks_that_azure_held_already_are_done_and_no_speed() -> None:
     async with Works() as works:
         await works.uploads("a", 1000)
-        await works.says("uploader", UploadGrew(A, held=0, left=0, sent=0, resent=0))
+        await works.news("uploader", "a", UploadProgress(held=0, left=0, sent=0, resent=0))
         await asyncio.sleep(1)
-        await works.says("uploader", UploadGrew(A, held=900, left=900, sent=0, resent=0))
+        await works.news("uploader", "a", UploadProgress(held=900, left=900, sent=0, resent=0))
         file = only_file(works.service.status())
         assert (file.done, file.rate) == (900, 0.0)
 
@@ -226,30 +237,45 @@ async def test_a_file_that_does_not_move_has_no_time_left() -> None:
 async def test_a_failed_attempt_is_shown_with_its_reason_and_the_seconds_to_the_next_one() -> None:
     async with Works() as works:
         await works.uploads("a")
-        await works.says("uploader", UploadFailed(A, 1, "503 ServerBusy", 20.0))
+        await works.replies("uploader", "a", UploadFailed("503 ServerBusy", Outage.AZURE, retry_after_s=20.0))
         await asyncio.sleep(5)
         status = works.service.status()
         file = only_file(status)
         assert (file.error, file.attempts, status.files.failed) == ("503 ServerBusy", 1, 1)
         assert file.retry_in_s == pytest.approx(15.0, abs=0.01)
         await asyncio.sleep(20)
-        assert only_file(works.service.status()).retry_in_s == 0.0, "it is overdue, which is not a time before now"
-        await works.says("uploader", UploadBegun(A, 2))
         again = only_file(works.service.status())
         assert (again.retry_in_s, again.attempts, again.error) == (None, 2, "503 ServerBusy")
 
 
-@pytest.mark.parametrize(("attempts", "state"), [(0, FileState.STAGING), (1, FileState.UPLOADING)])
-async def test_a_parked_file_is_shown_where_it_was_with_its_reason(attempts: int, state: FileState) -> None:
+async def test_an_attempt_that_is_overdue_is_not_shown_for_a_time_before_now() -> None:
+    async with Works(workers=1) as works:
+        for name in ("a", "b", "c"):
+            await works.uploads(name)
+        await works.replies("uploader", "a", UploadFailed("503", Outage.AZURE))
+        await works.takes(arrival("d"))
+        await asyncio.sleep(60)
+        [overdue] = [file for file in works.service.status().in_flight if file.file == "a"]
+        assert overdue.retry_in_s == 0.0
+
+
+@pytest.mark.parametrize(("sent", "state"), [(False, FileState.STAGING), (True, FileState.UPLOADING)])
+async def test_a_file_that_waits_is_shown_where_it_was_with_its_reason(sent: bool, state: FileState) -> None:
     async with Works() as works:
         await works.takes(A)
-        if attempts:
-            await works.says("claimer", StagingBegun(A, version(100)))
-            await works.says("uploader", UploadBegun(A, attempts))
-        await works.says("claimer", FileTroubled(A, "NFS: EIO"))
+        if sent:
+            await works.news("claimer", "a", StagingProgress(50))
+        await works.replies("claimer", "a", Failed("NFS: EIO", Outage.NFS))
         file = only_file(works.service.status())
         assert (file.state, file.error) == (state, "NFS: EIO")
         assert file.retry_in_s is not None
+
+
+async def test_a_file_that_is_being_completed_has_been_sent() -> None:
+    async with Works() as works:
+        await works.completes("a", 700)
+        file = only_file(works.service.status())
+        assert (file.state, file.done, file.size) == (FileState.UPLOADING, 700, 700)
 
 
 async def test_a_file_about_to_be_claimed_shows_the_date_that_its_claim_will_give_it() -> None:
@@ -261,9 +287,9 @@ async def test_a_file_about_to_be_claimed_shows_the_date_that_its_claim_will_giv
 
 async def test_names_are_made_safe_to_print() -> None:
     async with Works() as works:
-        name = "caf\udce9\n.bin"
+        name = "a\n.bin"
         await works.takes(arrival(name))
-        await works.says("scanner", FileRefused(Arrival("s", name), "not UTF-8"))
+        await works.says("scanner", FileRefused(Arrival("s", name), "no"))
         status = works.service.status()
         for shown in (only_file(status).file, status.refused[0].file):
             shown.encode()
@@ -285,7 +311,8 @@ async def test_refused_files_are_listed_with_their_reasons_up_to_a_bound_and_cou
 async def test_files_in_flight_are_listed_up_to_a_bound_those_that_move_first_and_counted_without() -> None:
     async with Works(workers=4, queue=20) as works:
         for number in range(MOST_LISTED + 500):
-            works.ledger.add(Entry(claimed(f"{number:05d}"), version(100), Stage.PARKED, attempts=1, retry_at=clock().now() + 60))
+            record = works.files.add(TrackedFile(claimed(f"{number:05d}"), version(100), attempts=1, not_before=clock().now() + 60))
+            works.files.move(record, Stage.WAITING)
         await works.uploads("moving")
         status = works.service.status()
         assert (status.files.staging, status.files.uploading) == (0, MOST_LISTED + 501)
@@ -390,18 +417,18 @@ async def test_what_is_waited_for_is_said_in_words() -> None:
         assert works.service.status().waiting_for == ("uploads are paused",)
         await works.service.resume_uploads()
         await works.uploads("a")
-        await works.says("uploader", UploadFailed(A, 1, "503", 60.0))
+        await works.replies("uploader", "a", UploadFailed("503", Outage.AZURE, retry_after_s=60.0))
         assert works.service.status().waiting_for == ("the next attempt of 1 file that failed",)
         await works.uploads("b")
-        await works.says("uploader", UploadFailed(claimed("b"), 1, "503", 60.0))
+        await works.replies("uploader", "b", UploadFailed("503", Outage.AZURE, retry_after_s=60.0))
         assert works.service.status().waiting_for == ("the next attempt of 2 files that failed",)
 
 
 async def test_nfs_that_cannot_be_looked_at_is_said_until_it_can() -> None:
     async with Works() as works:
-        await works.says("scanner", LookFailed("EACCES: Permission denied at incoming/s"))
+        await works.says("scanner", ScanFailed("EACCES: Permission denied at incoming/s"))
         assert works.service.status().waiting_for == ("NFS: EACCES: Permission denied at incoming/s",)
-        await works.says("scanner", Looked(()))
+        await works.says("scanner", ScanFinished(()))
         assert works.service.status().waiting_for == ()
 
 
@@ -446,7 +473,7 @@ async def test_the_stability_rule_is_shown_once_it_is_known() -> None:
 NIGHT = UploadSchedule((), otherwise=1000, text="1000")
 
 
-async def test_the_timetable_sets_the_limit_from_the_start() -> None:
+async def test_the_schedule_sets_the_limit_from_the_start() -> None:
     async with serving(NIGHT) as works:
         assert works.service.limits().upload_bytes_per_s == 1000
         assert works["uploader"].hears() == [SetUploads(1000, paused=False)]
@@ -471,7 +498,7 @@ async def test_a_call_has_the_last_word_also_for_no_limit() -> None:
             assert works.service.limits().upload_bytes_per_s == limit
 
 
-async def test_the_timetable_is_read_again_every_few_seconds() -> None:
+async def test_the_schedule_is_read_again_every_few_seconds() -> None:
     async with serving(_Changing()) as works:
         before = works.service.limits().upload_bytes_per_s or 0
         await asyncio.sleep(60)
@@ -491,7 +518,7 @@ async def test_a_pause_and_a_limit_do_not_touch_each_other() -> None:
         assert works["uploader"].hears()[-1] == SetUploads(5, paused=False)
 
 
-async def test_the_timetable_does_not_end_a_pause() -> None:
+async def test_the_schedule_does_not_end_a_pause() -> None:
     async with serving(NIGHT) as works:
         await works.service.pause_uploads()
         await asyncio.sleep(60)
@@ -510,7 +537,7 @@ async def test_an_error_in_the_supervisor_ends_the_service() -> None:
     works = Works()
     running = asyncio.create_task(works.service.run())
     await settled()
-    works["scanner"].says(FileStable)  # a class is no message
+    works["scanner"].says(Completed())
     with pytest.raises(ExceptionGroup) as failed:
         await running
     assert failed.group_contains(TypeError, match="nobody understands")
