@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from nfsw.actors.stability import Rule
+from nfsw.supervisor.actor_state import ActorState
 from nfsw.supervisor.service import NoSession, NoSuchFile, Service, SessionConflict
 from nfsw.supervisor.status import (
-    ActorState,
     ActorStatus,
     ByteCounts,
     FileCounts,
