@@ -13,6 +13,7 @@ import pytest
 
 from nfsw.actors.envelope import Envelope, Message, Started
 from nfsw.actors.host import CRASHED
+from nfsw.actors.messages import ReportAgain
 from nfsw.actors.start import HEARTBEAT_S
 from nfsw.supervisor.child import ProcessChild
 from tests.support import trial_child as trials
@@ -210,6 +211,17 @@ async def test_a_crash_is_one_log_line_with_the_traceback_and_an_exit_code_of_it
     assert line["exception"].startswith("Traceback")
     assert "on_message" in line["exception"]
     assert err == ""
+
+
+async def test_a_real_actor_that_is_told_nonsense_crashes_with_one_log_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    scanner = ProcessChild.start("scanner", boots(tmp_path)["scanner"], SLOTS)
+    await tells(scanner, ReportAgain("no file"))  # type: ignore[arg-type]
+    assert await scanner.gone() == CRASHED
+    scanner.close()
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    [crash] = [line for line in lines if line["level"] == "CRITICAL"]
+    assert crash["actor"] == "scanner"
+    assert "ValidationError" in crash["message"]
 
 
 async def test_a_ctrl_c_in_the_terminal_is_the_main_processs_matter() -> None:
