@@ -270,6 +270,24 @@ async def test_a_refusal_is_no_outage(sending: Sending, store: MemoryStore, stat
     assert "probe" not in store.calls
 
 
+async def test_an_attempt_that_hangs_to_the_end_of_an_outage_has_it_said_again(sending: Sending, store: MemoryStore) -> None:
+    """When it fails, the service has been seen to answer already, and the file would sit out its pause."""
+    await sending.start()
+    store.down = no_answer()
+    await fails(sending)
+    await asyncio.sleep(10)
+    store.down, store.answering = None, False
+    hangs = sending.upload(sending.staged("hangs").whole())
+    await settled()
+    store.answering = True
+    await sending.until(lambda: sending.told.of(AzureAnswers))
+    assert not hangs.done()
+    sending.told.clear()
+    assert isinstance(await hangs, UploadFailed)
+    await asyncio.sleep(10)
+    assert [type(message) for message in sending.told] == [UploadFailed, AzureAnswers], "in this order"
+
+
 async def test_a_service_that_is_away_is_asked_now_and_then_and_not_more(sending: Sending, store: MemoryStore) -> None:
     await sending.start()
     store.down = no_answer()
