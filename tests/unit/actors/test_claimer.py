@@ -268,6 +268,16 @@ def test_at_its_start_it_tells_what_lies_in_staging(claiming: Claiming, share: S
     assert told == [StagingFound(LEFT, size)]
 
 
+def test_what_lies_in_staging_under_a_name_that_is_not_utf_8_is_told_as_text(claiming: Claiming, staging: StagingTree) -> None:
+    """Somebody else has put it there; the Claimer has to start nonetheless."""
+    odd = Path(staging.copy(FileRef(DATE, "s", "caf\udce9")))
+    odd.parent.mkdir(parents=True)
+    odd.write_bytes(b"what is this?")
+    told = Told()
+    claiming.claimer.on_start(told)
+    assert told == [StagingFound(FileRef(DATE, "s", "caf\\xe9"), 13)]
+
+
 def test_at_the_start_of_the_first_one_staging_need_not_be_there(claiming: Claiming) -> None:
     told = Told()
     claiming.claimer.on_start(told)

@@ -151,6 +151,16 @@ def test_a_staged_copy_whose_file_has_gone_is_removed_and_told(collecting: Colle
     assert {name for _, _, name, _ in staged_files(staging)} == {"there", "another pod's"}
 
 
+def test_marks_and_staged_copies_whose_names_are_not_utf_8_are_told_as_text(collecting: Collecting, share: Share) -> None:
+    """nfsw makes none. One that somebody else has put there must not end the Collector again and again."""
+    share.written(share.claimed("caf\udce9.completed"))
+    assert collecting.sweep() == [ReportAgain(FileRef(DATE, "s", "caf\\xe9"))]
+    collecting.sent(FileRef(DATE, "s", "gone\udce9"))
+    share.claimed("gone\udce9").unlink()
+    assert collecting.sweep() == [Unstaged(FileRef(DATE, "s", "gone\\xe9"))]
+    assert collecting.sweep() == []
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -62,6 +62,28 @@ def test_a_name_that_cannot_be_sent_is_refused_once_and_left_alone(watching: Wat
     assert share.incoming(name).read_bytes() == b"content"
 
 
+def test_a_name_that_is_not_utf_8_is_told_as_text_from_its_refusal_to_its_end(watching: Watching, share: Share) -> None:
+    """Messages carry nothing else. What is told of is never taken, so nobody has to find it by that name."""
+    new, left = Arrival("s", "caf\\xe9"), FileRef(DATE, "s", "caf\\xe9")
+    for path in (share.incoming("caf\udce9"), share.claimed("caf\udce9"), share.root / ".nfsw/aside/s/1/caf\udce9"):
+        share.written(path)
+    (share.root / ".nfsw/aside/s/1/caf\udce9").unlink()
+    assert {message.file for message in watching.ticks(60) if isinstance(message, FileRefused)} == {new, left}
+    for path in (share.incoming("caf\udce9"), share.claimed("caf\udce9")):
+        path.unlink()
+    assert {message.file for message in watching.tick() if isinstance(message, RefusalLifted)} == {new, left}
+    share.written(share.root / ".nfsw/aside/s/1/caf\udce9")
+    assert watching.tick() == [DisplacedFile("s", "caf\\xe9", "1")]
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_no_sessions(watching: Watching, share: Share) -> None:
+    for date in ("20260130", DATE):
+        share.claimed("", "caf\udce9", date).mkdir(parents=True)
+    assert watching.looked() == ()
+    share.written(share.claimed("a", "caf\udce9", "20260130"))
+    assert watching.looked() == ()
+
+
 def test_how_many_names_are_hidden_is_told_when_it_changes(watching: Watching, share: Share) -> None:
     for name in (".a.bin", ".nfs0001", "..b"):
         share.written(share.incoming(name))
