@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from nfsw.actors.actor import Tell
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import FileRefused, RefusalLifted
-from nfsw.actors.names import for_message, shown
+from nfsw.actors.names import shown
 from nfsw.actors.nfs import Nfs, is_gone
 from nfsw.actors.tree import is_date
 
@@ -37,7 +37,7 @@ class AbandonedNote:
             return None
         if not isinstance(fields, dict) or type(fields.get("inode")) is not int or not isinstance(fields.get("reason"), str):
             return None
-        return cls(fields["inode"], fields["reason"])
+        return cls(fields["inode"], fields["reason"].encode(errors="replace").decode())
 
 
 def claimed_files(nfs: Nfs, session: str, name: str, date: str | None) -> list[FileRef]:
@@ -79,10 +79,6 @@ def forget_abandoned(nfs: Nfs, session: str) -> None:
         nfs.remove_folder(os.path.dirname(folder))
 
 
-def _for_message(file: FileRef) -> FileRef:
-    return FileRef(file.date, file.session, for_message(file.name))
-
-
 class AbandonedFiles:
     """What the notes say, for the Scanner's looks. A note that is about its file is read once."""
 
@@ -103,14 +99,14 @@ class AbandonedFiles:
         """Before the folders are scanned: a file that is not abandoned any more may be refused there for another reason."""
         for file in self._told.keys() - self._notes.keys():
             del self._told[file]
-            tell(RefusalLifted(_for_message(file)))
+            tell(RefusalLifted(file.for_message()))
 
     def tell_refused(self, tell: Tell) -> None:
         """After the folders were scanned: that lifts the refusals of files that are abandoned now."""
         for file, note in self._notes.items():
             if self._told.get(file) != note.reason:
                 self._told[file] = note.reason
-                tell(FileRefused(_for_message(file), f"abandoned: {note.reason}", abandoned=True))
+                tell(FileRefused(file.for_message(), f"abandoned: {note.reason}", abandoned=True))
 
     def _read(self) -> Iterator[tuple[FileRef, AbandonedNote]]:
         root = self._nfs.tree.abandoned

@@ -41,7 +41,7 @@ def pack(envelopes: Sequence[Envelope]) -> bytes:
 
 
 def unpack(packet: bytes) -> tuple[Envelope, ...]:
-    """Raises msgspec.ValidationError for what is no packet of envelopes."""
+    """Raises msgspec.DecodeError for what is no packet of envelopes."""
     return tuple(Envelope(*packed) for packed in _decoder.decode(packet))
 
 

@@ -50,7 +50,7 @@ class Claimer(Actor):
         """What lies in staging counts against its limit, whoever left it there."""
         forget_older_releases(self._staging)
         for date, session, name, size in staged_files(self._staging):
-            tell(StagingFound(FileRef(date, session, name), size))
+            tell(StagingFound(FileRef(date, session, name).for_message(), size))
 
     def on_message(self, message: Message, tell: Tell) -> Reply | None:
         match message:

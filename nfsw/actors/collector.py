@@ -132,7 +132,7 @@ class Collector(Actor):
             with self._noted(), self._alone(file):
                 observe, tree = self._nfs.observe, self._nfs.tree
                 if observe(tree.source(file)) is None and observe(tree.completed(file)) is None and self._unstage(file) is None:
-                    tell(Unstaged(file))
+                    tell(Unstaged(file.for_message()))
 
     def _sweep_day(self, date: str, recorded: set[str], tell: Tell) -> None:
         tree = self._nfs.tree
@@ -167,10 +167,10 @@ class Collector(Actor):
                 ending = self._completion(file).finish()
                 if ending is not Ending.DELETED:
                     self._log_kept(file, ending)
-                    tell(ReportAgain(file))
+                    tell(ReportAgain(file.for_message()))
                     return
                 if self._unstage(file) is None:
-                    tell(Unstaged(file))
+                    tell(Unstaged(file.for_message()))
                 log.info(
                     "in Azure and deleted from NFS: blob %s, %d bytes, sent by an earlier process",
                     shown(file.blob),

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from nfsw.actors.names import for_message
+
 
 class Fingerprint(NamedTuple):
     """What tells one version of a file from another. Two equal ones, observed apart: the file did not change in between.
@@ -45,6 +47,10 @@ class FileRef(msgspec.Struct, frozen=True, array_like=True, tag=True):
     @property
     def blob(self) -> str:
         return f"{self.date}/{self.session}/{self.name}"
+
+    def for_message(self) -> "FileRef":
+        """As messages have it, should any part of it be not UTF-8."""
+        return FileRef(for_message(self.date), for_message(self.session), for_message(self.name))
 
 
 type File = Arrival | FileRef

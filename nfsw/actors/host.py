@@ -35,6 +35,9 @@ class Host:
         """Never returns: the process ends with the main process, or with the first exception that its actor does not catch."""
         self._board.beat()
         threading.Thread(target=self._guarded, args=(self._start,), name="start", daemon=True).start()
+        self._guarded(self._read)
+
+    def _read(self) -> None:
         while True:
             envelopes = self._channel.receive(HEARTBEAT_S)
             self._board.beat()

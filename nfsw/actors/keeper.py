@@ -17,7 +17,6 @@ from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
 from nfsw.actors.config import KeeperConfig
 from nfsw.actors.envelope import Message, Reply
-from nfsw.actors.files import FileRef
 from nfsw.actors.lock import LockTaken, SessionLock, begun
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
@@ -37,7 +36,6 @@ from nfsw.actors.messages import (
     StopNoted,
     VerifyLock,
 )
-from nfsw.actors.names import for_message
 from nfsw.actors.nfs import Nfs, is_gone, said
 from nfsw.actors.tree import NfsTree, is_date
 
@@ -145,7 +143,7 @@ class Keeper(Actor):
         if not abandon(self._nfs, file, job.reason):
             return NotOneClaimedFile(())
         log.warning("abandoned: %s", job.reason, extra=about(session, file.name, "abandon"))
-        return FileAbandoned(FileRef(file.date, session, for_message(file.name)))
+        return FileAbandoned(file.for_message())
 
     def _unusable(self, session: str) -> str | None:
         """Which of the session's folders is no folder; None: none of them. One that is missing will be made."""

@@ -83,7 +83,7 @@ class Progress:
         for body in self._bodies:
             body.look()
         now = (self._held, self._held + sum(body.left for body in self._bodies))
-        if self._tell and (now != self._told or self._sent or self._blocks):
+        if self._tell is not None and (now != self._told or self._sent or self._blocks):
             self._told = now
             self._tell(UploadProgress(*now, self._sent, self._resent, self._blocks))
             self._sent = self._resent = self._blocks = 0

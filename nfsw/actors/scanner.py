@@ -104,15 +104,15 @@ class Scanner(Actor):
                 complete = False
                 continue
             for session in sessions:
-                if session.startswith("."):
-                    continue
+                if session.startswith(".") or session != for_message(session):
+                    continue  # no session's
                 folder = tree.claimed(date, session)
                 if session in self._watch.held:
                     watched.add(folder)
                 files = self._look_at(folder, session, date, tell) or session in displaced
                 newest = found.get(session)
                 if newest is None:
-                    found[session] = SessionFound(for_message(session), date, self._mtime_ns(folder), files)
+                    found[session] = SessionFound(session, date, self._mtime_ns(folder), files)
                 elif files and not newest.files:
                     found[session] = SessionFound(session, newest.date, newest.mtime_ns, files=True)
         if not complete:

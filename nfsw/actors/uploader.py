@@ -6,6 +6,7 @@ process-topology ADR has the figures). A job is one attempt for one file: when t
 
 import asyncio
 import logging
+import math
 import random
 import time
 from dataclasses import dataclass, field
@@ -83,6 +84,8 @@ class Uploader:
         self._jobs: dict[FileRef, _Running] = {}
         self._histories: dict[FileRef, UploadHistory] = {}  # of files whose attempts failed so far
         self._probing: asyncio.Task[None] | None = None
+        self._outage = False  # the service did not answer, and that it does again is still to be told
+        self._outage_ended_at = -math.inf  # when that was told last (seconds, monotonic)
         self._making_container = asyncio.Lock()
 
     async def on_start(self, tell: Tell) -> None:
@@ -151,6 +154,7 @@ class Uploader:
     async def _attempt(self, job: UploadFile, running: _Running, tell: Tell) -> Reply:
         extra = about(job.file.session, job.file.name, "upload")
         history = self._histories.setdefault(job.file, UploadHistory(Progress()))
+        begun = time.monotonic()
         with history.progress.told(tell):
             try:
                 await self._send(job, running, history)
@@ -159,17 +163,19 @@ class Uploader:
                 reply: Reply = StagedCopyBad(str(broken))
             except StoreTrouble as failed:
                 trouble = await self._container_again(failed) if isinstance(failed, ContainerMissing) else failed
-                reply = self._failed(trouble)
+                reply = self._failed(trouble, begun)
             else:
                 log.debug("uploaded %d bytes", job.version.size, extra=extra)
                 reply = Uploaded(history.overwrote, history.committed_at, history.crc64, history.request_id)
                 del self._histories[job.file]
         return reply
 
-    def _failed(self, trouble: StoreTrouble) -> UploadFailed:
+    def _failed(self, trouble: StoreTrouble, begun: float) -> UploadFailed:
+        """`begun`: when the attempt was (seconds, monotonic)."""
         unanswered = trouble.status is None or trouble.status >= 500
-        if unanswered and self._probing is None:
-            self._probing = asyncio.create_task(self._probe(), name="probe")
+        if unanswered:
+            self._outage = self._outage or begun < self._outage_ended_at  # it has hung for longer than the outage that it fails of
+            self._probing = self._probing or asyncio.create_task(self._probe(), name="probe")
         return UploadFailed(
             self._described(trouble),
             Outage.AZURE if unanswered else None,
@@ -219,9 +225,9 @@ class Uploader:
         return f"{trouble}; this machine's clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} Azure's"
 
     async def _probe(self) -> None:
-        """Asks the service until it answers. If it did not at first, says so then: files that it held up need not sit out their pauses."""
+        """Asks the service until it answers. If it did not before, says so then: files that it held up need not sit out their pauses."""
         try:
-            answered, was_down = False, False
+            answered = False
             while not answered:
                 await asyncio.sleep(self._rng.uniform(_PROBE_S / 2, _PROBE_S))
                 try:
@@ -229,8 +235,9 @@ class Uploader:
                     answered = True
                 except StoreTrouble as trouble:
                     log.debug("still no answer: %s", trouble)
-                    was_down = True
-            if was_down:
+                    self._outage = True
+            if self._outage:
+                self._outage, self._outage_ended_at = False, time.monotonic()
                 self._tell(AzureAnswers())
         finally:
             self._probing = None

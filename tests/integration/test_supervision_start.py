@@ -14,11 +14,11 @@ import pytest
 
 import nfsw
 from nfsw import run_module
-from nfsw.actors.config import ActorConfig
-from nfsw.actors.messages import Started
+from nfsw.actors.config import Boot
+from nfsw.actors.envelope import Started
 from nfsw.actors.start import HEARTBEAT_S
 from nfsw.supervisor.child import ProcessChild
-from tests.support.real_actors import configs
+from tests.support.real_actors import SLOTS, boots
 
 PATIENCE_S = 30.0
 EXIT_CODE = 42
@@ -26,7 +26,7 @@ EXIT_CODE = 42
 
 @asynccontextmanager
 async def scanner(folder: Path) -> AsyncIterator[ProcessChild]:
-    child = ProcessChild.start("scanner", configs(folder)["scanner"], "INFO", 4)
+    child = ProcessChild.start("scanner", boots(folder)["scanner"], SLOTS)
     try:
         async with asyncio.timeout(PATIENCE_S):
             yield child
@@ -83,11 +83,11 @@ async def test_heartbeats_come_while_the_imports_take_their_time(tmp_path: Path,
 
 
 async def test_whichever_descriptor_is_one_too_many_nothing_is_left_of_the_attempt(tmp_path: Path) -> None:
-    config = configs(tmp_path)["scanner"]
+    boot = boots(tmp_path)["scanner"]
     failed = 0
     ours = children()  # other tests' servers
     with no_holes() as before:
-        while (child := started(config, at_most=len(before) + failed)) is None:
+        while (child := started(boot, at_most=len(before) + failed)) is None:
             failed += 1
             assert descriptors() == before
             assert children() == ours
@@ -98,12 +98,12 @@ async def test_whichever_descriptor_is_one_too_many_nothing_is_left_of_the_attem
     assert failed >= 5, "the pair of sockets, the board, a pipe for exec's error, the process"
 
 
-def started(config: ActorConfig, at_most: int) -> ProcessChild | None:
+def started(boot: Boot, at_most: int) -> ProcessChild | None:
     """None: this process may have too few descriptors for it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (at_most, hard))
     try:
-        return ProcessChild.start("scanner", config, "INFO", 4)
+        return ProcessChild.start("scanner", boot, SLOTS)
     except OSError as error:
         return None if error.errno == errno.EMFILE else pytest.fail(str(error))
     finally:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from itertools import count
 
-from nfsw.actors.claim import Claimed, NotClaimed, claim, finish, put_back
+from nfsw.actors.claim import ClaimedFile, NotClaimed, claim, finish, restore
 from nfsw.actors.files import FileRef
-from nfsw.actors.messages import NameAside
+from nfsw.actors.messages import DisplacedFile
 from nfsw.actors.nfs import Nfs
 from tests.support.mortal_nfs import EventfulNfs
 from tests.support.share import DATE, Share, fingerprint
@@ -18,8 +18,8 @@ type Scene = tuple[Share, EventfulNfs]
 type Scenes = Callable[[], Scene]
 
 
-def claimed(share: Share, nfs: Nfs, life: str = "1") -> Claimed | NotClaimed:
-    return claim(nfs, FILE, fingerprint(share.incoming("a")), life, leased=True)
+def claimed(share: Share, nfs: Nfs, instance_id: str = "1") -> ClaimedFile | NotClaimed:
+    return claim(nfs, FILE, fingerprint(share.incoming("a")), instance_id, leased=True)
 
 
 def with_folders(share: Share) -> None:
@@ -31,25 +31,24 @@ def ignored(_: object) -> None:
     """Makes a happening of what has an answer."""
 
 
-def recover(share: Share, nfs: Nfs, life: str) -> None:
+def recover(share: Share, nfs: Nfs, instance_id: str) -> None:
     """What the Scanner finds goes to a Claimer."""
-    for folder in nfs.folders(nfs.tree.asides("s")):
-        for entry in nfs.listing(nfs.tree.aside("s", folder)):
-            put_back(nfs, NameAside("s", entry.name, folder), DATE)
+    for folder in nfs.folders(nfs.tree.all_displaced("s")):
+        for entry in nfs.listing(nfs.tree.displaced("s", folder)):
+            restore(nfs, DisplacedFile("s", entry.name, folder), DATE)
     if share.incoming("a").exists():
-        claimed(share, nfs, life)
+        claimed(share, nfs, instance_id)
     if seen := nfs.observe(nfs.tree.source(FILE)):
-        finish(nfs, FILE, seen.fingerprint, life, leased=True)
+        finish(nfs, FILE, seen.fingerprint, instance_id, leased=True)
 
 
 def drained(share: Share, nfs: EventfulNfs) -> list[bytes]:
     """The versions that reached Azure, in this order, now that nothing more happens."""
     nfs.before, nfs.after = {}, {}
     sent: list[bytes] = []
-    lives = count(2)
+    instance_ids = count(2)
     for _ in range(6):
-        life = str(next(lives))
-        recover(share, nfs, life)
+        recover(share, nfs, str(next(instance_ids)))
         if share.claimed("a").exists():
             assert share.claimed("a").stat().st_nlink == 1, "one file, one name"
             sent.append(share.claimed("a").read_bytes())

@@ -7,14 +7,14 @@ from nfsw.actors.collector import Collector
 from nfsw.actors.config import CollectorConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.files import FileRef, Fingerprint
-from nfsw.actors.messages import Complete, FileChanged, RuleFound, Watch
+from nfsw.actors.messages import Changed, CompleteFile, RuleFound, WatchedSessions
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.stability import Rule
 from nfsw.actors.staging import Stager
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.mortal_nfs import EventfulNfs
 from tests.support.share import DATE, Share, fingerprint
-from tests.support.told import Told
+from tests.support.told import Told, passed
 
 FILE = FileRef(DATE, "s", "a")
 SENT = b"the bytes that were sent"
@@ -25,10 +25,10 @@ class Collecting:
         self.share, self.staging = share, staging
         self._tree, self._board, self._monkeypatch = tree, board, monkeypatch
         self.rule: Rule | None = Rule.LEASE
-        self.live()
+        self.restart()
 
-    def live(self) -> None:
-        """Another life of it."""
+    def restart(self) -> None:
+        """Another process of it."""
         self.nfs = EventfulNfs(self._tree, self._board)
         self._monkeypatch.setattr("nfsw.actors.collector.Nfs", lambda *_: self.nfs)
         self.collector = Collector(CollectorConfig(self._tree.root, self.staging.root, 30.0, 2), self._board)
@@ -37,19 +37,21 @@ class Collecting:
             self.hear(RuleFound(self.rule, "by a test"))
 
     def hold(self, *sessions: str, recorded: tuple[str, ...] = ("s",)) -> None:
-        self.hear(Watch(None, frozenset(sessions), frozenset(recorded)))
+        self.hear(WatchedSessions(None, frozenset(sessions), frozenset(recorded)))
 
     def hear(self, message: Message) -> Told:
+        """Returns what was told, and the reply at the end."""
         told = Told()
-        self.collector.on_message(message, told)
+        if reply := self.collector.on_message(passed(message), told):
+            told(reply)
         return told
 
     def complete(self, sent: Fingerprint) -> Told:
-        """Told again and again, as the main process does: a file that was given back is staged, and found in Azure, before that."""
-        told = self.hear(Complete(FILE, sent))
-        while told[-1] == FileChanged(FILE):
+        """Asked again and again, as the main process does: a file that was given back is staged, and found in Azure, before that."""
+        told = self.hear(CompleteFile(FILE, sent))
+        while told[-1] == Changed():
             assert self.share.files() == {f".processing/{DATE}/s/a": SENT}
-            told = self.hear(Complete(FILE, fingerprint(self.share.claimed("a"))))
+            told = self.hear(CompleteFile(FILE, fingerprint(self.share.claimed("a"))))
         return told
 
     def sweep(self) -> Told:

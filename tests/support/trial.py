@@ -1,46 +1,66 @@
 """An actor that does what a test tells it, in a child process that is otherwise the real one: host, channel, board and all."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Union
+from unittest.mock import patch
 
+import msgspec
+
+from nfsw.actors import channel
 from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.board import Board
-from nfsw.actors.envelope import Message
+from nfsw.actors.envelope import Job, Message, Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(Message, frozen=True):
     """Is said back as it is."""
 
     what: object
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Tells the numbers from 0 up to this one."""
+class Ask(Job, frozen=True):
+    """Is answered with the same."""
+
+    what: object
+
+
+class Answer(Reply, frozen=True):
+    what: object
+
+
+class Count(Job, frozen=True):
+    """Tells the numbers from 0 up to this one, and answers with this one."""
 
     up_to: int
 
 
-@dataclass(frozen=True, slots=True)
-class Raise:
+class Raise(Job, frozen=True):
     """Lets it crash."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Leave:
+class Leave(Message, frozen=True):
     """Ends the process with this exit code, and no word of it."""
 
     code: int
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Announces an NFS call and makes it: reads the file, which may hang. Tells `Say` with what was in it."""
+class Read(Job, frozen=True):
+    """Announces an NFS call and makes it: reads the file, which may hang. The answer is what was in it."""
 
     path: str
+
+
+@contextmanager
+def spoken() -> Iterator[None]:
+    """Inside, the channel of this process takes these messages besides those of the service."""
+    kinds = (*channel._KINDS, Say, Ask, Answer, Count, Raise, Leave, Read)
+    envelopes = list[tuple[Union[kinds], int | None, str | None, float]]  # type: ignore[valid-type]  # noqa: UP007 - known at run time alone
+    with patch.object(channel, "_decoder", msgspec.msgpack.Decoder(envelopes)):
+        yield
 
 
 class Trial(Actor):
@@ -49,13 +69,16 @@ class Trial(Actor):
     def __init__(self, board: Board) -> None:
         self._board = board
 
-    def on_message(self, message: Message, tell: Tell) -> None:
+    def on_message(self, message: Message, tell: Tell) -> Reply | None:
         match message:
             case Say():
                 tell(message)
+            case Ask(what):
+                return Answer(what)
             case Count(up_to):
                 for number in range(up_to):
                     tell(Say(number))
+                return Answer(up_to)
             case Raise(why):
                 raise LookupError(why)
             case Leave(code):
@@ -65,9 +88,8 @@ class Trial(Actor):
                 with open(path, "rb") as file:
                     text = file.read()
                 self._board.leave(0, "read")
-                tell(Say(text))
-            case other:
-                tell(other)  # any message of the service's own is said back too
+                return Answer(text)
+        return None
 
 
 class OneHand(Trial):

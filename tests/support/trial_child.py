@@ -2,17 +2,17 @@
 
 import os
 
-from nfsw.actors.config import ScannerConfig
+from nfsw.actors.config import Boot, ScannerConfig
 from nfsw.supervisor.child import ProcessChild
 from tests.support.azurite import CHECKOUT
 
-#: The real process wants one; a Trial looks at none of it.
-NO_CONFIG = ScannerConfig("/nowhere", 1.0, 1.0, 1.0, (), 1)
 SLOTS = 4
+#: The real process wants one; a Trial looks at none of its config.
+BOOT = Boot(ScannerConfig("/nowhere", 1.0, 1.0, 1.0, (), 1), "INFO", SLOTS)
 NAME = "trial"
 
 
 def start(*, one_hand: bool = False) -> ProcessChild:
     name = "one-hand" if one_hand else NAME
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
-    return ProcessChild.start(name, NO_CONFIG, "INFO", SLOTS, environment=environment, module="tests.support.trial_process")
+    return ProcessChild.start(name, BOOT, SLOTS, environment=environment, module="tests.support.trial_process")

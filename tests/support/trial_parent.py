@@ -11,8 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from nfsw.actors.envelope import Envelope
-from nfsw.actors.messages import Started
+from nfsw.actors.envelope import Envelope, Started
 from nfsw.supervisor.child import ProcessChild
 from tests.support import trial, trial_child
 from tests.support.real_actors import start_real
@@ -41,4 +40,5 @@ async def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))
+    with trial.spoken():
+        asyncio.run(main(Path(sys.argv[1])))

@@ -7,7 +7,7 @@ from nfsw.actors import __main__ as real
 from nfsw.actors import process
 from nfsw.actors.board import Board
 from nfsw.actors.config import Boot
-from tests.support.trial import OneHand, Trial
+from tests.support.trial import OneHand, Trial, spoken
 
 
 def _trial(_: Boot, board: Board) -> Trial:
@@ -15,5 +15,5 @@ def _trial(_: Boot, board: Board) -> Trial:
 
 
 if __name__ == "__main__":
-    with patch.object(process, "_actor", _trial):
+    with spoken(), patch.object(process, "_actor", _trial):
         real.main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

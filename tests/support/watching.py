@@ -3,11 +3,11 @@
 from nfsw.actors.board import Board
 from nfsw.actors.config import ScannerConfig
 from nfsw.actors.envelope import Message
-from nfsw.actors.messages import FileStable, Looked, RuleFound, SessionFound, Watch
+from nfsw.actors.messages import FileStable, RuleFound, ScanFinished, SessionFound, WatchedSessions
 from nfsw.actors.scanner import Scanner
 from nfsw.actors.stability import Rule
 from tests.support.faketime import FakeClock
-from tests.support.told import Told
+from tests.support.told import Told, passed
 
 POLL_S = 2.0
 AGE_S = 5.0
@@ -27,20 +27,20 @@ class Watching:
 
     def watch(self, active: str | None, *others: str) -> None:
         held = frozenset(name for name in (active, *others) if name)
-        self.hear(Watch(active, held, held))
+        self.hear(WatchedSessions(active, held, held))
 
     def hear(self, message: Message) -> None:
-        self.scanner.on_message(message, self.told)
+        assert self.scanner.on_message(passed(message), self.told) is None, "it has no jobs"
 
     def tick(self) -> list[Message]:
-        """The next look; what was told since the one before, but for `Looked` and the stability rule."""
+        """The next look; what was told since the one before, but for `ScanFinished` and the stability rule."""
         self.clock.advance(POLL_S)
         self.scanner.on_tick(self.told)
         told = self.told.taken()
         for message in told:
             if isinstance(message, RuleFound):
                 self._rule = message.rule
-        return [message for message in told if not isinstance(message, Looked | RuleFound)]
+        return [message for message in told if not isinstance(message, ScanFinished | RuleFound)]
 
     def rule(self) -> Rule | None:
         """The stability rule as it was told last."""
@@ -59,5 +59,5 @@ class Watching:
         self.clock.advance(POLL_S)
         self.told.clear()
         self.scanner.on_tick(self.told)
-        (looked,) = self.told.of(Looked)
-        return looked.sessions
+        (finished,) = self.told.of(ScanFinished)
+        return finished.sessions

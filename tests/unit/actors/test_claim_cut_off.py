@@ -1,6 +1,6 @@
 """Killed, answered with errors or overtaken by a writer at each of its calls, a claim loses nothing and doubles nothing.
 
-`drained` is what the service does about it: names left aside are put back, cut-off claims are finished, arrivals are claimed,
+`drained` is what the service does about it: names left displaced are restored, cut-off claims are finished, arrivals are claimed,
 and each claimed file is sent and deleted. What it returns must be every version that was written, once, in their order: the
 last writer wins.
 """
@@ -125,7 +125,7 @@ def replace(share: Share) -> None:
 
 
 def test_killed_again_at_any_call_of_the_recovery_it_still_loses_nothing(scenes: Scenes) -> None:
-    """After each kind of cut-off claim: a second name in incoming, a name aside, and another file's name aside."""
+    """After each kind of cut-off claim: a second name in incoming, a displaced name, and another file's displaced name."""
     for first, replaced in itertools.product((LINK + 1, RENAME + 1), (False, True)):
         deaths = 0
         for second in range(32):

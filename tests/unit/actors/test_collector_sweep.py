@@ -8,7 +8,7 @@ import pytest
 
 from nfsw.actors.board import Board
 from nfsw.actors.files import FileRef
-from nfsw.actors.messages import Complete, FileChanged, RuleFound, Unstaged
+from nfsw.actors.messages import CompleteFile, ReportAgain, RuleFound, Unstaged
 from nfsw.actors.stability import Rule
 from nfsw.actors.staging_folder import staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
@@ -28,8 +28,8 @@ def marked(collecting: Collecting, file: FileRef = FILE) -> Path:
     path = collecting.share.claimed(file.name, file.session, file.date)
     collecting.nfs.at["unlink", f"{path.relative_to(collecting.share.root)}.completed"] = killed
     with pytest.raises(Killed):
-        collecting.hear(Complete(file, sent))
-    collecting.live()
+        collecting.hear(CompleteFile(file, sent))
+    collecting.restart()
     return path.with_name(path.name + ".completed")
 
 
@@ -43,14 +43,14 @@ def test_a_mark_that_was_left_is_ended(collecting: Collecting, share: Share, sta
 def test_without_a_staged_copy_it_becomes_a_claimed_file_again(collecting: Collecting, share: Share) -> None:
     """The pod's staging is empty after it was moved to another node: nobody knows what was sent, but Azure, which is asked."""
     share.written(share.claimed("a.completed"))
-    assert collecting.sweep() == [FileChanged(FILE)]
+    assert collecting.sweep() == [ReportAgain(FILE)]
     assert set(share.files()) == {f".processing/{DATE}/s/a"}
 
 
 def test_until_it_is_known_whether_leases_are_granted_no_mark_is_touched(collecting: Collecting, share: Share) -> None:
     marked(collecting)
     collecting.rule = None
-    collecting.live()
+    collecting.restart()
     assert collecting.sweep() == []
     collecting.hear(RuleFound(Rule.TIME, "by a test"))
     assert collecting.sweep() == [Unstaged(FILE)]
@@ -62,13 +62,13 @@ def test_a_manifest_that_is_unreadable_tells_nothing_of_the_version(
 ) -> None:
     marked(collecting)
     Path(staging.manifest(FILE)).write_bytes(damage)
-    assert collecting.sweep() == [FileChanged(FILE)]
+    assert collecting.sweep() == [ReportAgain(FILE)]
     assert share.files() == {f".processing/{DATE}/s/a": SENT}
 
 
 def test_one_that_was_changed_after_it_was_marked_becomes_a_claimed_file_again(collecting: Collecting, share: Share) -> None:
     share.written(marked(collecting), b"changed")
-    assert collecting.sweep() == [FileChanged(FILE)]
+    assert collecting.sweep() == [ReportAgain(FILE)]
     assert share.files() == {f".processing/{DATE}/s/a": b"changed"}
 
 
@@ -79,7 +79,7 @@ def test_killed_at_any_call_it_is_a_claimed_file_again_in_the_end(collecting: Co
     try:
         collecting.sweep()
     except Killed:
-        collecting.live()
+        collecting.restart()
         collecting.sweep()
     assert share.files()[f".processing/{DATE}/s/a"] == b"changed"
 
@@ -149,6 +149,16 @@ def test_a_staged_copy_whose_file_has_gone_is_removed_and_told(collecting: Colle
     share.claimed("gone").unlink()
     assert collecting.sweep() == [Unstaged(gone)]
     assert {name for _, _, name, _ in staged_files(staging)} == {"there", "another pod's"}
+
+
+def test_marks_and_staged_copies_whose_names_are_not_utf_8_are_told_as_text(collecting: Collecting, share: Share) -> None:
+    """nfsw makes none. One that somebody else has put there must not end the Collector again and again."""
+    share.written(share.claimed("caf\udce9.completed"))
+    assert collecting.sweep() == [ReportAgain(FileRef(DATE, "s", "caf\\xe9"))]
+    collecting.sent(FileRef(DATE, "s", "gone\udce9"))
+    share.claimed("gone\udce9").unlink()
+    assert collecting.sweep() == [Unstaged(FileRef(DATE, "s", "gone\\xe9"))]
+    assert collecting.sweep() == []
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def dies_before(collecting: Collecting, call: str, path: str, sent: Fingerprint)
     collecting.nfs.at[call, path] = killed
     with pytest.raises(Killed):
         completion(collecting).complete(sent)
-    collecting.live()
+    collecting.restart()
 
 
 def test_killed_before_the_delete_the_mark_is_known_by_its_ctime(collecting: Collecting, share: Share, sent: Fingerprint) -> None:
@@ -144,7 +144,7 @@ def test_killed_before_that_was_noted_it_is_a_claimed_file_again(collecting: Col
     collecting.nfs.after[RENAME] = killed
     with pytest.raises(Killed):
         completion(collecting).complete(sent)
-    collecting.live()
+    collecting.restart()
     assert set(share.files()) == {MARK}
     assert completion(collecting).finish() is Ending.CHANGED
     assert share.files() == {SOURCE: SENT}

@@ -12,35 +12,35 @@ import pytest
 from nfsw.actors.abandoned import AbandonedFiles
 from nfsw.actors.board import Board
 from nfsw.actors.config import KeeperConfig
-from nfsw.actors.envelope import Message
+from nfsw.actors.envelope import Job, Reply
 from nfsw.actors.files import FileRef
 from nfsw.actors.keeper import Keeper
 from nfsw.actors.messages import (
-    AbandonFailed,
     AbandonFile,
-    Confirm,
-    Drain,
+    AcquireLock,
+    Failed,
     FileAbandoned,
-    Hold,
-    HoldFailed,
+    LockVerified,
+    MarkStopped,
     NotOneClaimedFile,
-    Release,
+    Outage,
+    ReleaseLock,
     SessionDenied,
     SessionHeld,
     SessionReleased,
     SessionUnusable,
-    StopFailed,
     StopNoted,
+    VerifyLock,
 )
 from nfsw.actors.tree import NfsTree
 from tests.support.abandoned import noted
 from tests.support.mortal_nfs import ERRORS, EventfulNfs, refused
 from tests.support.share import DATE, Share
-from tests.support.told import Told
+from tests.support.told import Told, passed
 
 
 class Pod:
-    """A Keeper's life. `end` is its process's: the kernel closes what it had open."""
+    """One process of a Keeper. At its end the kernel closes what it had open."""
 
     def __init__(self, tree: NfsTree, board: Board, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.nfs = EventfulNfs(tree, board)
@@ -48,11 +48,12 @@ class Pod:
             patched.setattr("nfsw.actors.keeper.Nfs", lambda *_: self.nfs)
             self._keeper = Keeper(KeeperConfig(tree.root, name), board)
 
-    def ask(self, message: Message) -> Message | None:
+    def ask(self, job: Job) -> Reply:
         told = Told()
-        self._keeper.on_message(message, told)
-        assert len(told) <= 1
-        return told[0] if told else None
+        reply = self._keeper.on_message(passed(job), told)
+        assert told == []
+        assert reply is not None
+        return passed(reply)
 
     def end(self) -> None:
         for fd in os.listdir("/proc/self/fd"):
@@ -88,45 +89,45 @@ def other(pods: Pods) -> Pod:
     return pods("pod-2")
 
 
-START = Hold("s", record=True, started_at=1000.0)
-RESUME = Hold("s", record=True)
-ADOPT = Hold("s", record=False)
+START = AcquireLock("s", record=True, started_at=1000.0)
+RESUME = AcquireLock("s", record=True)
+ADOPT = AcquireLock("s", record=False)
 
 
 def test_a_session_that_is_started_has_its_folders(pod: Pod, share: Share) -> None:
-    assert pod.ask(START) == SessionHeld("s", 1000.0, draining=False, recorded=False)
+    assert pod.ask(START) == SessionHeld(1000.0, draining=False, recorded=False)
     assert share.folders() >= {"incoming/s", f".processing/{datetime.now(UTC):%Y%m%d}/s"}
 
 
 def test_the_other_pod_is_denied_and_told_who_holds_it(pod: Pod, other: Pod) -> None:
     pod.ask(START)
-    assert other.ask(START) == SessionDenied("s", "pod-1")
-    assert other.ask(ADOPT) == SessionDenied("s", "pod-1")
-    assert isinstance(other.ask(Hold("t", record=True, started_at=1.0)), SessionHeld)
-    assert pod.ask(Hold("t", record=False)) == SessionDenied("t", "pod-2")
+    assert other.ask(START) == SessionDenied("pod-1")
+    assert other.ask(ADOPT) == SessionDenied("pod-1")
+    assert isinstance(other.ask(AcquireLock("t", record=True, started_at=1.0)), SessionHeld)
+    assert pod.ask(AcquireLock("t", record=False)) == SessionDenied("pod-2")
 
 
 def test_to_adopt_a_session_makes_no_folders(pod: Pod, share: Share) -> None:
-    assert pod.ask(ADOPT) == SessionHeld("s", 0.0, draining=False, recorded=False)
+    assert pod.ask(ADOPT) == SessionHeld(0.0, draining=False, recorded=False)
     assert share.folders() == {".nfsw", ".nfsw/sessions"}
 
 
 def test_a_released_session_is_free_and_its_record_stays(pod: Pod, other: Pod, share: Share) -> None:
     pod.ask(START)
     folders = share.folders()
-    assert pod.ask(Release("s", forget=False)) == SessionReleased("s")
+    assert pod.ask(ReleaseLock("s", forget=False)) == SessionReleased()
     assert share.folders() == folders
-    assert other.ask(RESUME) == SessionHeld("s", 1000.0, draining=False, recorded=True)
+    assert other.ask(RESUME) == SessionHeld(1000.0, draining=False, recorded=True)
 
 
 def test_a_session_that_is_over_leaves_nothing_but_its_incoming_folder(pod: Pod, other: Pod, share: Share) -> None:
     pod.ask(START)
     (share.root / ".nfsw/aside/s/1").mkdir(parents=True)
     share.claimed("", date="20260101").mkdir(parents=True)
-    assert pod.ask(Release("s", forget=True)) == SessionReleased("s")
+    assert pod.ask(ReleaseLock("s", forget=True)) == SessionReleased()
     assert share.folders() == {"incoming", "incoming/s", ".processing", ".nfsw", ".nfsw/sessions", ".nfsw/aside"}
     assert os.listdir(share.root / ".nfsw/sessions") == []
-    assert other.ask(START) == SessionHeld("s", 1000.0, draining=False, recorded=False)
+    assert other.ask(START) == SessionHeld(1000.0, draining=False, recorded=False)
 
 
 def test_a_session_that_is_over_is_over_for_the_next_holder_too_though_something_is_left_in_its_folder(
@@ -134,8 +135,8 @@ def test_a_session_that_is_over_is_over_for_the_next_holder_too_though_something
 ) -> None:
     pod.ask(START)
     share.claimed("a folder", date="20260101").mkdir(parents=True)
-    assert pod.ask(Release("s", forget=True)) == SessionReleased("s", kept=True)
-    assert other.ask(RESUME) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+    assert pod.ask(ReleaseLock("s", forget=True)) == SessionReleased(kept=True)
+    assert other.ask(RESUME) == SessionHeld(1000.0, draining=True, recorded=True)
 
 
 def test_what_still_holds_something_is_not_removed(pod: Pod, share: Share) -> None:
@@ -143,46 +144,46 @@ def test_what_still_holds_something_is_not_removed(pod: Pod, share: Share) -> No
     files = [share.claimed("a"), share.root / ".nfsw/aside/s/1/b"]
     for file in files:
         share.written(file)
-    pod.ask(Release("s", forget=True))
+    pod.ask(ReleaseLock("s", forget=True))
     assert all(file.exists() for file in files)
 
 
 def test_other_sessions_of_a_day_keep_their_folders(pod: Pod, share: Share) -> None:
     pod.ask(START)
     share.claimed("", "other").mkdir(parents=True)
-    pod.ask(Release("s", forget=True))
+    pod.ask(ReleaseLock("s", forget=True))
     assert f".processing/{DATE}/other" in share.folders()
 
 
 def test_a_session_that_was_stopped_is_still_stopped_for_the_next_holder(pod: Pod, other: Pod) -> None:
     pod.ask(START)
-    assert pod.ask(Drain("s")) == StopNoted("s")
+    assert pod.ask(MarkStopped("s")) == StopNoted()
     pod.end()
-    assert other.ask(RESUME) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+    assert other.ask(RESUME) == SessionHeld(1000.0, draining=True, recorded=True)
 
 
 def test_a_session_that_is_started_anew_is_not_stopped_any_more(pod: Pod) -> None:
     pod.ask(START)
-    pod.ask(Drain("s"))
-    pod.ask(Release("s", forget=False))
-    assert pod.ask(Hold("s", record=True, started_at=2000.0)) == SessionHeld("s", 2000.0, draining=False, recorded=True)
+    pod.ask(MarkStopped("s"))
+    pod.ask(ReleaseLock("s", forget=False))
+    assert pod.ask(AcquireLock("s", record=True, started_at=2000.0)) == SessionHeld(2000.0, draining=False, recorded=True)
 
 
 def test_to_adopt_a_stopped_or_a_running_session_keeps_what_is_noted_of_it(pod: Pod, other: Pod, pods: Pods) -> None:
     pod.ask(START)
-    pod.ask(Drain("s"))
+    pod.ask(MarkStopped("s"))
     pod.end()
-    assert other.ask(ADOPT) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+    assert other.ask(ADOPT) == SessionHeld(1000.0, draining=True, recorded=True)
     third = pods("pod-3")
-    assert third.ask(RESUME) == SessionDenied("s", "pod-2")
-    other.ask(Release("s", forget=False))
-    assert third.ask(RESUME) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+    assert third.ask(RESUME) == SessionDenied("pod-2")
+    other.ask(ReleaseLock("s", forget=False))
+    assert third.ask(RESUME) == SessionHeld(1000.0, draining=True, recorded=True)
 
 
-def test_a_lock_that_is_still_ours_is_confirmed_without_a_word(pod: Pod) -> None:
+def test_a_lock_that_is_still_ours_is_verified(pod: Pod) -> None:
     pod.ask(START)
-    assert pod.ask(Confirm("s")) is None
-    assert pod.ask(Confirm("not held")) is None
+    assert pod.ask(VerifyLock("s")) == LockVerified()
+    assert pod.ask(VerifyLock("not held")) == LockVerified(), "it was given up meanwhile"
 
 
 def test_a_lock_that_was_lost_while_the_server_was_away_is_told_with_its_new_holder(pod: Pod, other: Pod, share: Share) -> None:
@@ -190,7 +191,7 @@ def test_a_lock_that_was_lost_while_the_server_was_away_is_told_with_its_new_hol
     pod.ask(START)
     note = share.root / ".nfsw/sessions/s"
     note.write_bytes(note.read_bytes().replace(b"pod-1", b"pod-2"))
-    assert pod.ask(Confirm("s")) == SessionDenied("s", "pod-2")
+    assert pod.ask(VerifyLock("s")) == SessionDenied("pod-2")
     assert isinstance(other.ask(RESUME), SessionHeld), "it is given up"
 
 
@@ -198,12 +199,12 @@ def test_a_lock_that_a_pod_of_the_same_name_took_meanwhile_is_lost(pod: Pod, pod
     """Else both would go on with the session, and send every file twice."""
     pod.ask(START)
     twin = pods("pod-1")
-    denied = SessionDenied("s", "pod-1 (another process with the APP_POD_NAME of this one)")
+    denied = SessionDenied("pod-1 (another process with the APP_POD_NAME of this one)")
     assert twin.ask(START) == denied
     pod.lose("s")
     assert isinstance(twin.ask(RESUME), SessionHeld)
-    assert pod.ask(Confirm("s")) == denied
-    assert twin.ask(Confirm("s")) is None
+    assert pod.ask(VerifyLock("s")) == denied
+    assert twin.ask(VerifyLock("s")) == LockVerified()
 
 
 @pytest.mark.parametrize("again", [False, True], ids=["removed", "made again"])
@@ -214,48 +215,50 @@ def test_a_lock_whose_file_was_removed_is_no_lock(pod: Pod, share: Share, again:
     note.rename(note.with_name("elsewhere"))
     if again:
         note.write_bytes(text)
-    assert isinstance(pod.ask(Confirm("s")), SessionDenied)
+    assert isinstance(pod.ask(VerifyLock("s")), SessionDenied)
 
 
 @pytest.mark.parametrize("code", ERRORS)
 def test_a_lock_that_nfs_will_not_show_is_ours_until_it_does(pod: Pod, code: int) -> None:
     pod.ask(START)
     pod.nfs.at["open", ".nfsw/sessions/s"] = refused(code)
-    assert pod.ask(Confirm("s")) is None
-    assert pod.ask(Confirm("s")) is None
+    failed = pod.ask(VerifyLock("s"))
+    assert isinstance(failed, Failed)
+    assert errno.errorcode[code] in failed.error
+    assert pod.ask(VerifyLock("s")) == LockVerified()
     assert isinstance(pod.ask(START), SessionHeld)
 
 
 def test_a_pod_that_dies_gives_its_sessions_up(pod: Pod, other: Pod) -> None:
     pod.ask(START)
     pod.end()
-    assert other.ask(RESUME) == SessionHeld("s", 1000.0, draining=False, recorded=True)
+    assert other.ask(RESUME) == SessionHeld(1000.0, draining=False, recorded=True)
 
 
 def test_a_new_keeper_of_the_same_pod_holds_again(pod: Pod, pods: Pods, other: Pod) -> None:
     pod.ask(START)
     pod.end()
     again = pods("pod-1")
-    assert again.ask(Hold("s", record=True, started_at=1000.0)) == SessionHeld("s", 1000.0, draining=False, recorded=True)
-    assert other.ask(RESUME) == SessionDenied("s", "pod-1")
+    assert again.ask(AcquireLock("s", record=True, started_at=1000.0)) == SessionHeld(1000.0, draining=False, recorded=True)
+    assert other.ask(RESUME) == SessionDenied("pod-1")
 
 
 def test_to_hold_what_is_held_already_changes_nothing(pod: Pod) -> None:
     pod.ask(START)
-    assert pod.ask(ADOPT) == SessionHeld("s", 1000.0, draining=False, recorded=True)
-    assert pod.ask(RESUME) == SessionHeld("s", 1000.0, draining=False, recorded=True)
+    assert pod.ask(ADOPT) == SessionHeld(1000.0, draining=False, recorded=True)
+    assert pod.ask(RESUME) == SessionHeld(1000.0, draining=False, recorded=True)
 
 
 def test_to_resume_a_session_that_has_ended_meanwhile_leaves_nothing(pod: Pod, other: Pod, share: Share) -> None:
     pod.ask(START)
-    pod.ask(Release("s", forget=True))
-    assert other.ask(RESUME) == SessionReleased("s")
+    pod.ask(ReleaseLock("s", forget=True))
+    assert other.ask(RESUME) == SessionReleased()
     assert os.listdir(share.root / ".nfsw/sessions") == []
 
 
 def test_to_release_what_is_not_held_is_nothing_to_do_but_a_stop_of_it_cannot_be_noted(pod: Pod) -> None:
-    assert pod.ask(Release("s", forget=True)) == SessionReleased("s")
-    assert isinstance(pod.ask(Drain("s")), StopFailed)
+    assert pod.ask(ReleaseLock("s", forget=True)) == SessionReleased()
+    assert isinstance(pod.ask(MarkStopped("s")), Failed)
 
 
 # --- What is in a folder's place ---
@@ -277,7 +280,7 @@ def test_a_session_is_not_started_where_one_of_its_folders_is_none(pod: Pod, oth
         case _:
             path.write_bytes(b"")
     words = "is not a folder" if kind == "file" else "is a symbolic link, which is not followed"
-    assert pod.ask(START) == SessionUnusable("s", f"{path.relative_to(share.root)} {words}")
+    assert pod.ask(START) == SessionUnusable(f"{path.relative_to(share.root)} {words}")
     path.unlink()
     assert isinstance(other.ask(START), SessionHeld), "nothing is left locked"
 
@@ -297,14 +300,14 @@ def test_a_session_that_goes_on_is_held_for_the_sake_of_its_claimed_files_whatev
 
 
 def gives_up(name: str, *, session: str = "s", date: str | None = None) -> AbandonFile:
-    return AbandonFile(7, session, name, date, "it is too large")
+    return AbandonFile(session, name, date, "it is too large")
 
 
 def test_an_abandoned_file_stays_where_it_is_and_has_a_note(pod: Pod, share: Share) -> None:
     pod.ask(START)
     share.written(share.claimed("a"), b"claimed")
     file = FileRef(DATE, "s", "a")
-    assert pod.ask(gives_up("a")) == FileAbandoned(7, file)
+    assert pod.ask(gives_up("a")) == FileAbandoned(file)
     assert share.files()[f".processing/{DATE}/s/a"] == b"claimed"
     assert noted(AbandonedFiles(pod.nfs)) == {file: "it is too large"}
 
@@ -313,7 +316,7 @@ def test_to_abandon_it_once_more_changes_nothing_but_the_reason(pod: Pod, share:
     pod.ask(START)
     share.written(share.claimed("a"))
     pod.ask(gives_up("a"))
-    assert pod.ask(AbandonFile(8, "s", "a", DATE, "once more")) == FileAbandoned(8, FileRef(DATE, "s", "a"))
+    assert pod.ask(AbandonFile("s", "a", DATE, "once more")) == FileAbandoned(FileRef(DATE, "s", "a"))
     assert noted(AbandonedFiles(pod.nfs)) == {FileRef(DATE, "s", "a"): "once more"}
 
 
@@ -322,29 +325,29 @@ def test_what_is_not_claimed_cannot_be_abandoned(pod: Pod, share: Share) -> None
     share.written(share.incoming("a"))
     share.claimed("folder").mkdir(parents=True)
     for name in ("a", "folder", "../s/a", ""):
-        assert pod.ask(gives_up(name)) == NotOneClaimedFile(7, ())
+        assert pod.ask(gives_up(name)) == NotOneClaimedFile(())
     share.written(share.claimed("b"))
-    assert pod.ask(gives_up("b", date="20260201")) == NotOneClaimedFile(7, ())
+    assert pod.ask(gives_up("b", date="20260201")) == NotOneClaimedFile(())
 
 
 def test_of_two_days_files_of_one_name_the_date_says_which_is_meant(pod: Pod, share: Share) -> None:
     pod.ask(START)
     for date in ("20260201", "20260131"):
         share.written(share.claimed("a", date=date))
-    assert pod.ask(gives_up("a")) == NotOneClaimedFile(7, ("20260131", "20260201"))
-    assert pod.ask(gives_up("a", date="20260201")) == FileAbandoned(7, FileRef("20260201", "s", "a"))
+    assert pod.ask(gives_up("a")) == NotOneClaimedFile(("20260131", "20260201"))
+    assert pod.ask(gives_up("a", date="20260201")) == FileAbandoned(FileRef("20260201", "s", "a"))
 
 
 def test_a_name_that_is_not_utf_8_goes_by_what_the_status_shows(pod: Pod, share: Share) -> None:
     pod.ask(START)
     share.written(share.claimed("caf\udce9"))
-    assert pod.ask(gives_up("caf\\xe9")) == FileAbandoned(7, FileRef(DATE, "s", "caf\udce9"))
+    assert pod.ask(gives_up("caf\\xe9")) == FileAbandoned(FileRef(DATE, "s", "caf\\xe9"))
 
 
 def test_only_the_holder_of_a_session_abandons_its_files(pod: Pod, other: Pod, share: Share) -> None:
     pod.ask(START)
     share.written(share.claimed("a"))
-    assert isinstance(other.ask(gives_up("a")), AbandonFailed)
+    assert isinstance(other.ask(gives_up("a")), Failed)
     assert noted(AbandonedFiles(pod.nfs)) == {}
 
 
@@ -357,11 +360,11 @@ def test_an_error_at_any_call_is_told_and_the_next_try_may_succeed(pods: Pods, s
         pod.ask(START)
         pod.nfs.before[len(pod.nfs.calls) + number] = refused(code)
         answer = pod.ask(gives_up("a"))
-        if isinstance(answer, AbandonFailed):
+        if isinstance(answer, Failed):
             failed += 1
             assert errno.errorcode[code] in answer.error
         pod.nfs.before.clear()
-        assert pod.ask(gives_up("a")) == FileAbandoned(7, FileRef(DATE, "s", "a"))
+        assert pod.ask(gives_up("a")) == FileAbandoned(FileRef(DATE, "s", "a"))
         assert noted(AbandonedFiles(pod.nfs)) == {FileRef(DATE, "s", "a"): "it is too large"}
         pod.end()
         shutil.rmtree(share.root / ".nfsw/abandoned")
@@ -372,9 +375,9 @@ def test_a_session_ends_though_an_abandoned_file_stays_and_is_over_for_the_next_
     pod.ask(START)
     share.written(share.claimed("a"))
     pod.ask(gives_up("a"))
-    pod.ask(Drain("s"))
-    assert pod.ask(Release("s", forget=True)) == SessionReleased("s", kept=True)
-    assert other.ask(RESUME) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+    pod.ask(MarkStopped("s"))
+    assert pod.ask(ReleaseLock("s", forget=True)) == SessionReleased(kept=True)
+    assert other.ask(RESUME) == SessionHeld(1000.0, draining=True, recorded=True)
     assert noted(AbandonedFiles(other.nfs)) == {FileRef(DATE, "s", "a"): "it is too large"}
 
 
@@ -384,7 +387,7 @@ def test_the_notes_of_a_session_whose_files_are_gone_are_removed_at_its_end(pod:
     pod.ask(gives_up("a"))
     share.claimed("a").unlink()
     share.written(share.root / f".nfsw/abandoned/{DATE}/another/b", b"of another session")
-    assert pod.ask(Release("s", forget=True)) == SessionReleased("s")
+    assert pod.ask(ReleaseLock("s", forget=True)) == SessionReleased()
     assert share.files() == {f".nfsw/abandoned/{DATE}/another/b": b"of another session"}
 
 
@@ -398,16 +401,16 @@ def test_an_error_at_any_call_of_a_start_is_told_and_leaves_the_session_free(pod
         pod = pods("unlucky")
         pod.nfs.before[number] = refused(code)
         answer = pod.ask(START)
-        if isinstance(answer, HoldFailed):
+        if isinstance(answer, Failed):
             failed += 1
             assert errno.errorcode[code] in answer.error
         else:
-            assert answer == SessionHeld("s", 1000.0, draining=False, recorded=False)
+            assert answer == SessionHeld(1000.0, draining=False, recorded=False)
             pod.nfs.before.clear()
-            pod.ask(Release("s", forget=False))
+            pod.ask(ReleaseLock("s", forget=False))
         other = pods("lucky")
         assert isinstance(other.ask(START), SessionHeld), "nothing is left locked"
-        other.ask(Release("s", forget=True))
+        other.ask(ReleaseLock("s", forget=True))
     assert failed >= 5
 
 
@@ -417,21 +420,21 @@ def test_an_error_at_any_call_of_a_release_does_not_keep_the_lock(pods: Pods, co
         pod, other = pods("pod-1"), pods("pod-2")
         pod.ask(START)
         pod.nfs.before[len(pod.nfs.calls) + number] = refused(code)
-        assert pod.ask(Release("s", forget=True)) == SessionReleased("s")
+        assert pod.ask(ReleaseLock("s", forget=True)) == SessionReleased()
         assert isinstance(other.ask(START), SessionHeld), f"{pod.nfs.calls[-1]} of {pod.nfs.calls}"
-        other.ask(Release("s", forget=True))
+        other.ask(ReleaseLock("s", forget=True))
 
 
 def test_a_session_whose_folders_could_not_be_removed_is_still_stopped(pod: Pod, other: Pod) -> None:
     """Its record is found again. With its note it ends again; without one it would come to life."""
     pod.ask(START)
-    pod.ask(Drain("s"))
+    pod.ask(MarkStopped("s"))
     pod.nfs.at["rmdir", f".processing/{datetime.now(UTC):%Y%m%d}/s"] = refused(errno.EIO)
-    pod.ask(Release("s", forget=True))
-    assert other.ask(RESUME) == SessionHeld("s", 1000.0, draining=True, recorded=True)
+    pod.ask(ReleaseLock("s", forget=True))
+    assert other.ask(RESUME) == SessionHeld(1000.0, draining=True, recorded=True)
 
 
 def test_a_stop_that_cannot_be_noted_is_told(pod: Pod) -> None:
     pod.ask(START)
     pod.nfs.at["write", ".nfsw/sessions/s"] = refused(errno.EROFS)
-    assert pod.ask(Drain("s")) == StopFailed("s", "EROFS: Read-only file system")
+    assert pod.ask(MarkStopped("s")) == Failed("EROFS: Read-only file system", Outage.NFS)

@@ -1,25 +1,28 @@
 """How far a file is: counted in bytes that have left, honest about what failed, and told seldom."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfsw.actors.files import FileRef
 from nfsw.actors.manifest import Block
-from nfsw.actors.messages import UploadGrew
+from nfsw.actors.messages import UploadProgress
 from nfsw.actors.progress import EVERY_S, Progress
 from tests.support.faketime import FakeTimeLoop
 from tests.support.told import Told
 
-FILE = FileRef("20260131", "s", "a")
 ONE, TWO = Block(0, 0, 100, 1), Block(1, 100, 100, 2)
 
 
 @pytest.fixture
-async def progress(told: Told) -> Progress:
-    return Progress(FILE, told)
+async def progress(told: Told) -> AsyncIterator[Progress]:
+    """During an attempt."""
+    progress = Progress()
+    with progress.told(told):
+        yield progress
 
 
 class Counter:
@@ -41,8 +44,8 @@ def request(progress: Progress, block: Block, *sizes: int, error: Exception | No
             raise error
 
 
-def latest(told: Told) -> UploadGrew:
-    return told.of(UploadGrew)[-1]
+def latest(told: Told) -> UploadProgress:
+    return told.of(UploadProgress)[-1]
 
 
 async def test_bytes_count_as_they_leave_and_not_only_when_their_block_is_taken(progress: Progress, told: Told) -> None:
@@ -50,10 +53,10 @@ async def test_bytes_count_as_they_leave_and_not_only_when_their_block_is_taken(
         body.follow(counter := Counter())
         counter.left = 40
         progress.tell()
-        assert latest(told) == UploadGrew(FILE, held=0, left=40, sent=40, resent=0, blocks=0)
+        assert latest(told) == UploadProgress(held=0, left=40, sent=40, resent=0, blocks=0)
         counter.left = 100
     progress.tell()
-    assert latest(told) == UploadGrew(FILE, held=100, left=100, sent=60, resent=0, blocks=1)
+    assert latest(told) == UploadProgress(held=100, left=100, sent=60, resent=0, blocks=1)
 
 
 async def test_what_a_failed_request_had_sent_is_taken_back_and_counts_as_sent_again_when_it_leaves_again(
@@ -62,10 +65,10 @@ async def test_what_a_failed_request_had_sent_is_taken_back_and_counts_as_sent_a
     with pytest.raises(ConnectionResetError):
         request(progress, ONE, 60, error=ConnectionResetError())
     progress.tell()
-    assert latest(told) == UploadGrew(FILE, held=0, left=0, sent=60, resent=0, blocks=0)
+    assert latest(told) == UploadProgress(held=0, left=0, sent=60, resent=0, blocks=0)
     request(progress, ONE, 50, 100)
     progress.tell()
-    assert latest(told) == UploadGrew(FILE, held=100, left=100, sent=100, resent=60, blocks=1)
+    assert latest(told) == UploadProgress(held=100, left=100, sent=100, resent=60, blocks=1)
 
 
 async def test_a_request_that_fails_before_a_byte_has_left_makes_nothing_sent_again(progress: Progress, told: Told) -> None:
@@ -82,7 +85,7 @@ async def test_what_azure_holds_already_is_done_and_not_sent(progress: Progress,
     with progress.request(TWO) as body:
         body.follow(lambda: 30)
         progress.tell()
-    assert latest(told) == UploadGrew(FILE, held=100, left=130, sent=30, resent=0)
+    assert latest(told) == UploadProgress(held=100, left=130, sent=30, resent=0)
 
 
 async def test_another_attempt_counts_what_is_held_from_the_start_and_remembers_what_has_left(progress: Progress, told: Told) -> None:
@@ -101,7 +104,7 @@ async def test_however_many_pieces_leave_it_is_told_twice_a_second(progress: Pro
         for counter.left in range(100):
             await asyncio.sleep(0.05)
     assert len(told) == 5 / EVERY_S
-    assert all(one.left < two.left for one, two in zip(told.of(UploadGrew), told.of(UploadGrew)[1:], strict=False))
+    assert all(one.left < two.left for one, two in zip(told.of(UploadProgress), told.of(UploadProgress)[1:], strict=False))
 
 
 async def test_the_last_bytes_before_a_standstill_are_told_too(progress: Progress, told: Told) -> None:
@@ -115,16 +118,34 @@ async def test_the_last_bytes_before_a_standstill_are_told_too(progress: Progres
     assert len(told) == 2
 
 
-async def test_nothing_new_is_not_told_and_nothing_at_all_once_it_is_closed(progress: Progress, told: Told) -> None:
+async def test_nothing_new_is_not_told(progress: Progress, told: Told) -> None:
     progress.tell()
     progress.begin()
     await asyncio.sleep(10)
     assert told == []
-    with progress.request(ONE) as body:
-        body.follow(lambda: 10)
-        progress.close()
-        await asyncio.sleep(10)
+
+
+async def test_the_rest_is_told_at_the_end_of_an_attempt_and_nothing_after_it(told: Told) -> None:
+    progress = Progress()
+    with progress.told(told):
+        request(progress, ONE, 100)
+    assert told.taken() == [UploadProgress(held=100, left=100, sent=100, resent=0, blocks=1)]
+    request(progress, TWO, 100)
+    await asyncio.sleep(10)
     assert told == []
+
+
+async def test_another_attempt_tells_of_its_own(told: Told) -> None:
+    """Each answers another job."""
+    progress, later = Progress(), Told()
+    with progress.told(told):
+        request(progress, ONE, 100)
+    told.clear()
+    with progress.told(later):
+        progress.begin()
+        request(progress, ONE, 100)
+    assert told == []
+    assert later == [UploadProgress(held=100, left=100, sent=100, resent=100, blocks=1)]
 
 
 async def test_a_request_that_takes_the_place_of_another_sends_the_block_again(progress: Progress, told: Told) -> None:
@@ -137,8 +158,8 @@ async def test_a_request_that_takes_the_place_of_another_sends_the_block_again(p
         assert latest(told).left == 0
         counter.left = 100
     progress.tell()
-    assert sum(grew.sent for grew in told.of(UploadGrew)) == 200
-    assert sum(grew.resent for grew in told.of(UploadGrew)) == 100
+    assert sum(grew.sent for grew in told.of(UploadProgress)) == 200
+    assert sum(grew.resent for grew in told.of(UploadProgress)) == 100
 
 
 STEPS = st.lists(st.tuples(st.integers(0, 3), st.lists(st.integers(1, 40), max_size=4), st.sampled_from(["taken", "failed"])), max_size=30)
@@ -150,14 +171,13 @@ def test_done_is_never_above_the_size_and_what_is_sent_twice_never_above_what_is
 ) -> None:
     async def play() -> None:
         told = Told()
-        progress = Progress(FILE, told)
+        progress = Progress()
         taken: set[int] = set()
-        for index, pieces, outcome in steps:
-            block = Block(index, 100 * index, 100, 0)
-            if index in taken:
-                continue
-            try:
-                with progress.request(block) as body:
+        with progress.told(told):
+            for index, pieces, outcome in steps:
+                if index in taken:
+                    continue
+                with suppress(OSError), progress.request(Block(index, 100 * index, 100, 0)) as body:
                     body.follow(counter := Counter())
                     for piece in pieces:
                         counter.left = min(100, counter.left + piece)
@@ -165,11 +185,8 @@ def test_done_is_never_above_the_size_and_what_is_sent_twice_never_above_what_is
                     if outcome == "failed":
                         raise OSError
                     counter.left = 100
-                taken.add(index)
-            except OSError:
-                pass
-        progress.tell()
-        grew = told.of(UploadGrew)
+                    taken.add(index)
+        grew = told.of(UploadProgress)
         assert all(message.held <= message.left <= 400 for message in grew)
         assert all(0 <= message.resent <= message.sent for message in grew)
         assert not grew or grew[-1].held == grew[-1].left == 100 * len(taken)

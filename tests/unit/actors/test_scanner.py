@@ -1,8 +1,9 @@
-"""What the Scanner tells besides stable files: refusals, sessions, names left aside, and trouble."""
+"""What the Scanner tells besides stable files: refusals, sessions, displaced names, and trouble."""
 
 import errno
 import os
 from collections.abc import Iterator
+from unittest.mock import ANY
 
 import pytest
 
@@ -11,15 +12,15 @@ from nfsw.actors.channel import PACKET, pack
 from nfsw.actors.envelope import Envelope
 from nfsw.actors.files import Arrival, FileRef
 from nfsw.actors.messages import (
+    DisplacedFile,
     FileGone,
     FileRefused,
     FileStable,
     HiddenFiles,
-    LetGo,
-    Looked,
-    LookFailed,
-    NameAside,
     RefusalLifted,
+    ReportAgain,
+    ScanFailed,
+    ScanFinished,
     SessionFound,
 )
 from nfsw.actors.tree import NfsTree
@@ -61,6 +62,28 @@ def test_a_name_that_cannot_be_sent_is_refused_once_and_left_alone(watching: Wat
     assert share.incoming(name).read_bytes() == b"content"
 
 
+def test_a_name_that_is_not_utf_8_is_told_as_text_from_its_refusal_to_its_end(watching: Watching, share: Share) -> None:
+    """Messages carry nothing else. What is told of is never taken, so nobody has to find it by that name."""
+    new, left = Arrival("s", "caf\\xe9"), FileRef(DATE, "s", "caf\\xe9")
+    for path in (share.incoming("caf\udce9"), share.claimed("caf\udce9"), share.root / ".nfsw/aside/s/1/caf\udce9"):
+        share.written(path)
+    (share.root / ".nfsw/aside/s/1/caf\udce9").unlink()
+    assert {message.file for message in watching.ticks(60) if isinstance(message, FileRefused)} == {new, left}
+    for path in (share.incoming("caf\udce9"), share.claimed("caf\udce9")):
+        path.unlink()
+    assert {message.file for message in watching.tick() if isinstance(message, RefusalLifted)} == {new, left}
+    share.written(share.root / ".nfsw/aside/s/1/caf\udce9")
+    assert watching.tick() == [DisplacedFile("s", "caf\\xe9", "1")]
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_no_sessions(watching: Watching, share: Share) -> None:
+    for date in ("20260130", DATE):
+        share.claimed("", "caf\udce9", date).mkdir(parents=True)
+    assert watching.looked() == ()
+    share.written(share.claimed("a", "caf\udce9", "20260130"))
+    assert watching.looked() == ()
+
+
 def test_how_many_names_are_hidden_is_told_when_it_changes(watching: Watching, share: Share) -> None:
     for name in (".a.bin", ".nfs0001", "..b"):
         share.written(share.incoming(name))
@@ -98,7 +121,7 @@ def test_a_file_that_was_too_large_is_taken_when_it_is_smaller(watching: Watchin
     share.written(share.incoming("a"), bytes(LARGEST + 1))
     watching.ticks(60)
     smaller = share.written(share.incoming("a"), b"smaller")
-    assert watching.ticks(SOON) == [RefusalLifted(Arrival("s", "a")), FileStable(Arrival("s", "a"), smaller, leased=True)]
+    assert watching.ticks(SOON) == [RefusalLifted(Arrival("s", "a")), FileStable(Arrival("s", "a"), smaller, ANY, leased=True)]
 
 
 def test_a_file_that_was_too_large_and_still_is_is_refused_anew(watching: Watching, share: Share) -> None:
@@ -117,10 +140,10 @@ def test_refusals_of_a_session_that_is_given_up_are_lifted(watching: Watching, s
     assert set(watching.told.taken()) == {RefusalLifted(Arrival("s", "a.")), RefusalLifted(FileRef(DATE, "s", "b."))}
 
 
-def test_a_claimed_file_that_was_let_go_and_is_gone_is_told(watching: Watching, share: Share) -> None:
+def test_a_claimed_file_that_was_to_be_reported_again_and_is_gone_is_told(watching: Watching, share: Share) -> None:
     share.written(share.claimed("a"))
     watching.ticks(SOON)
-    watching.hear(LetGo(FileRef(DATE, "s", "a")))
+    watching.hear(ReportAgain(FileRef(DATE, "s", "a")))
     share.claimed("a").unlink()
     assert watching.tick() == [FileGone(FileRef(DATE, "s", "a"))]
     assert watching.tick() == []
@@ -169,36 +192,36 @@ def test_however_many_sessions_there_are_the_news_of_them_fits_a_packet(watching
     share.written(share.claimed("a", "with a file", "20250101"))
     share.claimed("", "ours and old", "20240101").mkdir(parents=True)
     sessions = watching.looked()
-    assert len(pack([Envelope(Looked(sessions))])) < PACKET / 2
+    assert len(pack([Envelope(ScanFinished(sessions))])) < PACKET / 2
     assert {"ours and old", "with a file"} <= {session.name for session in sessions}
     assert list(sessions) == sorted(sessions, key=lambda session: (session.date, session.mtime_ns, session.name), reverse=True)
 
 
-def test_names_aside_are_told_at_every_look(watching: Watching, share: Share) -> None:
+def test_displaced_names_are_told_at_every_scan(watching: Watching, share: Share) -> None:
     watching.watch("s", "adopted")
     for session in ("s", "adopted", "another pod's"):
         share.written(share.root / ".nfsw/aside" / session / "1" / "a")
-    asides = [NameAside("adopted", "a", "1"), NameAside("s", "a", "1")]
-    assert [watching.tick() for _ in range(2)] == [asides, asides]
+    displaced = [DisplacedFile("adopted", "a", "1"), DisplacedFile("s", "a", "1")]
+    assert [watching.tick() for _ in range(2)] == [displaced, displaced]
 
 
-def test_a_newer_file_of_a_name_that_is_aside_waits_for_it(watching: Watching, share: Share) -> None:
-    aside = share.root / ".nfsw/aside/s/1/a"
-    share.written(aside)
+def test_a_newer_file_of_a_name_that_is_displaced_waits_for_it(watching: Watching, share: Share) -> None:
+    displaced = share.root / ".nfsw/aside/s/1/a"
+    share.written(displaced)
     for path in (share.incoming("a"), share.incoming("b"), share.claimed("a")):
         share.written(path)
     told = [message.file for message in watching.ticks(60) if isinstance(message, FileStable)]
     assert set(told) == {Arrival("s", "b"), FileRef(DATE, "s", "a")}
-    aside.unlink()
+    displaced.unlink()
     assert watching.stable(SOON) == ["a"]
 
 
-def test_a_session_without_a_folder_is_not_over_while_a_name_of_it_is_aside(watching: Watching, share: Share) -> None:
+def test_a_session_without_a_folder_is_not_over_while_a_name_of_it_is_displaced(watching: Watching, share: Share) -> None:
     share.written(share.root / ".nfsw/aside/s/1/a")
     assert [(session.name, session.files) for session in watching.looked()] == [("s", True)]
 
 
-def test_a_session_with_a_name_aside_is_not_over(watching: Watching, share: Share) -> None:
+def test_a_session_with_a_displaced_name_is_not_over(watching: Watching, share: Share) -> None:
     share.claimed("").mkdir(parents=True)
     assert [session.files for session in watching.looked()] == [False]
     share.written(share.root / ".nfsw/aside/s/1/a")
@@ -213,7 +236,7 @@ def test_trouble_is_logged_once_and_its_end_too(
     for _ in range(5):
         eventful.at["statvfs", str(share.root)] = refused(errno.EIO)
         (told,) = watching.tick()
-        assert isinstance(told, LookFailed)
+        assert isinstance(told, ScanFailed)
         assert "EIO" in told.error
     assert watching.tick() == []
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
@@ -226,8 +249,8 @@ def test_trouble_is_logged_once_and_its_end_too(
 def test_a_share_that_is_not_there_is_trouble_and_not_an_empty_one(watching: Watching, share: Share) -> None:
     share.root.rmdir()
     told = watching.tick()
-    assert [type(message) for message in told] == [LookFailed]
-    assert not watching.told.of(Looked)
+    assert [type(message) for message in told] == [ScanFailed]
+    assert not watching.told.of(ScanFinished)
 
 
 @pytest.mark.parametrize(
@@ -255,14 +278,14 @@ def test_what_cannot_be_looked_at_holds_nothing_else_up(
         eventful.at[call] = refused(errno.EIO)
         watching.clock.advance(POLL_S)
         watching.scanner.on_tick(watching.told)
-        assert all(found.files for found in watching.told.of(Looked)[-1].sessions)
-        assert watching.told.of(LookFailed)
+        assert all(found.files for found in watching.told.of(ScanFinished)[-1].sessions)
+        assert watching.told.of(ScanFailed)
         stable |= {f"{message.file.session}/{message.file.name}" for message in watching.told.of(FileStable)}
     assert "good/d" in stable
     assert len(stable) >= 2
     eventful.at.clear()
     watching.told.clear()
-    assert not [message for message in watching.tick() if isinstance(message, LookFailed)]
+    assert not [message for message in watching.tick() if isinstance(message, ScanFailed)]
 
 
 def test_claimed_files_of_a_session_that_another_pod_holds_are_neither_looked_at_nor_reported(

@@ -1,13 +1,14 @@
 """Abandoned files as the Scanner sees them: refused, never reported, and not in the way of their session's end."""
 
 from collections.abc import Iterator
+from unittest.mock import ANY
 
 import pytest
 
 from nfsw.actors.abandoned import abandon
 from nfsw.actors.board import Board
 from nfsw.actors.files import FileRef
-from nfsw.actors.messages import FileRefused, FileStable, LetGo, RefusalLifted
+from nfsw.actors.messages import FileRefused, FileStable, RefusalLifted, ReportAgain
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.tree import NfsTree
 from tests.support.faketime import FakeClock
@@ -48,7 +49,7 @@ def test_a_file_that_is_abandoned_while_it_is_in_hand_is_not_reported_again(watc
     share.written(share.claimed("a"))
     assert watching.stable(SOON) == ["a"]
     abandon(nfs, A, "no")
-    watching.hear(LetGo(A))
+    watching.hear(ReportAgain(A))
     assert watching.ticks(SOON) == [REFUSED], "it is not gone either"
 
 
@@ -66,7 +67,7 @@ def test_without_its_note_it_is_a_file_like_any_other(watching: Watching, share:
     abandon(nfs, A, "no")
     watching.ticks(SOON)
     (share.root / f".nfsw/abandoned/{DATE}/s/a").unlink()
-    assert watching.ticks(SOON) == [RefusalLifted(A), FileStable(A, version, leased=True)]
+    assert watching.ticks(SOON) == [RefusalLifted(A), FileStable(A, version, ANY, leased=True)]
     assert has_files(watching) == [True]
 
 

@@ -7,10 +7,12 @@ import pytest
 
 from nfsw.actors.board import Board
 from nfsw.actors.files import Arrival, FileRef
-from nfsw.actors.messages import FileStable, HiddenFiles, LetGo
+from nfsw.actors.messages import FileStable, HiddenFiles, ReportAgain
+from nfsw.actors.scanner import REPORT_AGAIN_S
 from nfsw.actors.tree import NfsTree
 from tests.support.faketime import FakeClock
 from tests.support.mortal_nfs import EventfulNfs
+from tests.support.open_elsewhere import open_elsewhere
 from tests.support.share import DATE, Share
 from tests.support.watching import AGE_S, POLL_S, Watching
 
@@ -32,7 +34,7 @@ def watching(tree: NfsTree, board: Board, clock: FakeClock) -> Watching:
 def test_a_quiet_file_is_reported_once_when_it_has_been_seen_twice_and_is_old_enough(watching: Watching, share: Share) -> None:
     fingerprint = share.written(share.incoming("a"))
     told = [watching.tick() for _ in range(20)]
-    stable = FileStable(Arrival("s", "a"), fingerprint, leased=True)
+    stable = FileStable(Arrival("s", "a"), fingerprint, watching.clock.now() - 38, leased=True)
     assert told == [[], [], [], [stable], *([[]] * 16)], "seen at 2, 4, 6 and 8 s: 5 s are over at 8"
 
 
@@ -114,20 +116,47 @@ def test_time_that_a_look_takes_is_no_quiet_time(
     assert watching.stable(SOON) == ["a"]
 
 
-def test_a_new_file_with_the_name_of_a_reported_one_that_was_let_go_is_reported(watching: Watching, share: Share) -> None:
-    share.written(share.incoming("a"))
-    watching.stable(SOON)
-    share.incoming("a").unlink()
-    watching.hear(LetGo(Arrival("s", "a")))
-    share.written(share.incoming("a"), b"next")
+def test_each_version_is_reported_once(watching: Watching, share: Share) -> None:
+    """What became of the one before is nothing that the Scanner has to know."""
+    for content in (b"first", b"next", b"last"):
+        version = share.written(share.incoming("a"), content)
+        stable = [message for message in watching.ticks(60) if isinstance(message, FileStable)]
+        assert [message.version for message in stable] == [version]
+
+
+def test_a_new_file_with_the_name_of_a_reported_one_is_reported(watching: Watching, share: Share) -> None:
+    for path in (share.incoming("a"), share.claimed("a")):
+        share.written(path)
+        assert watching.stable(60) == ["a"]
+        share.replaced(path, path.read_bytes())
+        assert watching.stable(AGE_S - POLL_S) == [], "it has to be quiet first"
+        assert watching.stable(SOON) == ["a"]
+
+
+def test_a_new_version_that_somebody_has_open_is_not_reported_before_it_is_closed(watching: Watching, share: Share) -> None:
+    share.written(share.claimed("a"))
     assert watching.stable(SOON) == ["a"]
+    with open_elsewhere(share.claimed("a")):
+        share.written(share.claimed("a"), b"more of it")
+        assert watching.stable(60) == []
+    assert watching.stable(60) == ["a"]
 
 
-def test_a_file_that_is_let_go_is_reported_again_after_it_was_quiet_again(watching: Watching, share: Share) -> None:
+def test_everything_is_reported_again_after_ten_minutes_and_not_before(watching: Watching, share: Share) -> None:
+    """Should a bug have lost a file, it comes back by itself."""
+    share.written(share.incoming("new"))
+    share.written(share.claimed("claimed"))
+    for _ in range(3):
+        told = sorted(watching.stable(SOON))
+        assert told == ["claimed", "new"]
+        assert watching.stable(REPORT_AGAIN_S - SOON) == []
+
+
+def test_a_file_that_is_to_be_reported_again_is_after_it_was_quiet_again(watching: Watching, share: Share) -> None:
     share.written(share.incoming("a"))
     assert watching.stable(SOON) == ["a"]
     assert watching.stable(60) == []
-    watching.hear(LetGo(Arrival("s", "a")))
+    watching.hear(ReportAgain(Arrival("s", "a")))
     assert watching.stable(AGE_S) == []
     assert watching.stable(SOON) == ["a"]
 
