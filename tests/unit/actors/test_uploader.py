@@ -206,9 +206,9 @@ async def test_an_attempt_has_one_reply_behind_all_news_of_it_and_no_other_attem
         (no_answer(), UploadFailed("no answer: connection reset", Outage.AZURE)),
         (answered(503, "ServerBusy", retry_after=77.0), UploadFailed("HTTP 503 ServerBusy", Outage.AZURE, retry_after_s=77.0)),
         (answered(429, "TooMany", retry_after=7.0), UploadFailed("HTTP 429 TooMany", retry_after_s=7.0)),
-        (answered(409, "BlobImmutableDueToPolicy"), UploadFailed("HTTP 409 BlobImmutableDueToPolicy", refused=True)),
-        (answered(403, "AuthorizationFailure"), UploadFailed("HTTP 403 AuthorizationFailure")),
-        (answered(401, "NoAuthenticationInformation"), UploadFailed("HTTP 401 NoAuthenticationInformation")),
+        (answered(409, "BlobImmutableDueToPolicy"), UploadFailed("HTTP 409 BlobImmutableDueToPolicy", refused=True, for_good=True)),
+        (answered(403, "AuthorizationFailure"), UploadFailed("HTTP 403 AuthorizationFailure", refused=True)),
+        (answered(401, "NoAuthenticationInformation"), UploadFailed("HTTP 401 NoAuthenticationInformation", refused=True)),
     ],
     ids=["no answer", "of Azure's own, with a word when to come again", "too many", "for good", "no right", "no credentials"],
 )
@@ -226,7 +226,7 @@ async def test_after_a_refusal_the_service_is_asked_without_a_body_whether_it_al
     store.fail("may_write", answered(409, "BlobImmutableDueToPolicy"))
     staged = sending.staged(size=size).whole()
     refused = await sending.upload(staged, attempt=2, refused=True)
-    assert refused == UploadFailed("HTTP 409 BlobImmutableDueToPolicy", refused=True)
+    assert refused == UploadFailed("HTTP 409 BlobImmutableDueToPolicy", refused=True, for_good=True)
     assert store.calls == ["may_write"]
     assert isinstance(await sending.upload(staged, attempt=3, refused=True), Uploaded)
     assert store.calls[1] == "may_write"
