@@ -91,7 +91,6 @@ async def stage() -> AsyncIterator[Stage]:
 
 async def test_a_crashed_actor_is_replaced_in_a_blink_and_the_job_that_did_it_is_set_aside_after_three() -> None:
     async with stage() as on_stage:
-        on_stage.supervisor._watchdog._hang_timeout_s = 60.0
         first = on_stage.child.pid
         watch = Stopwatch()
         on_stage.post(Raise("poison"))
@@ -177,7 +176,6 @@ async def test_an_actor_that_sigkill_does_not_end_is_lost_and_replaced_and_reape
 
 async def test_a_thousand_jobs_through_five_deaths_are_each_done_once() -> None:
     async with stage() as on_stage:
-        on_stage.supervisor._watchdog._hang_timeout_s = 60.0
         on_stage.ref.intensity.restarts = 1000
         jobs = {Complete(FileRef("20260131", "s", str(number)), Fingerprint(number, 0, 0, 0)) for number in range(1000)}
         on_stage.post(*jobs)
