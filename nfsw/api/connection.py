@@ -40,14 +40,14 @@ class BadRequests:
         self._count += 1
         self._client = client
         if self._timer is None:
-            self._tell()
+            self._log()
 
-    def _tell(self) -> None:
+    def _log(self) -> None:
         self._timer = None
         if self._count:
             log.warning("refused requests that are not valid HTTP: %d, the latest from %s", self._count, self._client)
             self._count = 0
-            self._timer = asyncio.get_running_loop().call_later(QUIET_S, self._tell)
+            self._timer = asyncio.get_running_loop().call_later(QUIET_S, self._log)
 
 
 class Connection(H11Protocol):
