@@ -19,7 +19,7 @@ AT_ONCE = --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # More for pytest, as in `make unit ARGS="-k claim -x"`; for the other targets it goes to the program they run.
 ARGS =
 
-.PHONY: help setup setup-dev setup-node setup-debian lock test lint format types imports unit integration acceptance nfs ground nfs-soak nfs-figures demo simulate soak bench image-test clean
+.PHONY: help setup setup-dev setup-node setup-debian lock test lint format types imports unit integration acceptance nfs ground nfs-soak nfs-figures demo simulate soak bench image-test cluster-test clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,10 @@ bench: setup-node ## measured beside rclone and plain upload_blob
 
 image-test: setup-dev setup-node ## the container image, built and used
 	@scripts/image-test $(ARGS)
+
+cluster-test: setup-dev ## the manual's installation on the cluster of KUBECONFIG; IMAGE=, AZURITE_IMAGE=, LOAD=, NFS= as the manual says
+	@$(PYTHON) -m tools.cluster $(if $(IMAGE),--image '$(IMAGE)') $(if $(AZURITE_IMAGE),--azurite-image '$(AZURITE_IMAGE)') \
+		$(if $(LOAD),--load '$(LOAD)') $(if $(NFS),--nfs '$(NFS)') $(ARGS)
 
 lock: ## requirements/*.txt from pyproject.toml; ARGS=--upgrade: the newest of all
 	@scripts/lock $(ARGS)

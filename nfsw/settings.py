@@ -2,12 +2,11 @@
 
 import os
 import re
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, LiteralString, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -23,16 +22,17 @@ LARGEST_BLOCK = 4000 * MIB
 LARGEST_SINGLE_PUT = 5000 * MIB
 #: Container names: 3 to 63 of lower-case letters, digits and single hyphens, first and last no hyphen. `$root` and `$logs` are not for us.
 CONTAINER_NAME = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(?:-[a-z0-9]+)*")
-
-
-#: Azure's limits for blob index tags.
-MOST_TAGS = 10
-_TAG_NAME = re.compile(r"[A-Za-z0-9 +\-./:=_]{1,128}")
-_TAG_VALUE = re.compile(r"[A-Za-z0-9 +\-./:=_]{0,256}")
-
+_ACCOUNT_URL = re.compile(r"https?://\S+")
 #: A name in DNS, as a `Host` header has it. With underscores, which some clusters allow.
 _HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?", re.IGNORECASE)
+_EXTENSION = re.compile(r"\.[^/]+", re.DOTALL)
 
+#: Azure's limits for the index tags of a blob. `{session}` and `{date}` stand for those of its name.
+_MOST_TAGS = 10
+_TAG = re.compile(r"[\w +\-./:]{1,128}=([\w +\-./:=]|\{session\}|\{date\}){0,256}", re.ASCII)
+
+#: Settings whose wrong values are not shown: a token is easily pasted with the account's URL.
+_MAY_BE_SECRET = {"azure_account_url", "azure_connection_string"}
 #: Characters of a wrong value that are shown.
 _LONGEST_SHOWN = 80
 
@@ -43,23 +43,99 @@ class BadSettings(Exception):
     """The environment does not make a configuration. The message is one line that names each variable that is wrong."""
 
 
+# --- Values ---
+
+
+def _valid[Value](good: Callable[[Value], object], message: LiteralString) -> AfterValidator:
+    def check(value: Value) -> Value:
+        if not good(value):
+            raise PydanticCustomError("value", message)
+        return value
+
+    return AfterValidator(check)
+
+
+def _names(pattern: re.Pattern[str], message: LiteralString) -> BeforeValidator:
+    """Names separated by commas, each of which matches `pattern`."""
+
+    def split(given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        names = tuple(part.strip() for part in given.split(",") if part.strip())
+        if not all(pattern.fullmatch(name) for name in names):
+            raise PydanticCustomError("names", message)
+        return names
+
+    return BeforeValidator(split)
+
+
+def _is_connection_string(given: SecretStr) -> bool:
+    parts = [part.partition("=") for part in given.get_secret_value().split(";") if part.strip()]
+    keys = {key.strip().lower() for key, equals, value in parts if equals and value.strip()}
+    signed = "accountname" in keys and not keys.isdisjoint({"accountkey", "sharedaccesssignature"})
+    return len(keys) == len(parts) and ("blobendpoint" in keys or signed)
+
+
+def _schedule(given: object) -> object:
+    try:
+        return UploadSchedule.parse(given) if isinstance(given, str) else given
+    except BadSchedule as bad:
+        raise PydanticCustomError("schedule", "{reason}", {"reason": str(bad)}) from bad
+
+
+Folder = Annotated[Path, _valid(Path.is_absolute, "must be an absolute path")]
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
+AccountUrl = Annotated[str, _valid(_ACCOUNT_URL.fullmatch, "must be a URL such as https://NAME.blob.core.windows.net")]
+ConnectionString = Annotated[
+    SecretStr,
+    _valid(
+        _is_connection_string,
+        "is not a valid connection string: Key=Value;... with AccountName and AccountKey or SharedAccessSignature, or BlobEndpoint",
+    ),
+]
+ContainerName = Annotated[str, _valid(CONTAINER_NAME.fullmatch, "must be 3 to 63 lower-case letters, digits and single hyphens")]
+Extensions = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    AfterValidator(lambda extensions: tuple(extension.casefold() for extension in extensions)),
+    _names(_EXTENSION, "each extension begins with a dot, such as .bin"),
+]
+HostNames = Annotated[
+    tuple[str, ...], NoDecode, _names(_HOST_NAME, "each one is a host name, without scheme and port, such as nfsw.site.example")
+]
+Tags = Annotated[
+    tuple[str, ...],
+    NoDecode,
+    _valid(
+        lambda tags: len({tag.partition("=")[0] for tag in tags}) == len(tags) <= _MOST_TAGS,
+        "there are at most 10 tags, and each name once",
+    ),
+    _names(
+        _TAG, "each tag is name=value, of letters, digits, spaces and + - . / : = _, {session} and {date}; 128 and 256 characters at most"
+    ),
+]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(lambda level: level.strip().upper() if isinstance(level, str) else level)
+]
+
+
 class Settings(BaseSettings):
     """Every field is one variable: its name in capitals behind APP_. The description is what `nfsw serve --help` prints."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    nfs_root: Path = Field(Path("/mnt/nfs"), description="folder that holds incoming/ and .processing/")
-    staging_dir: Path = Field(
+    nfs_root: Folder = Field(Path("/mnt/nfs"), description="folder that holds incoming/ and .processing/")
+    staging_dir: Folder = Field(
         Path("/var/lib/nfsw/staging"),
         description="folder for local staging copies; kept over a container restart if possible, but may be empty at any start",
     )
     staging_limit_bytes: int = Field(90 * GIB, ge=1, description="most bytes that the staging folder may hold")
 
-    azure_account_url: str | None = Field(None, description="blob endpoint of the account, used with DefaultAzureCredential")
-    azure_connection_string: SecretStr | None = Field(
+    azure_account_url: AccountUrl | None = Field(None, description="blob endpoint of the account, used with DefaultAzureCredential")
+    azure_connection_string: ConnectionString | None = Field(
         None, description="used instead of the account URL: for an account key, a SAS or Azurite"
     )
-    azure_container: str = Field(description="container; created if it does not exist")
+    azure_container: ContainerName = Field(description="container; created if it does not exist")
     azure_max_block_size: int | None = Field(
         None, ge=1, le=LARGEST_BLOCK, description="bytes of a block; not set: 4 MiB, and up to 16 MiB for a file of over 1 GiB"
     )
@@ -70,43 +146,32 @@ class Settings(BaseSettings):
     azure_tier: Literal["Hot", "Cool", "Cold"] | None = Field(
         None, description="access tier of the blobs: Hot, Cool or Cold; not set: the account's own"
     )
-    azure_tags: Annotated[tuple[tuple[str, str], ...], NoDecode] = Field(
+    azure_tags: Tags = Field(
         (), description="index tags of the blobs, such as site=a,run={session},day={date}; left out where the account refuses them"
     )
 
     workers: int = Field(4, ge=1, le=256, description="files staged, and files uploaded, at the same time")
     queue_size: int = Field(16, ge=1, le=100_000, description="size of the work queue; the scanner waits while it is full")
-    poll_interval_s: float = Field(2.0, gt=0, le=3600, allow_inf_nan=False, description="seconds between two scans")
-    min_file_age_s: float = Field(
-        5.0, ge=0, le=86_400, allow_inf_nan=False, description="seconds without a change before a file is claimed"
+    poll_interval_s: Seconds = Field(2.0, gt=0, le=3600, description="seconds between two scans")
+    min_file_age_s: Seconds = Field(5.0, ge=0, le=86_400, description="seconds without a change before a file is claimed")
+    writeback_age_s: Seconds = Field(
+        40.0, ge=0, le=86_400, description="the same where the file system cannot tell whether a writer has the file open"
     )
-    writeback_age_s: float = Field(
-        40.0,
-        ge=0,
-        le=86_400,
-        allow_inf_nan=False,
-        description="the same where the file system cannot tell whether a writer has the file open",
-    )
-    file_extensions: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="such as .bin,.mp4,.dat, compared without case; empty: all files"
-    )
-    gc_interval_s: float = Field(30.0, gt=0, le=86_400, allow_inf_nan=False, description="seconds between two sweeps for .completed")
+    file_extensions: Extensions = Field((), description="such as .bin,.mp4,.dat, compared without case; empty: all files")
+    gc_interval_s: Seconds = Field(30.0, gt=0, le=86_400, description="seconds between two sweeps for .completed")
 
-    hang_timeout_s: float = Field(
-        30.0, gt=0, le=86_400, allow_inf_nan=False, description="an NFS call older than this many seconds is a hang"
-    )
-    hang_escalate_s: float = Field(
+    hang_timeout_s: Seconds = Field(30.0, gt=0, le=86_400, description="an NFS call older than this many seconds is a hang")
+    hang_escalate_s: Seconds = Field(
         120.0,
         gt=0,
         le=604_800,
-        allow_inf_nan=False,
         description="a hang that lasts this many seconds, while no staged file makes progress, turns /healthz to 503",
     )
 
     content_md5: bool = Field(
         False, description="also compute the MD5 of each file and store it as Content-MD5, which rclone check and azcopy read; costs CPU"
     )
-    upload_limit: Annotated[UploadSchedule, NoDecode] = Field(
+    upload_limit: Annotated[UploadSchedule, NoDecode, BeforeValidator(_schedule)] = Field(
         UploadSchedule.OFF, description="upload limit, such as 2MiB/s, or by local time: 08:00-18:00=2MiB/s, else off"
     )
 
@@ -116,100 +181,12 @@ class Settings(BaseSettings):
         min_length=1,
     )
     host: str = Field("0.0.0.0", min_length=1, description="address of the HTTP API")  # noqa: S104 - a pod's probes come from outside of it
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_hosts: HostNames = Field(
         (),
         description="names besides addresses, localhost and the pod's own under which the API may be called, such as nfsw.site.example",
     )
     port: int = Field(8000, ge=0, le=65_535, description="port of the HTTP API; 0: any free one")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
-
-    @field_validator("azure_container")
-    @classmethod
-    def _container_name(cls, name: str) -> str:
-        if not CONTAINER_NAME.fullmatch(name):
-            raise PydanticCustomError("container", "must be 3 to 63 lower-case letters, digits and single hyphens")
-        return name
-
-    @field_validator("azure_account_url")
-    @classmethod
-    def _account(cls, url: str | None) -> str | None:
-        if url is not None and not re.fullmatch(r"https?://\S+", url):
-            raise PydanticCustomError("url", "must be a URL such as https://NAME.blob.core.windows.net")
-        return url
-
-    @field_validator("azure_connection_string")
-    @classmethod
-    def _connection(cls, given: SecretStr | None) -> SecretStr | None:
-        if given is None:
-            return None
-        parts = [part.partition("=") for part in given.get_secret_value().split(";") if part.strip()]
-        keys = {key.strip().lower() for key, equals, value in parts if equals and value.strip()}
-        signed = "accountname" in keys and not keys.isdisjoint({"accountkey", "sharedaccesssignature"})
-        if len(keys) != len(parts) or not ("blobendpoint" in keys or signed):
-            raise PydanticCustomError(
-                "connection",
-                "is not a valid connection string: Key=Value;... with AccountName and AccountKey or SharedAccessSignature, or BlobEndpoint",
-            )
-        return given
-
-    @field_validator("file_extensions", mode="before")
-    @classmethod
-    def _extensions(cls, given: object) -> object:
-        if not isinstance(given, str):
-            return given
-        extensions = tuple(part.strip().casefold() for part in given.split(",") if part.strip())
-        for extension in extensions:
-            if not extension.startswith(".") or len(extension) < 2 or "/" in extension:
-                raise PydanticCustomError("extension", "each extension begins with a dot, such as .bin")
-        return extensions
-
-    @field_validator("azure_tags", mode="before")
-    @classmethod
-    def _tags(cls, given: object) -> object:
-        if not isinstance(given, str):
-            return given
-        tags = tuple((name.strip(), value.strip()) for name, _, value in (part.partition("=") for part in given.split(",") if part.strip()))
-        if len(tags) > MOST_TAGS or len({name for name, _ in tags}) < len(tags):
-            raise PydanticCustomError("tags", f"at most {MOST_TAGS} tags, and each name once")
-        for name, value in tags:
-            if not _TAG_NAME.fullmatch(name) or not _TAG_VALUE.fullmatch(re.sub(r"\{(?:session|date)\}", "", value)):
-                raise PydanticCustomError(
-                    "tag", "each tag is name=value, of letters, digits, spaces and + - . / : = _ (a name up to 128, a value up to 256)"
-                )
-        return tags
-
-    @field_validator("allowed_hosts", mode="before")
-    @classmethod
-    def _host_names(cls, given: object) -> object:
-        if not isinstance(given, str):
-            return given
-        names = tuple(part.strip() for part in given.split(",") if part.strip())
-        for name in names:
-            if not _HOST_NAME.fullmatch(name):
-                raise PydanticCustomError("host", "each one is a host name, without scheme and port, such as nfsw.site.example")
-        return names
-
-    @field_validator("upload_limit", mode="before")
-    @classmethod
-    def _schedule(cls, given: object) -> object:
-        if not isinstance(given, str):
-            return given
-        try:
-            return UploadSchedule.parse(given)
-        except BadSchedule as wrong:
-            raise PydanticCustomError("schedule", "{why}", {"why": str(wrong)}) from wrong
-
-    @field_validator("nfs_root", "staging_dir")
-    @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        if not path.is_absolute():
-            raise PydanticCustomError("path", "must be an absolute path")
-        return path
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _upper(cls, level: object) -> object:
-        return level.strip().upper() if isinstance(level, str) else level
+    log_level: LogLevel = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
 
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
@@ -271,22 +248,17 @@ def help_lines() -> Iterator[str]:
 def _problems(wrong: ValidationError) -> Iterator[str]:
     errors = wrong.errors(include_url=False)
     for error in errors:
-        words = error["msg"].replace("Input should be", "must be").partition(", unable to")[0]
+        message = error["msg"].replace("Input should be", "must be").partition(", unable to")[0]
         if not error["loc"]:
-            yield words
+            yield message
             continue
-        name = variable(str(error["loc"][0]))
+        field = str(error["loc"][0])
         if error["type"] == "missing":
-            yield f"{name} is not set"
-        elif _may_be_secret(str(error["loc"][0])):
-            yield f"{name}: {words}"
+            yield f"{variable(field)} is not set"
+        elif field in _MAY_BE_SECRET:
+            yield f"{variable(field)}: {message}"
         else:
-            yield f"{name}: {words} (got {str(error['input'])[:_LONGEST_SHOWN]!r})"
-    # How settings fit together is not looked at while one of them is wrong; but whoever has set nothing yet wants to know of both.
+            yield f"{variable(field)}: {message} (got {str(error['input'])[:_LONGEST_SHOWN]!r})"
+    # How settings fit together is not checked while one of them is wrong; but whoever has set nothing yet has to know of both.
     if all(error["loc"] for error in errors) and not {"APP_AZURE_ACCOUNT_URL", "APP_AZURE_CONNECTION_STRING"} & os.environ.keys():
         yield _NO_ACCOUNT
-
-
-def _may_be_secret(field: str) -> bool:
-    """A token is easily pasted with the account's URL."""
-    return field == "azure_account_url" or SecretStr in typing.get_args(Settings.model_fields[field].annotation)

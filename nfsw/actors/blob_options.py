@@ -18,8 +18,8 @@ _REFUSED = (400, 403)
 
 
 class BlobOptions:
-    def __init__(self, tier: str | None, tags: tuple[tuple[str, str], ...]) -> None:
-        """`tier`: "Hot", "Cool" or "Cold"; None: the account's own. `tags`: names and values, in which `{session}` and `{date}` stand
+    def __init__(self, tier: str | None, tags: tuple[str, ...]) -> None:
+        """`tier`: "Hot", "Cool" or "Cold"; None: the account's own. `tags`: each is `name=value`, in which `{session}` and `{date}` stand
         for those of the blob's name.
         """
         self._tier: dict[str, Any] = {"standard_blob_tier": StandardBlobTier[tier.upper()]} if tier else {}
@@ -30,7 +30,8 @@ class BlobOptions:
         if not self._tags:
             return await write(self._tier)
         date, session, _ = blob.split("/", 2)
-        tags = {name: value.replace("{session}", session).replace("{date}", date) for name, value in self._tags}
+        filled = (tag.replace("{session}", session).replace("{date}", date) for tag in self._tags)
+        tags = {name: value for name, _, value in (tag.partition("=") for tag in filled)}
         try:
             return await write(self._tier | {"tags": tags})
         except HttpResponseError as refused:

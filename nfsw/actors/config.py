@@ -43,7 +43,7 @@ class UploaderConfig(msgspec.Struct, frozen=True, tag=True):
     concurrency: int  # blocks in flight for one file
     workers: int
     tier: str | None = None  # access tier of the blobs; None: the account's own
-    tags: tuple[tuple[str, str], ...] = ()  # index tags of the blobs
+    tags: tuple[str, ...] = ()  # index tags of the blobs, each `name=value`
 
 
 type ActorConfig = KeeperConfig | ScannerConfig | ClaimerConfig | CollectorConfig | UploaderConfig

@@ -9,15 +9,12 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 import nfsw
+from nfsw.api.body import BoundedRoute
 from nfsw.api.cross_site import CrossSite
-from nfsw.api.events import add_events
-from nfsw.api.health import add_health
 from nfsw.api.pages import add_pages
-from nfsw.api.problems import ANY_CALL, answer_problems, described
-from nfsw.api.problems import schema as problem_schema
-from nfsw.api.throughput import Throughput
-from nfsw.api.uploads import add_uploads
-from nfsw.api.watch import add_watch
+from nfsw.api.problems import HANDLERS, complete
+from nfsw.api.routes import add_probes, add_uploads, add_watch
+from nfsw.api.stream import Throughput, add_stream
 from nfsw.supervisor.service import Service
 
 DESCRIPTION = """\
@@ -32,12 +29,10 @@ origin, and every request with 421 when it calls the service by a name that is n
 
 
 class Api(FastAPI):
-    """FastAPI, with the one schema that all errors share."""
-
     def openapi(self) -> dict[str, Any]:
-        schema = super().openapi()
-        schema["components"]["schemas"].setdefault("Problem", problem_schema())
-        return schema
+        document = super().openapi()
+        complete(document)
+        return document
 
 
 def create_app(service: Service, hosts: Iterable[str] = ()) -> FastAPI:
@@ -61,15 +56,15 @@ def create_app(service: Service, hosts: Iterable[str] = ()) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
-        responses=described(ANY_CALL),
+        exception_handlers=HANDLERS,
         redirect_slashes=False,  # an answer that OpenAPI does not know of
         lifespan=lifespan,
     )
+    app.router.route_class = BoundedRoute
     app.add_middleware(CrossSite, hosts=hosts)
-    answer_problems(app)
-    add_health(app, service)
+    add_probes(app, service)
     add_watch(app, service)
-    add_events(app, service, throughput)
+    add_stream(app, service, throughput)
     add_uploads(app, service)
     add_pages(app)
     _answer_head(app)

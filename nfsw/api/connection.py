@@ -13,7 +13,7 @@ from typing import Any, cast, override
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from nfsw.api.answers import encode
+from nfsw.api.encoding import to_json
 from nfsw.api.problems import MEDIA_TYPE, Problem
 
 log = logging.getLogger("nfsw.http")
@@ -40,14 +40,14 @@ class BadRequests:
         self._count += 1
         self._client = client
         if self._timer is None:
-            self._tell()
+            self._log()
 
-    def _tell(self) -> None:
+    def _log(self) -> None:
         self._timer = None
         if self._count:
             log.warning("refused requests that are not valid HTTP: %d, the latest from %s", self._count, self._client)
             self._count = 0
-            self._timer = asyncio.get_running_loop().call_later(QUIET_S, self._tell)
+            self._timer = asyncio.get_running_loop().call_later(QUIET_S, self._log)
 
 
 class Connection(H11Protocol):
@@ -116,7 +116,7 @@ class Connection(H11Protocol):
         error = sys.exception()
         too_long = isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
         status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_long else HTTPStatus.BAD_REQUEST
-        body = encode(Problem("about:blank", status.phrase, status, f"the request is not valid HTTP: {error}"))
+        body = to_json(Problem("about:blank", status.phrase, status, f"the request is not valid HTTP: {error}"))
         headers = [("content-type", MEDIA_TYPE), ("content-length", str(len(body))), ("connection", "close")]
         for event in (h11.Response(status_code=status, headers=headers, reason=status.phrase), h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")

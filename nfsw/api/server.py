@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
         self._on_signal = on_signal
         self._bad_requests = BadRequests()
         self._most = _most()
-        self._told_at = -QUIET_S
+        self._logged_at = -QUIET_S
 
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
             except ConnectionError:  # it is gone already
                 continue
             except OSError as error:
-                self._tell(error)
+                self._log(error)
                 self._make_room(1)
                 await asyncio.sleep(PAUSE_S)
 
@@ -95,10 +95,10 @@ class Server(uvicorn.Server):
     def _connection(self) -> Connection:
         return Connection(self._bad_requests, config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
-    def _tell(self, error: OSError) -> None:
+    def _log(self, error: OSError) -> None:
         now = asyncio.get_running_loop().time()
-        if now - self._told_at >= QUIET_S:
-            self._told_at = now
+        if now - self._logged_at >= QUIET_S:
+            self._logged_at = now
             log.warning("cannot accept a connection: %s; %d are open; idle ones are closed", error.strerror, len(self._open()))
 
 

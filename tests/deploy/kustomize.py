@@ -92,8 +92,10 @@ def _config_map(folder: Path, rendering: _Rendering, generator: Manifest) -> Non
     behaviour = generator.pop("behavior", "create")
     data: dict[str, str] = {}
     for file in generator.pop("envs", []):
-        lines = (line for line in (folder / file).read_text().splitlines() if line and not line.startswith("#"))
-        data |= dict(line.split("=", 1) for line in lines)
+        pairs = [line.split("=", 1) for line in (folder / file).read_text().splitlines() if line and not line.startswith("#")]
+        if len(pairs) != len(dict(pairs)):
+            raise Unsupported(f"{file} names a key twice")
+        data |= dict(pairs)
     for item in generator.pop("files", []):
         name, _, file = item.partition("=")
         data[name] = (folder / file).read_text()

@@ -11,6 +11,7 @@ from tests.deploy.metrics import instruments
 from tests.deploy.overlays import K3S
 
 MONITORING = K3S / "monitoring"
+WORDS = ("queued", "in flight", "completed", "failed", "refused", "open for writing")
 #: What is no series in an expression, in the order in which it is taken out.
 NO_SERIES = (
     r"\{[^}]*\}",  # which of the series
@@ -52,6 +53,15 @@ def test_every_metric_is_on_the_dashboard() -> None:
     shown = {series for panel in _dashboard()["panels"] for target in panel["targets"] for series in _series_in(target["expr"])}
 
     assert [one.name for one in instruments() if not shown & set(one.series())] == []
+
+
+def test_the_dashboard_uses_the_words_of_the_status() -> None:
+    """So do the page and `nfsw status`."""
+    titles = [panel["title"].lower() for panel in _dashboard()["panels"]]
+    (in_flight,) = (panel["description"] for panel in _dashboard()["panels"] if panel["title"] == "Files in flight")
+
+    assert [word for word in WORDS if not any(f"files {word}" in title for title in titles)] == []
+    assert "staging, uploading" in in_flight
 
 
 def test_no_panel_lies_over_another() -> None:

@@ -20,6 +20,7 @@ from tests.support.proxy_rules import (
     Answer,
     Delay,
     Fault,
+    Hold,
     LoseAnswer,
     NoAnswer,
     Request,
@@ -168,6 +169,9 @@ class FaultProxy:
                 await asyncio.Event().wait()
             case Delay(seconds):
                 await asyncio.sleep(seconds)
+            case Hold():
+                while rule in self._rules:  # noqa: ASYNC110 - the test's thread takes it away
+                    await asyncio.sleep(0.02)
         # A connection for each request: one that is kept may be closed by Azurite just now, which would be a fault that no test asked for.
         upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", self._target.port, limit=HEAD_LIMIT)
         try:

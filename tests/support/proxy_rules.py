@@ -36,6 +36,11 @@ class Delay:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Passed on once the rule does not hold any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """The connection is reset after so many bytes of the body."""
 
@@ -68,7 +73,7 @@ class NoAnswer:
     """The body is read, nothing is passed on, nothing comes back."""
 
 
-type Fault = Answer | SignInPage | Rewrite | Delay | Reset | StopReading | Truncate | LoseAnswer | NoAnswer
+type Fault = Answer | SignInPage | Rewrite | Delay | Hold | Reset | StopReading | Truncate | LoseAnswer | NoAnswer
 
 SERVER_ERROR = Answer(500, "InternalError")
 BUSY = Answer(503, "ServerBusy")

@@ -39,7 +39,7 @@ async def test_without_settings_a_request_has_no_options() -> None:
 
 async def test_tags_name_the_session_and_the_date_of_the_blob() -> None:
     account = Account()
-    await BlobOptions("Cool", (("site", "a"), ("run", "{session}-{date}"))).applied(BLOB, account.write)
+    await BlobOptions("Cool", ("site=a", "run={session}-{date}")).applied(BLOB, account.write)
     assert account.asked == [{"standard_blob_tier": "Cool", "tags": {"site": "a", "run": "run-7-20260131"}}]
 
 
@@ -47,7 +47,7 @@ async def test_tags_name_the_session_and_the_date_of_the_blob() -> None:
 async def test_where_tags_are_refused_the_file_is_sent_without_them_and_that_is_said_once(
     status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    account, options = Account(refuses=status), BlobOptions("Hot", (("site", "a"),))
+    account, options = Account(refuses=status), BlobOptions("Hot", ("site=a",))
     with caplog.at_level(logging.ERROR):
         assert await options.applied(BLOB, account.write) == "written"
         assert await options.applied(BLOB, account.write) == "written"
@@ -56,7 +56,7 @@ async def test_where_tags_are_refused_the_file_is_sent_without_them_and_that_is_
 
 
 async def test_a_refusal_that_is_not_about_tags_stays_one_and_tags_are_asked_for_again() -> None:
-    account, options = Account(refuses=403, refuses_all=True), BlobOptions(None, (("site", "a"),))
+    account, options = Account(refuses=403, refuses_all=True), BlobOptions(None, ("site=a",))
     for _ in range(2):
         with pytest.raises(HttpResponseError):
             await options.applied(BLOB, account.write)
@@ -64,7 +64,7 @@ async def test_a_refusal_that_is_not_about_tags_stays_one_and_tags_are_asked_for
 
 
 async def test_an_error_of_the_service_says_nothing_about_tags() -> None:
-    account, options = Account(refuses=503), BlobOptions(None, (("site", "a"),))
+    account, options = Account(refuses=503), BlobOptions(None, ("site=a",))
     with pytest.raises(HttpResponseError):
         await options.applied(BLOB, account.write)
     assert len(account.asked) == 1

@@ -14,7 +14,7 @@ import pytest
 from nfsw.actors.names import shown
 from nfsw.client import Client, ClientError, checked_url, default_url
 from nfsw.supervisor.service import NfsSilent
-from nfsw.supervisor.status import SessionState, Status
+from nfsw.supervisor.status import Status
 from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE, MemoryService
 from tests.support.serving import served
 
@@ -42,16 +42,6 @@ def somebody_else(status: int, body: bytes) -> Iterator[str]:
             thread.join()
 
 
-def test_a_session_is_started_seen_and_stopped() -> None:
-    with served(MemoryService()) as url:
-        client = Client(url)
-        started = client.start("s1").session
-        assert started is not None
-        assert (started.name, started.state) == ("s1", SessionState.ACTIVE)
-        assert client.status().session == started
-        assert client.stop().session is None
-
-
 @pytest.mark.parametrize("status", [IDLE, ACTIVE, HUNG], ids=["idle", "active", "hung"])
 def test_the_status_comes_back_as_the_service_has_it_but_for_fractions_of_a_second_and_broken_names(status: Status) -> None:
     with served(MemoryService(status)) as url:
@@ -66,28 +56,6 @@ def test_fields_of_a_later_version_are_passed_over_and_shown_as_json() -> None:
     with somebody_else(200, later) as url:
         assert Client(url).status() == IDLE
         assert json.loads(Client(url).status_json()) == json.loads(later)
-
-
-def test_a_session_with_files_in_flight_drains() -> None:
-    with served(MemoryService(BUSY)) as url:
-        session = Client(url).stop().session
-    assert session is not None
-    assert session.state is SessionState.DRAINING
-
-
-def test_a_file_is_abandoned() -> None:
-    with served(MemoryService(BUSY)) as url:
-        client = Client(url)
-        assert "lidar.dat" in [one.file for one in client.abandon("s1", "lidar.dat", "20260131").refused]
-        with pytest.raises(ClientError, match="no claimed file of that name"):
-            client.abandon("s1", "lidar.dat", None)
-
-
-def test_without_a_name_the_service_makes_one() -> None:
-    with served(MemoryService()) as url:
-        session = Client(url).start(None).session
-    assert session is not None
-    assert session.name.startswith("00-session-")
 
 
 def test_a_no_of_the_service_is_its_own_words() -> None:

@@ -1,4 +1,4 @@
-"""Start, stop and status: what is taken, what comes back, and which words an error has."""
+"""Each call: what is taken, what comes back, and which words an error has."""
 
 import json
 from http.client import HTTPConnection
@@ -6,7 +6,7 @@ from http.client import HTTPConnection
 import pytest
 
 from nfsw.actors.names import bad_session_name
-from nfsw.api import bodies
+from nfsw.api import body as request_body
 from nfsw.supervisor.service import AzureSilent, NfsSilent
 from tests.support.http import Answer, raw_call
 from tests.support.memory_service import ACTIVE, BUSY, MemoryService
@@ -137,7 +137,7 @@ def test_a_body_that_does_not_say_that_it_is_json_is_refused(service: MemoryServ
 
 
 def test_a_body_that_never_arrives_is_not_waited_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bodies, "BODY_S", 0.1)
+    monkeypatch.setattr(request_body, "BODY_S", 0.1)
     head = b"POST /v1/watch/start HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
     answer = raw_call(int(url.rpartition(":")[2]), head)
     assert (answer.status, answer.detail) == (408, "the body did not arrive within 0 s")
@@ -212,3 +212,73 @@ def test_a_silent_nfs_is_503_with_the_call(service: MemoryService, ask: Ask, pat
     service.refuses = NfsSilent("mkdir incoming/s1 has not come back for 10 s")
     answer = ask("POST", path)
     assert (answer.status, answer.detail) == (503, "mkdir incoming/s1 has not come back for 10 s")
+
+
+# --- The uplink ---
+
+
+def test_without_a_limit_it_is_null(ask: Ask) -> None:
+    answer = ask("GET", "/v1/limits")
+    assert (answer.status, answer.json()) == (200, {"upload_bytes_per_s": None})
+
+
+@pytest.mark.parametrize("rate", [1, 2_097_152, 2_097_152.0, 2**53 - 1, None])
+def test_a_limit_is_kept(service: MemoryService, ask: Ask, rate: float | None) -> None:
+    answer = ask("PUT", "/v1/limits", {"upload_bytes_per_s": rate})
+    assert (answer.status, answer.json()) == (200, {"upload_bytes_per_s": rate})
+    assert service.limit == rate
+    assert ask("GET", "/v1/limits").json() == answer.json()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        {},
+        {"upload_bytes_per_s": 0},
+        {"upload_bytes_per_s": -1},
+        {"upload_bytes_per_s": 2**53},
+        {"upload_bytes_per_s": 1.5},
+        {"upload_bytes_per_s": "2097152"},
+        {"upload_bytes_per_s": True},
+        {"upload_bytes_per_s": 1, "download_bytes_per_s": 1},
+        b'{"upload_bytes_per_s": NaN}',
+        b'{"upload_bytes_per_s": 1e400}',
+    ],
+    ids=repr,
+)
+def test_what_is_no_limit_is_refused_and_changes_nothing(service: MemoryService, ask: Ask, body: object) -> None:
+    service.limit = 1000
+    answer = ask("PUT", "/v1/limits", body)
+    assert answer.status == 400
+    assert answer.detail
+    assert service.limit == 1000
+
+
+def test_pause_and_resume_answer_the_status(ask: Ask) -> None:
+    for path, state in (("pause", "paused"), ("pause", "paused"), ("resume", "running"), ("resume", "running")):
+        answer = ask("POST", f"/v1/uploads/{path}")
+        assert (answer.status, answer.json()["uploads"]) == (200, state)
+
+
+# --- The probes ---
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_probe_says_ok_when_all_is_well(ask: Ask, path: str) -> None:
+    answer = ask("GET", path)
+    assert (answer.status, answer.json()) == (200, {"status": "ok"})
+
+
+def test_a_sick_service_says_why(service: MemoryService, ask: Ask) -> None:
+    service.sickness = "scanner died 6 times within 60 s"
+    answer = ask("GET", "/healthz")
+    assert (answer.status, answer.detail) == (503, "scanner died 6 times within 60 s")
+    assert ask("GET", "/readyz").status == 200
+
+
+def test_a_service_that_is_not_ready_says_why_and_is_alive(service: MemoryService, ask: Ask) -> None:
+    service.unreadiness = "claimer has waited in open incoming/s1/caf\udce9.bin for 42 s"
+    answer = ask("GET", "/readyz")
+    assert (answer.status, answer.detail) == (503, "claimer has waited in open incoming/s1/caf\\xe9.bin for 42 s")
+    assert ask("GET", "/healthz").status == 200
