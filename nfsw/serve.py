@@ -17,7 +17,7 @@ from typing import NoReturn
 from nfsw import process_setup, settings
 from nfsw.actors import logs
 from nfsw.actors.config import ActorConfig, Boot, ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
-from nfsw.actors.manifest import manifest_bytes
+from nfsw.actors.manifest import largest_staged
 from nfsw.settings import Settings
 from nfsw.supervisor.actor_ref import ActorRef, ChildSpec
 from nfsw.supervisor.assembly import Limits, MainProcess, assemble
@@ -153,7 +153,7 @@ def _refs(chosen: Settings, log_export: int | None) -> list[ActorRef]:
         chosen.min_file_age_s,
         chosen.writeback_age_s,
         chosen.file_extensions,
-        max(0, limit - manifest_bytes(limit, block_size)),
+        largest_staged(limit, block_size),
     )
     return [
         ActorRef(spec("uploader", uploader, None)),

@@ -14,6 +14,7 @@ Each line ends in a checksum of its own (CRC32 of what stands before it), since 
 
 import re
 import zlib
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -164,6 +165,11 @@ def completed_line(ctime_ns: int) -> str:
 def manifest_bytes(size: int, chosen_block_size: int | None) -> int:
     """What the manifest of a file of at most `size` bytes takes at most. `chosen_block_size`: as for `block_size`."""
     return _BYTES + _BLOCK_BYTES * most_blocks(size, chosen_block_size)
+
+
+def largest_staged(limit: int, chosen_block_size: int | None) -> int:
+    """The size of the largest file of which copy and manifest fit into `limit` bytes; 0 if none does."""
+    return max(0, bisect_right(range(limit), limit, key=lambda size: size + manifest_bytes(size, chosen_block_size)) - 1)
 
 
 def _block_line(block: Block) -> str:

@@ -236,10 +236,11 @@ class SimulatedFiles:
 
     # The model.
 
-    def stamp(self, fd: int) -> None:
-        """The file was written to just now."""
+    def stamp(self, fd: int, *, mtime: bool = True) -> None:
+        """The file was written to just now. `mtime`: False: whoever did has put that back."""
         now = round(time.time() * 1e9)
-        os.utime(fd, ns=(now, now))
+        if mtime:
+            os.utime(fd, ns=(now, now))
         self.ctimes[os.fstat(fd).st_ino] = time.monotonic_ns()
 
     def touched(self, path: str) -> None:

@@ -18,7 +18,7 @@ from nfsw.actors.collector import Collector
 from nfsw.actors.config import ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
 from nfsw.actors.envelope import Job
 from nfsw.actors.keeper import Keeper
-from nfsw.actors.manifest import manifest_bytes
+from nfsw.actors.manifest import largest_staged
 from nfsw.actors.scanner import Scanner
 from nfsw.actors.uploader import Uploader
 from nfsw.schedule import UploadSchedule
@@ -104,7 +104,7 @@ class Pod:
     def _refs(self) -> list[ActorRef]:
         world, setting = self.world, self.world.setting
         root, staging, workers, block = world.nfs, self.staging, setting.workers, setting.block_size
-        largest = max(0, setting.staging_limit - manifest_bytes(setting.staging_limit, block))
+        largest = largest_staged(setting.staging_limit, block)
         scanner = ScannerConfig(root, 2.0, 5.0, 40.0, (), largest)
         uploader = UploaderConfig(staging, None, None, "c", setting.single_put, 3, workers)
         return [

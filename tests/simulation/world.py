@@ -64,7 +64,8 @@ class World:
         self._unkillable = False
         self._pids = count(1000)
         self._races: list[int] = []  # sizes of files that are put in place of those that are claimed next
-        self._call_races: list[tuple[str, int]] = []  # call of an actor, and bytes that are appended to its claimed file just then
+        self._call_races: list[plan.RaceCall] = []
+        self._skipped: dict[plan.RaceCall, int] = {}  # calls that are still to be let pass
         self._waits: list[tuple[str, str, int, Callable[[], int | None]]] = []
         Path(f"{self.nfs}/incoming").mkdir(parents=True)
         self.leases = Leases(self, granted=setting.leases)
@@ -120,8 +121,9 @@ class World:
                 self.writers.start(action)
             case plan.RaceClaim(_, size):
                 self._races.append(size)
-            case plan.RaceCall(_, call, size):
-                self._call_races.append((call, size))
+            case plan.RaceCall():
+                self._call_races.append(action)
+                self._skipped[action] = action.skipped
             case plan.KillActor(_, number, actor, calls):
                 if calls:
                     self._wait(number, actor, calls, lambda: self._kill(number, actor))
@@ -193,9 +195,8 @@ class World:
                 thread.pause()
             if call == "rename" and "/incoming/" in path and self._races:
                 self.writers.replace(path, self._races.pop())
-            for race in [race for race in self._call_races if race[0] == call and "/.processing/" in path]:
-                self._call_races.remove(race)
-                self.writers.append_at_once(path, race[1])
+            if "/.processing/" in path:
+                self._race(call, path)
             if not on_nfs and call in ("pwrite", "write", "mkdir") and time.monotonic() < self._disk_until:
                 outcome = errno.ENOSPC
             if outcome is not None and outcome > 0:
@@ -205,6 +206,13 @@ class World:
         finally:
             if child.alive:
                 child.own_board.leave(thread.number, call)
+
+    def _race(self, call: str, path: str) -> None:
+        for race in [race for race in self._call_races if race.call == call]:
+            if self._skipped[race]:
+                self._skipped[race] -= 1
+            elif self.writers.change_at_once(path, race.size, race.hold_s):
+                self._call_races.remove(race)
 
     def _wait(self, number: int, actor: str, calls: int, then: Callable[[], int | None]) -> None:
         child = self.pods[number].children.get(actor)
@@ -319,6 +327,8 @@ class World:
                 self.violated(f"{pod.name} has promised {used} bytes of staging")
             if used != sum(record.reserved for record in files):
                 self.violated(f"{pod.name} has given back room in staging that was not its file's")
+            if (staged := sum(path.stat().st_size for path in Path(pod.staging).rglob("*") if path.is_file())) > self.setting.staging_limit:
+                self.violated(f"{pod.name} has {staged} bytes in staging")
             if files.count(*UNDER_WAY) > 3 * self.setting.workers:
                 self.violated(f"{pod.name} has more files under way than it may")
             self._check_hands(pod)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,18 +106,33 @@ class Writers:
         self._newest[session, name] = inode
         self._left(session, name, inode, content)
 
-    def append_at_once(self, path: str, size: int) -> None:
-        """On another node, to a claimed file, unless a lease keeps the writer from opening it."""
-        if not os.path.exists(path) or self._world.leases.is_held(os.stat(path).st_ino):
-            return
+    def change_at_once(self, path: str, size: int, hold_s: float) -> bool:
+        """On another node, to a claimed file: whether nothing kept the writer from opening it. `size`, `hold_s`: as for `RaceCall`."""
+        if not os.path.isfile(path) or self._world.leases.is_held(os.stat(path).st_ino):
+            return False
         session, name = path.removesuffix(".completed").split("/")[-2:]
-        with open(path, "ab", buffering=0) as file:
-            inode = os.fstat(file.fileno()).st_ino
-            self._opened(inode)
-            file.write(self._content(size))
-            self._world.files.stamp(file.fileno())
+        file = open(path, "ab" if size else "r+b", buffering=0)  # noqa: SIM115 - it may stay open for a while
+        status = os.fstat(file.fileno())
+        self._opened(status.st_ino)
+        file.write(self._content(size or status.st_size))
+        if not size:
+            os.utime(file.fileno(), ns=(status.st_mtime_ns, status.st_mtime_ns))
+        self._world.files.stamp(file.fileno(), mtime=bool(size))
+
+        def close() -> None:
             content = self._closed(file.fileno())
-        self._left(session, name, inode, content)
+            file.close()
+            self._left(session, name, status.st_ino, content)
+
+        if hold_s and self._world.setting.leases:  # else nobody can know that it is open still
+            self._tasks.add(asyncio.get_running_loop().create_task(self._later(hold_s, close), name="writer"))
+        else:
+            close()
+        return True
+
+    async def _later(self, seconds: float, then: Callable[[], None]) -> None:
+        await asyncio.sleep(seconds)
+        then()
 
     async def _append(self, action: Append) -> None:
         path = self._path(action.session, action.name)
