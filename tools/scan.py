@@ -18,7 +18,7 @@ from pathlib import Path
 
 from nfsw.actors.board import Board
 from nfsw.actors.config import ScannerConfig
-from nfsw.actors.messages import OpenForWriting, Watch
+from nfsw.actors.messages import OpenForWriting, WatchedSessions
 from nfsw.actors.scanner import Scanner
 
 SESSION = "s"
@@ -100,7 +100,7 @@ def _compare(root: str, folder: str, rounds: int) -> None:
 def _scanner(root: str, extension: str, board: Board | None = None, age_s: float = 3600.0) -> Scanner:
     config = ScannerConfig(root, 1.0, age_s, 3600.0, (extension,) if extension else (), LARGEST)
     scanner = Scanner(config, board or Board(Board.create(4), 4))
-    scanner.on_message(Watch(SESSION, frozenset({SESSION}), frozenset()), _nobody)
+    scanner.on_message(WatchedSessions(SESSION, frozenset({SESSION}), frozenset()), _nobody)
     return scanner
 
 

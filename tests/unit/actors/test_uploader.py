@@ -23,7 +23,7 @@ from nfsw.actors.messages import (
 )
 from nfsw.actors.tree import StagingTree
 from tests.support.faketime import settled
-from tests.support.memory_store import MemoryStore, answered, no_answer
+from tests.support.memory_store import Kept, MemoryStore, answered, no_answer
 from tests.support.sending import BLOCK, CONCURRENCY, SIZE, WORKERS, Sending
 
 
@@ -321,6 +321,23 @@ async def test_a_withdrawn_file_is_sent_no_further(sending: Sending, store: Memo
     assert len(store.sent) == sent
     assert not sending.told.of(Uploaded)
     assert store.in_flight == 0
+
+
+@pytest.mark.parametrize(("withdrawn", "resent"), [(False, BLOCK), (True, 0)], ids=["another attempt", "withdrawn meanwhile"])
+async def test_what_earlier_attempts_have_sent_is_remembered_until_the_file_is_withdrawn(
+    sending: Sending, store: MemoryStore, withdrawn: bool, resent: int
+) -> None:
+    """What leaves again is counted as sent again; another version of the file is another matter."""
+    staged = sending.staged(size=BLOCK).whole()
+    store.spoil(Kept(b"not it", None, None, None))
+    store.states_checksum = False
+    assert isinstance(await sending.upload(staged), UploadFailed)
+    if withdrawn:
+        await sending.hear(WithdrawUpload(staged.file))
+    store.blobs.clear()
+    await sending.upload(staged, attempt=2, look_first=True)
+    progress = sending.told.of(UploadProgress)
+    assert (sum(news.sent for news in progress), sum(news.resent for news in progress)) == (2 * BLOCK, resent)
 
 
 async def test_withdrawn_files_give_their_slots_back(sending: Sending, store: MemoryStore) -> None:
