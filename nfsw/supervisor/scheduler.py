@@ -41,6 +41,7 @@ class Scheduler:
         self._budget = budget
         self._queue_size = queue_size
         self._workers = workers
+        self._most = _UNDER_WAY * workers
         self._may_go = may_go
         self._admit = admit
         self._evict = evict
@@ -100,7 +101,7 @@ class Scheduler:
 
     def _next(self) -> TrackedFile | None:
         self.short_of_room = False
-        if self._files.count(*UNDER_WAY) >= _UNDER_WAY * self._workers:
+        if self._files.count(*UNDER_WAY) >= self._most:
             return None
         claimer_is_busy = self._files.count(Stage.STAGING) >= self._workers
         first_kept: TrackedFile | None = None  # for want of room
