@@ -110,8 +110,8 @@ class Scheduler:
                 continue
             if claimer_is_busy and record.next_stage is Stage.STAGING:
                 continue
-            # While one waits for room, those go first that have some already, as after a restart: or they wait for each other.
-            if self._budget.fits(record) and (first_kept is None or record.reserved):
+            # While one waits for room, those go first that need no more, as after a restart: or they wait for each other.
+            if self._budget.fits(record) and (first_kept is None or record.reserved or record.uploaded):
                 return record
             first_kept = first_kept or record
         if first_kept:
