@@ -40,7 +40,7 @@ class Retry:
 
     def failed(self, record: TrackedFile, reply: Failed | Lost | UploadFailed, at: float) -> float:
         """An attempt has failed `at` this time (seconds, CLOCK_MONOTONIC). Returns how many seconds the next one has to wait."""
-        outage = None if isinstance(reply, Lost) else reply.outage
+        outage = _outage(reply)
         for_good = isinstance(reply, UploadFailed) and reply.for_good
         bounds, at_least_s = _PAUSES_S, 0.0
         if isinstance(reply, UploadFailed):
@@ -79,3 +79,9 @@ class Retry:
         record.upload_refused = record.refused_for_good = False
         if outage:
             self.outage_over(outage)
+
+
+def _outage(reply: Failed | Lost | UploadFailed) -> Outage | None:
+    if isinstance(reply, Lost):  # an actor that hung did so as it does when the server is away; one that crashed is the file's fault
+        return None if reply.at_least_s else Outage.NFS
+    return reply.outage

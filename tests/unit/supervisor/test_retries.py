@@ -20,8 +20,10 @@ from nfsw.actors.messages import (
     UploadFailed,
     UploadFile,
 )
+from nfsw.supervisor.supervisor import MOST_DELIVERIES
 from nfsw.supervisor.tracked_file import Stage
 from tests.support.faketime import clock
+from tests.unit.supervisor.company import HANG_S
 from tests.unit.supervisor.works import SCANNED, UPLOADED, Works, arrival, claimed, version
 
 A, CLAIMED_A = arrival("a"), claimed("a")
@@ -282,6 +284,21 @@ async def test_a_success_ends_the_pauses_of_what_the_same_outage_held_up_and_of_
         await works.news("claimer", "a", Claimed(CLAIMED_A, version(100)))
         assert works.to_stage() == ["same"]
         assert works.stage(arrival("other")) is Stage.WAITING
+
+
+async def test_a_file_with_which_its_actor_hung_again_and_again_goes_on_when_nfs_answers() -> None:
+    """It may be the server that hung, and not the file."""
+    async with Works() as works:
+        await works.takes(CLAIMED_A)
+        for _ in range(MOST_DELIVERIES):
+            works["claimer"].enters("read a")
+            await asyncio.sleep(HANG_S + 1.1)
+            await works.says_started("claimer")
+        assert works.record(CLAIMED_A).error == "claimer died 3 times with this in hand"
+        assert works.stage(CLAIMED_A) is Stage.WAITING
+        works.hears_nothing_new()
+        await works.says("scanner", ScanFailed("ESTALE"), SCANNED)
+        assert works.to_stage() == ["a"]
 
 
 async def test_a_file_that_kills_its_actor_does_not_come_back_sooner_for_any_news() -> None:
