@@ -318,9 +318,9 @@ class Pipeline:
 
     def _upload(self, record: TrackedFile) -> None:
         record.attempts += 1
-        record.not_before, record.attempt_at = None, time.monotonic()
+        record.not_before = None
         if record.attempts == 1:
-            record.first_attempt_at = record.attempt_at
+            record.first_attempt_at = time.monotonic()
         self._telemetry.attempt(record)
         record.sending = self._ask("uploader", record, partial(self._upload_job, record), self._on_upload_reply, self._on_upload_news)
 

@@ -345,20 +345,6 @@ async def test_after_an_outage_of_azure_a_file_that_is_still_staged_goes_on_too(
         assert len(uploads(works)) == 1
 
 
-async def test_an_attempt_that_hangs_to_the_end_of_an_outage_is_followed_by_one_soon() -> None:
-    """When it fails, the service answers again, and has said so already."""
-    async with Works() as works:
-        await works.uploads("a")
-        waited = await pauses(works, "uploader", NO_ANSWER, 12)
-        await asyncio.sleep(waited[-1] + 0.01)
-        await works.says("uploader", AzureAnswers())
-        await asyncio.sleep(60)
-        await works.replies("uploader", "a", NO_ANSWER)
-        assert pause(works) <= 1.0
-        await asyncio.sleep(1)
-        assert (await pauses(works, "uploader", NO_ANSWER, 12))[-1] > 100, "those were begun after it had said so"
-
-
 async def test_one_file_that_fails_while_the_service_answers_others_sits_out_its_pauses() -> None:
     async with Works() as works:
         await works.uploads("a")
