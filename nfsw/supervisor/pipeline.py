@@ -311,7 +311,6 @@ class Pipeline:
         elif record.not_before is None:
             self._upload(record)
         else:  # an attempt has failed while it was staged
-            self._telemetry.waits(record, record.error)
             self.scheduler.wait(record, max(0.0, record.not_before - time.monotonic()))
 
     # --- Uploaded ---
@@ -456,9 +455,9 @@ class Pipeline:
         if record.refused or record.abandoned:
             self._rest(record)
             return
-        if not isinstance(reply, UploadFailed):
+        if not isinstance(reply, UploadFailed):  # whose attempts are one step
             self._withdraw_upload(record)
-        self._telemetry.waits(record, reply.error)
+            self._telemetry.waits(record, reply.error)
         self.scheduler.wait(record, pause)
 
     # --- The actors ---

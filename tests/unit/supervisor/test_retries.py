@@ -232,6 +232,33 @@ async def test_an_attempt_that_failed_while_the_file_was_staged_keeps_its_pause_
         assert (again.attempt, again.staged) == (2, True)
 
 
+async def test_the_attempts_for_a_file_are_events_of_one_span() -> None:
+    """The first one fails while it is staged."""
+    async with Works() as works:
+        await works.stages("a")
+        await works.replies("uploader", "a", UploadFailed("HTTP 429", retry_after_s=60.0))
+        await works.replies("claimer", "a", Staged())
+        await asyncio.sleep(61)
+        await works.replies("uploader", "a", NO_ANSWER)
+        await asyncio.sleep(2)
+        await works.replies("uploader", "a", UPLOADED)
+        await works.replies("collector", "a", Completed())
+        [upload] = works.spans("upload")
+        assert [event.name for event in upload.events] == ["attempt", "attempt failed"] * 2 + ["attempt"]
+        assert upload.status.is_ok or upload.status.is_unset
+
+
+async def test_a_step_that_failed_is_a_span_that_says_why_and_the_next_one_another() -> None:
+    async with Works() as works:
+        await works.takes(CLAIMED_A)
+        await works.replies("claimer", "a", NFS)
+        await asyncio.sleep(FIRST_PAUSE_S)
+        await works.ends("a")
+        assert [span.status.description for span in works.spans("stage")] == ["NFS: EIO", None]
+        [file] = works.spans("file")
+        assert dict(file.attributes or {})["outcome"] == "completed"
+
+
 # --- What ends a pause ---
 
 
