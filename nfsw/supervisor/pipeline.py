@@ -311,16 +311,15 @@ class Pipeline:
         elif record.not_before is None:
             self._upload(record)
         else:  # an attempt has failed while it was staged
-            self._telemetry.waits(record, record.error)
             self.scheduler.wait(record, max(0.0, record.not_before - time.monotonic()))
 
     # --- Uploaded ---
 
     def _upload(self, record: TrackedFile) -> None:
         record.attempts += 1
-        record.not_before, record.attempt_at = None, time.monotonic()
+        record.not_before = None
         if record.attempts == 1:
-            record.first_attempt_at = record.attempt_at
+            record.first_attempt_at = time.monotonic()
         self._telemetry.attempt(record)
         record.sending = self._ask("uploader", record, partial(self._upload_job, record), self._on_upload_reply, self._on_upload_news)
 
@@ -456,9 +455,9 @@ class Pipeline:
         if record.refused or record.abandoned:
             self._rest(record)
             return
-        if not isinstance(reply, UploadFailed):
+        if not isinstance(reply, UploadFailed):  # whose attempts are one step
             self._withdraw_upload(record)
-        self._telemetry.waits(record, reply.error)
+            self._telemetry.waits(record, reply.error)
         self.scheduler.wait(record, pause)
 
     # --- The actors ---

@@ -4,7 +4,6 @@ There is one level of retry above the single block: the attempt.
 """
 
 import logging
-import math
 import random
 import time
 
@@ -30,17 +29,15 @@ class Retry:
     def __init__(self, scheduler: Scheduler, telemetry: Telemetry) -> None:
         self._scheduler = scheduler
         self._telemetry = telemetry
-        self._over: dict[Outage, float] = {}  # when each one was last known to be over (seconds, monotonic)
         self._rng = random.Random()  # noqa: S311 - spreads retries, hides nothing
 
     def outage_over(self, outage: Outage) -> None:
         """What it held up need not wait any longer."""
-        self._over[outage] = time.monotonic()
         self._scheduler.hasten(lambda record: record.outage is outage)
 
     def failed(self, record: TrackedFile, reply: Failed | Lost | UploadFailed, at: float) -> float:
         """An attempt has failed `at` this time (seconds, CLOCK_MONOTONIC). Returns how many seconds the next one has to wait."""
-        outage = None if isinstance(reply, Lost) else reply.outage
+        outage = _outage(reply)
         for_good = isinstance(reply, UploadFailed) and reply.for_good
         bounds, at_least_s = _PAUSES_S, 0.0
         if isinstance(reply, UploadFailed):
@@ -51,8 +48,6 @@ class Retry:
             at_least_s, record.soonest = reply.at_least_s, time.monotonic() + reply.at_least_s
         if (record.outage, record.refused_for_good) != (outage, for_good):
             record.failures = 0
-        if isinstance(reply, UploadFailed) and outage and self._over.get(outage, -math.inf) >= record.attempt_at:
-            record.failures = 0  # it failed of an outage that is over
         record.failures += 1
         self.count_failure(record, reply.error, "upload" if isinstance(reply, UploadFailed) else None)
         record.outage, record.refused_for_good = outage, for_good
@@ -79,3 +74,9 @@ class Retry:
         record.upload_refused = record.refused_for_good = False
         if outage:
             self.outage_over(outage)
+
+
+def _outage(reply: Failed | Lost | UploadFailed) -> Outage | None:
+    if isinstance(reply, Lost):  # an actor that hung did so as it does when the server is away; one that crashed is the file's fault
+        return None if reply.at_least_s else Outage.NFS
+    return reply.outage

@@ -41,6 +41,7 @@ class Scheduler:
         self._budget = budget
         self._queue_size = queue_size
         self._workers = workers
+        self._most = _UNDER_WAY * workers
         self._may_go = may_go
         self._admit = admit
         self._evict = evict
@@ -100,7 +101,7 @@ class Scheduler:
 
     def _next(self) -> TrackedFile | None:
         self.short_of_room = False
-        if self._files.count(*UNDER_WAY) >= _UNDER_WAY * self._workers:
+        if self._files.count(*UNDER_WAY) >= self._most:
             return None
         claimer_is_busy = self._files.count(Stage.STAGING) >= self._workers
         first_kept: TrackedFile | None = None  # for want of room
@@ -109,8 +110,8 @@ class Scheduler:
                 continue
             if claimer_is_busy and record.next_stage is Stage.STAGING:
                 continue
-            # While one waits for room, those go first that have some already, as after a restart: or they wait for each other.
-            if self._budget.fits(record) and (first_kept is None or record.reserved):
+            # While one waits for room, those go first that need no more, as after a restart: or they wait for each other.
+            if self._budget.fits(record) and (first_kept is None or record.reserved or record.uploaded):
                 return record
             first_kept = first_kept or record
         if first_kept:

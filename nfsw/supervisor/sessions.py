@@ -82,10 +82,13 @@ class Sessions:
                 await started
         except TimeoutError:
             self._give_up_start(session)
-            if session.acquiring:
-                session.acquiring.withdraw()  # what comes before the release is of no use
-                session.acquiring = None
-            self._ask_release(session, forget=True)
+            if session.held:  # for its files' sake, as before; its record is made as soon as NFS answers
+                session.was_active = True
+            else:
+                if session.acquiring:
+                    session.acquiring.withdraw()  # what comes before the release is of no use
+                    session.acquiring = None
+                self._ask_release(session, forget=True)
             raise NfsSilent(f"NFS has not answered for {timeout_s:.0f} s; the session was not started") from None
         except BaseException:
             self._give_up_start(session)
@@ -232,18 +235,15 @@ class Sessions:
             case SessionDenied(holder):
                 if session.held:
                     self.lost(f"session {name} is held by {holder or 'another pod'} now")
+                    session.holding = Holding.FREE
                 reason = f"session {name} is held by pod {holder or '(it has not noted its name yet)'}"
                 self._not_acquired(session, SessionConflict(reason))
             case Failed(error) | Lost(error):
                 log.error("cannot acquire the session's lock: %s", error, extra=extra)
-                if session.held:
-                    session.lapsed = True
-                else:
-                    self._not_acquired(session, NfsSilent(f"NFS error: session {name} cannot be held: {error}"))
+                self._not_acquired(session, NfsSilent(f"NFS error: session {name} cannot be held: {error}"))
             case SessionUnusable(reason):
                 log.error("the session cannot be started: %s", reason, extra=extra)
-                if not session.held:
-                    self._not_acquired(session, SessionConflict(f"session {name} cannot be started: {reason}"))
+                self._not_acquired(session, SessionConflict(f"session {name} cannot be started: {reason}"))
             case SessionReleased():
                 self._on_released(session, reply)
             case _:
@@ -265,8 +265,11 @@ class Sessions:
 
     def _not_acquired(self, session: Session, reason: Exception) -> None:
         """It is another pod's, or cannot be had."""
-        session.holding, session.free_since = Holding.FREE, None
-        if session is self.active:
+        if session.held:
+            session.lapsed = True  # the Keeper has given the lock up
+        else:
+            session.holding, session.free_since = Holding.FREE, None
+        if session is self.active and not session.running:
             self.active = None
             if session.started and not session.started.done():
                 session.started.set_exception(reason)

@@ -23,7 +23,9 @@ class StagingBudget:
         self._block_size = block_size
 
     def need(self, record: TrackedFile) -> int:
-        """Bytes that its staged copy and manifest take."""
+        """Bytes that its staged copy and manifest take, from its next step on."""
+        if record.uploaded:
+            return record.reserved
         return record.version.size + manifest_bytes(record.version.size, self._block_size)
 
     def fits(self, record: TrackedFile) -> bool:

@@ -86,7 +86,6 @@ class TrackedFile:
 
     attempts: int = 0  # to upload it
     first_attempt_at: float = 0.0  # seconds, monotonic
-    attempt_at: float = 0.0  # the same of the latest one
     left: int = 0  # bytes that Azure holds, or that have left for it in requests that are not answered yet
     sent: int = 0  # bytes that have left, again and again if need be: what the uplink has carried
     uploaded: Uploaded | None = None  # once it is in Azure

@@ -62,7 +62,7 @@ def test_steps_follow_one_another_and_only_the_upload_overlaps(trace: list[Span]
 
     assert follow("observe", "queue", "claim", "stage")
     assert follow("upload", "verify", "complete", "delete")
-    assert steps["stage"].start <= steps["upload"].start <= steps["stage"].end  # the first blocks leave while it is staged
+    assert steps["stage"].start <= steps["upload"].start  # while it is staged, or after that if it is small
     assert steps["observe"].seconds >= 0.3  # the minimum age
 
 

@@ -20,8 +20,10 @@ from nfsw.actors.messages import (
     UploadFailed,
     UploadFile,
 )
+from nfsw.supervisor.supervisor import MOST_DELIVERIES
 from nfsw.supervisor.tracked_file import Stage
 from tests.support.faketime import clock
+from tests.unit.supervisor.company import HANG_S
 from tests.unit.supervisor.works import SCANNED, UPLOADED, Works, arrival, claimed, version
 
 A, CLAIMED_A = arrival("a"), claimed("a")
@@ -230,6 +232,33 @@ async def test_an_attempt_that_failed_while_the_file_was_staged_keeps_its_pause_
         assert (again.attempt, again.staged) == (2, True)
 
 
+async def test_the_attempts_for_a_file_are_events_of_one_span() -> None:
+    """The first one fails while it is staged."""
+    async with Works() as works:
+        await works.stages("a")
+        await works.replies("uploader", "a", UploadFailed("HTTP 429", retry_after_s=60.0))
+        await works.replies("claimer", "a", Staged())
+        await asyncio.sleep(61)
+        await works.replies("uploader", "a", NO_ANSWER)
+        await asyncio.sleep(2)
+        await works.replies("uploader", "a", UPLOADED)
+        await works.replies("collector", "a", Completed())
+        [upload] = works.spans("upload")
+        assert [event.name for event in upload.events] == ["attempt", "attempt failed"] * 2 + ["attempt"]
+        assert upload.status.is_ok or upload.status.is_unset
+
+
+async def test_a_step_that_failed_is_a_span_that_says_why_and_the_next_one_another() -> None:
+    async with Works() as works:
+        await works.takes(CLAIMED_A)
+        await works.replies("claimer", "a", NFS)
+        await asyncio.sleep(FIRST_PAUSE_S)
+        await works.ends("a")
+        assert [span.status.description for span in works.spans("stage")] == ["NFS: EIO", None]
+        [file] = works.spans("file")
+        assert dict(file.attributes or {})["outcome"] == "completed"
+
+
 # --- What ends a pause ---
 
 
@@ -284,6 +313,21 @@ async def test_a_success_ends_the_pauses_of_what_the_same_outage_held_up_and_of_
         assert works.stage(arrival("other")) is Stage.WAITING
 
 
+async def test_a_file_with_which_its_actor_hung_again_and_again_goes_on_when_nfs_answers() -> None:
+    """It may be the server that hung, and not the file."""
+    async with Works() as works:
+        await works.takes(CLAIMED_A)
+        for _ in range(MOST_DELIVERIES):
+            works["claimer"].enters("read a")
+            await asyncio.sleep(HANG_S + 1.1)
+            await works.says_started("claimer")
+        assert works.record(CLAIMED_A).error == "claimer died 3 times with this in hand"
+        assert works.stage(CLAIMED_A) is Stage.WAITING
+        works.hears_nothing_new()
+        await works.says("scanner", ScanFailed("ESTALE"), SCANNED)
+        assert works.to_stage() == ["a"]
+
+
 async def test_a_file_that_kills_its_actor_does_not_come_back_sooner_for_any_news() -> None:
     async with Works() as works:
         await works.takes(CLAIMED_A)
@@ -326,20 +370,6 @@ async def test_after_an_outage_of_azure_a_file_that_is_still_staged_goes_on_too(
         await works.says("uploader", AzureAnswers())
         await works.news("claimer", "a", StagingProgress(700))
         assert len(uploads(works)) == 1
-
-
-async def test_an_attempt_that_hangs_to_the_end_of_an_outage_is_followed_by_one_soon() -> None:
-    """When it fails, the service answers again, and has said so already."""
-    async with Works() as works:
-        await works.uploads("a")
-        waited = await pauses(works, "uploader", NO_ANSWER, 12)
-        await asyncio.sleep(waited[-1] + 0.01)
-        await works.says("uploader", AzureAnswers())
-        await asyncio.sleep(60)
-        await works.replies("uploader", "a", NO_ANSWER)
-        assert pause(works) <= 1.0
-        await asyncio.sleep(1)
-        assert (await pauses(works, "uploader", NO_ANSWER, 12))[-1] > 100, "those were begun after it had said so"
 
 
 async def test_one_file_that_fails_while_the_service_answers_others_sits_out_its_pauses() -> None:

@@ -168,6 +168,26 @@ async def test_a_file_that_is_being_sent_or_completed_gives_up_nothing() -> None
         assert evictions(works) == []
 
 
+async def test_a_file_that_only_has_to_be_completed_needs_no_room() -> None:
+    async with Works(limit=1100) as works:
+        await works.completes("a", 700)
+        await works.replies("collector", "a", Failed("NFS: EIO", Outage.NFS))
+        for _ in range(6):
+            await asyncio.sleep(65)
+            await works.replies("collector", "a", Failed("NFS: EIO", Outage.NFS))
+        await works.sees(arrival("b"), 700)
+        await works.sees(arrival("c"), 700)
+        works.hears_nothing_new()
+        await asyncio.sleep(IDLE_S)
+        assert evictions(works) == ["a"]
+        await works.replies("collector", "a", Evicted())
+        assert works.to_stage() == ["b"]
+        await asyncio.sleep(300)
+        await works.replies("collector", "a", Completed())
+        assert works.totals.completed == 1
+        assert works.budget.used == 700 + MANIFEST
+
+
 async def test_no_more_is_given_up_than_is_needed() -> None:
     async with Works(limit=1100) as works:
         for name in "abc":

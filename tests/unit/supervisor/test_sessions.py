@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from nfsw.actors.envelope import Reply
 from nfsw.actors.messages import (
     AcquireLock,
     Failed,
@@ -440,6 +441,44 @@ async def test_a_session_that_is_looked_after_can_be_started() -> None:
 
     assert pod.sessions.claims("orphan")
     assert pod.sessions.watch().held == {"orphan"}
+
+
+async def starts_orphan() -> "tuple[Pod, asyncio.Task[None]]":
+    """The pod looks after files of "orphan", which is now to be its active session."""
+    pod = orphans("orphan")
+    pod.sessions.stop()
+    pod.scans(seen("orphan", files=True))
+    pod.holds_what_was_asked()
+    pod.busy.add("orphan")
+    return pod, await begin(pod, "orphan")
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"), [(Failed("EIO"), NfsSilent), (SessionUnusable("incoming/orphan is a symbolic link"), SessionConflict)]
+)
+async def test_a_session_that_is_looked_after_and_cannot_be_started_says_so_at_once_and_is_locked_again(
+    reply: Reply, error: type[Exception]
+) -> None:
+    """The Keeper has given the lock up over it."""
+    pod, starting = await starts_orphan()
+    pod.answers("orphan", reply)
+    with pytest.raises(error):
+        await starting
+    assert pod.sessions.holds("orphan")
+    pod.scans(seen("orphan", files=True))
+    assert pod.asked == [AcquireLock("orphan", record=False)]
+
+
+async def test_a_session_that_is_looked_after_is_not_released_because_nfs_does_not_answer_its_start() -> None:
+    """Its files are under way: another pod would take them up too."""
+    pod, starting = await starts_orphan()
+    with pytest.raises(NfsSilent):
+        await starting
+    assert not [asked for asked in pod.asked if isinstance(asked, ReleaseLock)]
+    pod.answers("orphan", held())
+    assert pod.sessions.holds("orphan")
+    assert not pod.sessions.claims("orphan")
+    assert pod.sessions.active is None
 
 
 async def test_a_session_that_is_being_started_is_not_released_because_its_last_file_was_just_sent() -> None:

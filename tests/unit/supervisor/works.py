@@ -5,7 +5,9 @@ import time
 from typing import Self
 
 from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from nfsw.actors.envelope import Job, Message, Reply
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
@@ -92,8 +94,10 @@ class Works(Company):
         refs = [ActorRef(ChildSpec(name, processes[name].start, capacity)) for name, capacity in capacities.items()]
         self._answered = answered
         self.lost: list[str] = []
-        tracer = TracerProvider(shutdown_on_exit=False).get_tracer("test")
-        self.telemetry = Telemetry(tracer, NoOpMeterProvider().get_meter("test"))
+        self._spans = InMemorySpanExporter()
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(self._spans))
+        self.telemetry = Telemetry(provider.get_tracer("test"), NoOpMeterProvider().get_meter("test"))
         self.totals = self.telemetry.totals
         self.main = assemble(refs, self.telemetry, Limits(workers, queue, limit, BLOCK, HANG_S, ESCALATE_S), schedule, self.lost.append)
         self.files, self.budget, self.sessions = self.main.files, self.main.budget, self.main.sessions
@@ -187,6 +191,10 @@ class Works(Company):
     def under_way(self) -> set[File]:
         """Files that are queued, with an actor, or wait for their next attempt."""
         return {record.file for record in self.files if record.stage is not Stage.UNSEEN}
+
+    def spans(self, name: str) -> list[ReadableSpan]:
+        """Those of that name that have ended."""
+        return [span for span in self._spans.get_finished_spans() if span.name == name]
 
     def reports_again(self) -> list[File]:
         """What the Scanner was told to report again since it was asked last."""
