@@ -83,7 +83,7 @@ def test_an_arrival_is_claimed_for_today_and_staged(life: Life, share: Share) ->
 
 def test_a_file_that_was_left_behind_is_staged_where_it_is(life: Life, share: Share) -> None:
     fp = share.written(share.claimed("a"), b"left")
-    assert life.hear(Take(LEFT, fp)) == [StagingBegun(LEFT, fp), StagingGrew(LEFT, 0), StagingGrew(LEFT, 4), FileStaged(LEFT)]
+    assert life.hear(Take(LEFT, fp)) == [StagingBegun(LEFT, fp), StagingGrew(LEFT, 4), FileStaged(LEFT)]
 
 
 def test_one_whose_claim_was_cut_off_loses_its_second_name_first(life: Life, share: Share) -> None:
@@ -108,7 +108,6 @@ def test_afresh_is_from_the_beginning(life: Life, share: Share) -> None:
     life.hear(Take(LEFT, fp))
     assert life.hear(Take(LEFT, fp, afresh=True)) == [
         StagingBegun(LEFT, fp),
-        StagingGrew(LEFT, 0),
         StagingGrew(LEFT, BLOCK),
         FileStaged(LEFT),
     ]
