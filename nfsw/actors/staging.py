@@ -47,6 +47,12 @@ class _Staged:
     md5: "hashlib._Hash | None"  # of what is staged; None: the blob is to have none
     copy: int = -1  # descriptor
     lines: int = -1  # descriptor of the manifest
+    text: str = ""  # lines of the manifest that are not in its file yet
+
+    def write_lines(self) -> None:
+        with _local():
+            _append(self.lines, self.text)
+        self.text = ""
 
     def whole(self) -> Checksums:
         crc = 0
@@ -71,19 +77,26 @@ class Stager:
     def stage(self, file: FileRef, expected: Fingerprint, grew: Callable[[int], None]) -> None:
         """Returns once the copy is whole and the source was the same before and after.
 
-        `grew` is called with the bytes that are in copy and manifest so far, first as soon as there is a manifest to follow. Raises
-        SourceChanged, StagingDiskTroubled, and OSError for NFS.
+        `grew` is called with the bytes that are in copy and manifest so far, first as soon as there is a manifest to follow; once, at the
+        end, for a file of one block, of which there is nothing to follow. Raises SourceChanged, StagingDiskTroubled, and OSError for NFS.
         """
         with self._source(file, expected) as source, self._opened(file, expected) as staged:
             manifest = staged.manifest
-            grew(manifest.staged)
+            in_parts = expected.size > manifest.block_size
+            if in_parts:
+                staged.write_lines()
+                grew(manifest.staged)
             while manifest.staged < expected.size:
                 self._copy_block(source, file, staged)
-                grew(manifest.staged)
+                if in_parts:
+                    staged.write_lines()
+                    grew(manifest.staged)
             if manifest.whole is None:
                 self._compare(source, file, expected)
-                with _local():
-                    _append(staged.lines, manifest.finish(staged.whole()))
+                staged.text += manifest.finish(staged.whole())
+            staged.write_lines()
+            if not in_parts:
+                grew(manifest.staged)
 
     def discard(self, file: FileRef) -> None:
         """Removes what is staged of `file`. Raises StagingDiskTroubled."""
@@ -116,17 +129,15 @@ class Stager:
         """What is staged so far, with the copy and the manifest open for the rest."""
         with contextlib.ExitStack() as opened:
             with _local():
-                staged = self._found(file, expected)
-                if staged is None:
-                    discard(self._staging, file)
-                    staged = self._nothing(expected, block_size(expected.size, self._chosen_block_size))
-                staged.copy = _create(self._staging.copy(file), opened)
-                staged.lines = _create(self._staging.manifest(file), opened)
+                found = self._found(file, expected)
+                staged = found or self._nothing(expected, block_size(expected.size, self._chosen_block_size))
+                staged.copy = _create(self._staging.copy(file), opened, anew=not found)
+                staged.lines = _create(self._staging.manifest(file), opened, anew=not found)
                 if staged.manifest.whole is None:
-                    text = staged.manifest.text()
-                    _append(staged.lines, text)
-                    os.ftruncate(staged.lines, len(text))
-                    os.ftruncate(staged.copy, staged.manifest.staged)
+                    staged.text = staged.manifest.text()
+                    if found:
+                        os.ftruncate(staged.lines, 0)
+                        os.ftruncate(staged.copy, staged.manifest.staged)
             yield staged
 
     def _nothing(self, expected: Fingerprint, size_of_blocks: int) -> _Staged:
@@ -174,8 +185,9 @@ class Stager:
         offset = manifest.staged
         length = min(manifest.block_size, manifest.fingerprint.size - offset)
         path = self._nfs.tree.source(file)
-        with self._nfs.call("fadvise", path):
-            os.posix_fadvise(source, offset + length, manifest.block_size, os.POSIX_FADV_WILLNEED)
+        if offset + length < manifest.fingerprint.size:
+            with self._nfs.call("fadvise", path):
+                os.posix_fadvise(source, offset + length, manifest.block_size, os.POSIX_FADV_WILLNEED)
         crc, done = 0, 0
         while done < length:
             piece = self._buffer()[: min(PIECE, length - done)]
@@ -190,10 +202,10 @@ class Stager:
             with _local():
                 _write(staged.copy, piece, offset + done)
             done += read
-        with self._nfs.call("fadvise", path):
-            os.posix_fadvise(source, offset, length, os.POSIX_FADV_DONTNEED)
-        with _local():
-            _append(staged.lines, manifest.add(length, crc))
+        if length >= PIECE:
+            with self._nfs.call("fadvise", path):
+                os.posix_fadvise(source, offset, length, os.POSIX_FADV_DONTNEED)
+        staged.text += manifest.add(length, crc)
 
     def _buffer(self) -> memoryview:
         buffer: memoryview | None = getattr(self._own, "buffer", None)
@@ -202,19 +214,22 @@ class Stager:
         return buffer
 
 
-def _create(path: str, opened: contextlib.ExitStack) -> int:
-    """Opens `path`, which need not exist, until `opened` is left."""
-    for _ in range(2):
-        with contextlib.suppress(FileNotFoundError):  # the Collector has just removed the folder, because it was empty
-            return _create_once(path, opened)
-    return _create_once(path, opened)
-
-
-def _create_once(path: str, opened: contextlib.ExitStack) -> int:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    opened.callback(os.close, fd)
-    return fd
+def _create(path: str, opened: contextlib.ExitStack, *, anew: bool) -> int:
+    """Opens `path`, which need not exist, until `opened` is left. `anew`: what is there now is somebody's who reads it still."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (os.O_EXCL if anew else 0)
+    for tries_left in (3, 2, 1, 0):
+        try:
+            fd = os.open(path, flags, 0o600)
+        except FileExistsError:
+            os.unlink(path)
+        except FileNotFoundError:  # the folder is not there yet, or the Collector has just removed it, because it was empty
+            if not tries_left:
+                raise
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        else:
+            opened.callback(os.close, fd)
+            return fd
+    raise FileExistsError(errno.EEXIST, "it comes again and again", path)
 
 
 def _append(fd: int, text: str) -> None:

@@ -9,11 +9,12 @@ import pytest
 
 from tests.support.waiting import until
 from tools.bench.arena import Arena
-from tools.bench.cases import kill
+from tools.bench.cases import kill, turns
 from tools.bench.cases.scale import MIB, QUICK
 from tools.bench.endpoint import Place, sink, sink_over_tls
 from tools.bench.ground import Ground, Piece, Pool, WentWrong, fresh
 from tools.bench.group import ControlGroup, Group, MarkedGroup, new_group
+from tools.bench.sides.floor import floor
 from tools.bench.sides.plain import plain
 from tools.bench.watching import Watching
 
@@ -43,8 +44,24 @@ def test_a_run_is_timed_and_its_files_arrive(arena: Arena, place: Place) -> None
     assert values["files_per_s"] == pytest.approx(3 / values["wall_s"])
 
 
+@pytest.mark.parametrize("place", [sink, sink_over_tls])
+def test_the_floor_copies_sends_and_removes(arena: Arena, place: Place) -> None:
+    pieces = [Piece("0.bin", 0, 3 * MIB), Piece("1.bin", 1, 70 * MIB)]
+    assert arena.move(floor(), place, pieces)["requests_per_file"] == 1
+
+
+def test_the_mean_completion_on_a_slow_uplink_is_told_in_units_of_one_file(arena: Arena) -> None:
+    small = replace(QUICK, big_size=MIB, loaded_size=MIB, one_size=MIB, kill_size=MIB, turns_size=4 * MIB, turns_cap=40_000_000)
+    values = turns.in_turn(arena, small, plain())
+    assert 3 < values["mean_completion"] < 4 * values["wall_over_link"], "it sends all four at a time"
+
+
+def test_how_long_no_number_moves_is_told() -> None:
+    assert turns.longest_still([(0, 0), (5, 0), (6, 1), (7, 1), (9, 2), (10, 3), (99, 3)]) == 3
+
+
 def test_bytes_that_are_sent_again_after_a_kill_are_counted(arena: Arena) -> None:
-    values = kill.killed(arena, replace(QUICK, one_size=70 * MIB, kill_cap=40 * MIB), plain())
+    values = kill.killed(arena, replace(QUICK, kill_size=70 * MIB, kill_cap=40 * MIB), plain())
     assert values["at_kill_mib"] >= 35
     assert values["resent_mib"] >= values["at_kill_mib"], "it resumes nothing"
     assert values["in_flight_mib"] == 8 * 4

@@ -46,8 +46,8 @@ class Cluster:
                 state["pods"] = []
             case ["get", "pod", "azurite", *_]:
                 return {"status": {"podIP": "10.0.0.9"}}
-            case ["get", "pod", _, "--output", _]:
-                return "Evicted"
+            case ["get", "events", *_]:
+                return "event/evicted"
             case ["get", "pods", *_]:
                 return {"items": [_shown(pod) for pod in state["pods"]]}
             case ["get", *things, "--ignore-not-found", "--output", "name"]:
@@ -58,9 +58,9 @@ class Cluster:
             case ["delete", "-k", _]:
                 state["pods"], state["volumes"] = [], []
                 state["namespaces"] = [name for name in state["namespaces"] if name.endswith("-tools")]
-            case ["delete", thing, "--ignore-not-found"]:
-                kind = {"namespace": "namespaces", "persistentvolume": "volumes"}[thing.partition("/")[0]]
-                state[kind] = [one for one in state[kind] if one != thing.partition("/")[2]]
+            case ["delete", *things, "--ignore-not-found"]:
+                state["namespaces"] = [one for one in state["namespaces"] if f"namespace/{one}" not in things]
+                state["volumes"] = [one for one in state["volumes"] if f"persistentvolume/{one}" not in things]
             case ["exec", "--stdin", "writer", "--", "env", _, "python", "-", action, _, *rest]:
                 return self._writer(action, rest)
             case ["exec", pod, "--", "nfsw", *command]:

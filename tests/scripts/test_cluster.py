@@ -103,7 +103,7 @@ def test_the_manuals_commands_are_run_in_a_namespace_of_their_own(all_well: Ran)
         "nfsw start camera-2",
         f"-n {name} rollout undo deployment/nfsw",
         "delete -k k3s/overlays/site",
-        f"delete namespace/{name}-tools",
+        f"delete namespace/{name} persistentvolume/{name} namespace/{name}-tools",
     ]
 
     places = [next(number for number, asked in enumerate(all_well.asked) if command in asked) for command in order]

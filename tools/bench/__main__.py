@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tools.bench import report
 from tools.bench.arena import Arena
-from tools.bench.cases import kill, latency, moves, service
+from tools.bench.cases import kill, latency, moves, service, turns
 from tools.bench.cases.case import Case
 from tools.bench.cases.scale import FULL, MIB, QUICK, Scale
 from tools.bench.endpoint import sink
@@ -21,11 +21,11 @@ from tools.bench.figures import Measurement, Results
 from tools.bench.ground import Piece, Pool
 from tools.bench.group import CHECKOUT, new_group
 from tools.bench.machine import describe
-from tools.bench.sides import nfsw, plain, rclone
+from tools.bench.sides import floor, nfsw, plain, rclone
 from tools.bench.sides.side import Side
 
-CASES = (*moves.CASES, *kill.CASES, *service.CASES, *latency.CASES)
-SIDES = ("nfsw", "rclone", "upload_blob")
+CASES = (*moves.CASES, *turns.CASES, *kill.CASES, *service.CASES, *latency.CASES)
+SIDES = ("nfsw", "nfsw-md5", "rclone", "rclone-1", "upload_blob", "cp+curl")
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, not a place for temporary names
 WARM_UP = [Piece("warm-up.bin", 0, MIB)]
 EXIT_WENT_WRONG = 1
@@ -92,11 +92,18 @@ class _Names:
 
 def _sides(wanted: Sequence[str]) -> list[Side] | None:
     """In the order in which they take turns."""
-    if "rclone" in wanted and not rclone.is_there():
+    if not rclone.is_there() and any(name.startswith("rclone") for name in wanted):
         print(rclone.MISSING, file=sys.stderr)
         return None
-    known: dict[str, Side] = {"nfsw": nfsw.NfswSide(), "rclone": rclone.rclone(), "upload_blob": plain.plain()}
-    return [side for name, side in known.items() if name in wanted]
+    known: list[Side] = [
+        nfsw.NfswSide(),
+        nfsw.NfswSide.with_md5(),
+        rclone.rclone(),
+        rclone.rclone_one_by_one(),
+        plain.plain(),
+        floor.floor(),
+    ]
+    return [side for side in known if side.name in wanted]
 
 
 def _memory_or(folder: Path, scale: Scale) -> Path:
@@ -111,7 +118,7 @@ def _measure(arena: Arena, scale: Scale, sides: Sequence[Side], cases: Sequence[
     for side in sides:
         arena.move(side, sink, WARM_UP)
     for case in cases:
-        taking_part = [side for side in sides if case.peers or side.name == "nfsw"]
+        taking_part = [side for side in sides if side.name in case.sides]
         for number in range(case.rounds(scale)):
             for side in taking_part:
                 run, begun = f"{case.name} {number + 1}/{case.rounds(scale)} {side.name}", time.monotonic()

@@ -8,7 +8,7 @@ from tools.bench.figures import Spread
 
 WIDTH, RIGHT = 760, 80
 BAR, GAP, GROUP_GAP, TOP, FOOT = 18, 4, 18, 46, 16
-COLOURS = ("#2563a8", "#c2571a", "#5b7f2b", "#7a4fa3")
+COLOURS = ("#2563a8", "#c2571a", "#5b7f2b", "#7a4fa3", "#8a8a8a")
 STYLE = (
     "text{font:13px sans-serif;fill:#24292f}.t{font-weight:bold;font-size:15px}.v{font-size:12px}.w{stroke:#24292f;stroke-width:1.5}"
     "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.w{stroke:#e6edf3}}"

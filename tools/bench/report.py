@@ -41,6 +41,14 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("sink's own CPU, s", "sink_cpu_s"),
     ),
     "uplink": (Column("wall, s", "wall_s"), Column("wall / (size / rate)", "wall_over_link"), Column("first byte, s", "first_byte_s")),
+    "turns": (
+        Column("mean completion, in units of one file's time", "mean_completion"),
+        Column("wall, s", "wall_s"),
+        Column("wall / (size / rate)", "wall_over_link"),
+        Column("longest without a moving number, s", "longest_still_s"),
+        Column("CPU-s/GB", "cpu_s_per_gb"),
+    ),
+    "pause": (Column("until no byte arrives, s", "pause_s"),),
     "kill": (
         Column("sent at the kill, MiB", "at_kill_mib"),
         Column("sent again, MiB", "resent_mib"),

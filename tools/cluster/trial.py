@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -81,9 +80,8 @@ class Trial:
         values = dict(line.split("=", 1) for line in lines if line and not line.startswith("#")) | settings
         (site / "site.env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
         volume = site / ("nfs-server.yaml" if self.server else "host-path.yaml")
-        volume.write_text(
-            volume.read_text().replace("/export/data", f"{self.parent}/{self.name}").replace("192.168.1.10", self.server or "")
-        )
+        text = volume.read_text().replace("/export/data", f"{self.parent}/{self.name}")
+        volume.write_text(text.replace("192.168.1.10", self.server or ""))
         gone = {"metadata": {"name": "otel-collector", "namespace": self.name}, "$patch": "delete"}
         removals = [json.dumps({"apiVersion": version, "kind": kind, **gone}) for kind, version in WITHOUT.items()]
         with (site / "kustomization.yaml").open("a") as kustomization:
@@ -94,14 +92,15 @@ class Trial:
     def pods(self) -> list[Any]:
         """Those of the service that are meant to run."""
         found = self.service.get("pods", "--selector", "app.kubernetes.io/name=nfsw")["items"]
-        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"] and pod["status"].get("phase") != "Failed"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"] and pod["status"].get("phase") in ("Pending", "Running")]
 
     def settled(self, replicas: int = 1) -> list[str]:
         """The pods' names, once there are just as many as asked for, and all are ready."""
 
         def ready() -> list[str]:
             pods = self.pods()
-            names = [pod["metadata"]["name"] for pod in pods if all(one["ready"] for one in _containers(pod))]
+            statuses = {pod["metadata"]["name"]: pod["status"].get("containerStatuses", [{"ready": False}]) for pod in pods}
+            names = [name for name, containers in statuses.items() if all(one["ready"] for one in containers)]
             return names if len(names) == len(pods) == replicas else []
 
         return until(ready, within=SOON, what=f"{replicas} ready pods")
@@ -158,39 +157,23 @@ class Trial:
         things = [f"namespace/{self.name}", f"persistentvolume/{self.name}", f"namespace/{self.name}-tools"]
         export = f"folder {self.parent}/{self.name}"
         removals: dict[str, Callable[[], str]] = {
-            "installation": lambda: self.block("remove"),
-            **{thing: partial(self.service.kubectl, "delete", thing, "--ignore-not-found") for thing in things[:2]},
-            export: lambda: self.inside("remove"),
-            things[2]: partial(self.tools.kubectl, "delete", things[2], "--ignore-not-found"),
+            "the installation": lambda: self.block("remove") if (self.folder / "k3s/overlays/site").exists() else "",
+            export: lambda: self.inside("remove") if self.connection else "",
+            "namespaces and volume": lambda: self.service.kubectl("delete", *things, "--ignore-not-found"),
         }
-        if not (self.folder / "k3s/overlays/site").exists():
-            del removals["installation"]
-        if not self.connection:
-            del removals[export]
-        kept = []
+        left = []
         for thing, remove in removals.items():
             try:
                 remove()
             except Failed as failed:
-                say(f"taking down: {failed}")
-                kept += [thing] if thing == export else []
-        return kept + self.service.kubectl("get", *things, "--ignore-not-found", "--output", "name").split()
+                say(f"cannot remove {thing}: {failed}")
+                left += [thing] if thing == export else []
+        return left + self.service.kubectl("get", *things, "--ignore-not-found", "--output", "name").split()
 
     def evidence(self) -> str:
         """What an operator would look at first."""
-        shown = []
-        for place in (self.tools, self.service):
-            for what in (["get", "pods", "--output", "wide"], ["get", "events"], ["logs", "deployment/nfsw", "--tail", "10"]):
-                try:
-                    shown.append(place.kubectl(*what))
-                except Failed as failed:
-                    shown.append(f"{failed}\n")
-        return "".join(shown)
+        looks = [f"kubectl get pods,events -n {name}" for name in (f"{self.name}-tools", self.name)]
+        return self.service.shell(f"({'; '.join(looks)}; kubectl logs deployment/nfsw -n {self.name} --tail 10) 2>&1 || true")
 
     def _filled(self, template: str, **values: str) -> str:
         return Template((HERE / template).read_text()).substitute(values, name=self.name, image=self.image, azurite=self.azurite)
-
-
-def _containers(pod: Any) -> list[Any]:
-    """Their statuses; a pod that has none yet has one that is not ready."""
-    return pod["status"].get("containerStatuses") or [{"ready": False, "state": {}, "lastState": {}}]

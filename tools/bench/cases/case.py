@@ -16,4 +16,4 @@ class Case:
     title: str  # of its table
     measure: Measure
     rounds: Callable[[Scale], int]
-    peers: bool = True  # the peers are measured as well, in turn
+    sides: tuple[str, ...] = ("nfsw", "rclone", "upload_blob")  # names of those that take turns

@@ -18,13 +18,13 @@ GLANCE_S = 0.01
 
 
 def killed(arena: Arena, scale: Scale, side: Side) -> dict[str, float]:
-    pieces, deadline = scale.one(), deadline_for(scale.one_size, 1)
+    pieces, deadline = scale.killed(), deadline_for(scale.kill_size, 1)
     with arena.enter(partial(sink, cap=scale.kill_cap)) as (ground, endpoint):
         assert endpoint.sink is not None
         ground.place(pieces)
         with new_group() as group, side.launch(ground, endpoint, group) as mover:
             mover.begin()
-            _until_received(endpoint.sink, scale.one_size // 2, deadline)
+            _until_received(endpoint.sink, scale.kill_size // 2, deadline)
             group.kill()
         at_kill = endpoint.sink.totals()["received"]
         begun = time.monotonic()
@@ -35,7 +35,7 @@ def killed(arena: Arena, scale: Scale, side: Side) -> dict[str, float]:
         ground.check(pieces, endpoint.landing.landed())
         (blob,) = endpoint.sink.blobs().values()
         in_flight = CONCURRENCY * max(blob["sizes"].values(), default=0)
-        resent = endpoint.sink.totals()["received"] - scale.one_size
+        resent = endpoint.sink.totals()["received"] - scale.kill_size
     return {
         "at_kill_mib": at_kill / MIB,
         "resent_mib": resent / MIB,

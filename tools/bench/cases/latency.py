@@ -61,4 +61,4 @@ def _until_committed(running: Sink, files: int) -> None:
         time.sleep(GLANCE_S)
 
 
-CASES = (Case("latency", "One small file at a time", latency, lambda scale: scale.long_rounds, peers=False),)
+CASES = (Case("latency", "One small file at a time", latency, lambda scale: scale.long_rounds, ("nfsw",)),)

@@ -47,10 +47,12 @@ def start(arena: Arena, _scale: Scale, side: Side) -> dict[str, float]:
             return {"start_s": time.monotonic() - begun, "start_cpu_s": group.cpu_seconds()}
 
 
+LARGE = ("nfsw", "nfsw-md5", "rclone", "upload_blob", "cp+curl")
+
 CASES = (
     Case("start", "Start", start, lambda scale: scale.rounds),
-    Case("sink", "4 large files into a sink that discards", into_sink, lambda scale: scale.rounds),
-    Case("tls", "4 large files into the sink over TLS", over_tls, lambda scale: scale.rounds),
+    Case("sink", "4 large files into a sink that discards", into_sink, lambda scale: scale.rounds, LARGE),
+    Case("tls", "4 large files into the sink over TLS", over_tls, lambda scale: scale.rounds, LARGE),
     Case("azurite", "4 large files into Azurite", into_azurite, lambda scale: scale.rounds),
     Case("small", "Many small files into the sink", small_files, lambda scale: scale.rounds),
     Case("uplink", "One large file over a slow uplink", slow_uplink, lambda scale: scale.long_rounds),

@@ -18,7 +18,12 @@ class Scale:
     small_files: int  # of 4 KiB
     one_size: int  # bytes, of one file
     cap: int  # bytes/s, of the uplink under the one file
+    kill_size: int  # bytes, of the file under the kill
     kill_cap: int  # bytes/s, so that there is a half to be killed at
+    turns_size: int  # bytes, of each of 4 files on a slow uplink
+    turns_cap: int  # bytes/s, of that
+    turns_rounds: int
+    pause_cap: int  # bytes/s, of the uplink on which uploads are paused
     idle_s: float
     latency_files: int
 
@@ -34,16 +39,23 @@ class Scale:
     def one(self) -> list[Piece]:
         return [Piece("one.bin", 0, self.one_size)]
 
+    def killed(self) -> list[Piece]:
+        return [Piece("one.bin", 0, self.kill_size)]
+
+    def turns(self) -> list[Piece]:
+        return self._four(self.turns_size)
+
     @property
     def pool_size(self) -> int:
-        return max(4 * self.big_size, self.one_size, self.loaded_size, self.small_files * 4 * KIB)
+        return max(4 * self.big_size, self.one_size, self.kill_size, self.turns_size, self.loaded_size, self.small_files * 4 * KIB)
 
     def in_words(self) -> list[str]:
         loaded, one = f"4 x {_size(self.loaded_size)}", _size(self.one_size)
         return [
             f"4 large files: 4 x {_size(self.big_size)}; while memory and `/healthz` are watched: {loaded}.",
             f"Small files: {self.small_files:,} x 4 KiB; one at a time: {self.latency_files}.",
-            f"One large file: {one}; the slow uplink: {self.cap / 1e6:g} MB/s, under the kill {self.kill_cap / 1e6:g} MB/s.",
+            f"One large file: {one} at {self.cap / 1e6:g} MB/s; under the kill: {_size(self.kill_size)} at {self.kill_cap / 1e6:g} MB/s.",
+            f"4 equal files: 4 x {_size(self.turns_size)} at {self.turns_cap / 1e6:g} MB/s; the pause: at {_size(self.pause_cap)}/s.",
             f"Idle: watched for {self.idle_s:g} s.",
         ]
 
@@ -65,7 +77,12 @@ FULL = Scale(
     small_files=10_000,
     one_size=2 * GIB,
     cap=100_000_000,
+    kill_size=GIB,
     kill_cap=200_000_000,
+    turns_size=96 * MIB,
+    turns_cap=8_000_000,
+    turns_rounds=2,
+    pause_cap=4 * MIB,
     idle_s=60,
     latency_files=60,
 )
@@ -78,7 +95,12 @@ QUICK = Scale(
     small_files=1_000,
     one_size=512 * MIB,
     cap=100_000_000,
+    kill_size=512 * MIB,
     kill_cap=100_000_000,
+    turns_size=24 * MIB,
+    turns_cap=8_000_000,
+    turns_rounds=1,
+    pause_cap=4 * MIB,
     idle_s=5,
     latency_files=10,
 )

@@ -1,14 +1,12 @@
 """What the service costs and how it answers: memory, CPU when idle, bytes read from NFS, /healthz under load. The benchmark's process."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.http import call
 from tools.bench.arena import Arena, timed
 from tools.bench.cases.case import Case
+from tools.bench.cases.meanwhile import meanwhile
 from tools.bench.cases.scale import Scale
 from tools.bench.endpoint import sink
 from tools.bench.figures import percentile
@@ -48,7 +46,7 @@ def loaded(arena: Arena, scale: Scale, side: Side) -> dict[str, float]:
         with side.launch(ground, endpoint, group) as mover:
             samples: list[float] = []
             before = _nfs_bytes(mover) if isinstance(mover, Nfsw) else 0
-            with _meanwhile(lambda: samples.append(pss_of(group.pids())), every_s=PSS_EVERY_S):
+            with meanwhile(lambda: samples.append(pss_of(group.pids())), every_s=PSS_EVERY_S):
                 values = timed(mover, group, endpoint, pieces)
             if isinstance(mover, Nfsw):
                 values["nfs_read_over_size"] = (_nfs_bytes(mover) - before) / sum(piece.size for piece in pieces)
@@ -64,7 +62,7 @@ def probed(arena: Arena, scale: Scale, side: Side) -> dict[str, float]:
         with side.launch(ground, endpoint, group) as service:
             assert isinstance(service, Nfsw)
             port, answers = service.port, list[float]()
-            with _meanwhile(lambda: answers.append(_probe(port)), every_s=PROBE_EVERY_S):
+            with meanwhile(lambda: answers.append(_probe(port)), every_s=PROBE_EVERY_S):
                 timed(service, group, endpoint, pieces)
         return {
             "healthz_p50_ms": percentile(answers, 0.5) * 1000,
@@ -91,32 +89,8 @@ def _nfs_bytes(service: Nfsw) -> int:
     return total
 
 
-@contextmanager
-def _meanwhile(act: Callable[[], None], *, every_s: float) -> Iterator[None]:
-    """Acts again and again while the body runs, in a thread of its own. An error there is raised at the end."""
-    ended, errors = threading.Event(), list[BaseException]()
-
-    def repeat() -> None:
-        try:
-            while not ended.is_set():
-                act()
-                ended.wait(every_s)
-        except BaseException as error:  # noqa: BLE001 - handed over to the thread that waits for this one
-            errors.append(error)
-
-    thread = threading.Thread(target=repeat, name="sampler")
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-    if errors:
-        raise errors[0]
-
-
 CASES = (
     Case("loaded", "Memory with four files in flight", loaded, lambda scale: scale.long_rounds),
-    Case("healthz", "/healthz under full load", probed, lambda scale: scale.long_rounds, peers=False),
-    Case("idle", "Idle", idle, lambda _scale: 1, peers=False),
+    Case("healthz", "/healthz under full load", probed, lambda scale: scale.long_rounds, ("nfsw",)),
+    Case("idle", "Idle", idle, lambda _scale: 1, ("nfsw",)),
 )

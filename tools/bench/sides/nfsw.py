@@ -35,6 +35,10 @@ class NfswSide:
     settings: Mapping[str, str] = field(default_factory=lambda: AT_ONCE)
     name: str = "nfsw"
 
+    @staticmethod
+    def with_md5() -> "NfswSide":
+        return NfswSide({**AT_ONCE, "APP_CONTENT_MD5": "true"}, "nfsw-md5")
+
     @contextmanager
     def launch(self, ground: Ground, endpoint: Endpoint, group: Group) -> "Iterator[Nfsw]":
         service = Nfsw(ground, endpoint, group, self.settings)

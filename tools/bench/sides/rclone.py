@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from functools import partial
 
 from tools.bench.endpoint import CONTAINER, Endpoint
 from tools.bench.ground import SESSION, Ground
@@ -12,7 +13,11 @@ MISSING = "rclone is missing: install it (Debian: apt-get install rclone)"
 
 
 def rclone() -> ProgramSide:
-    return ProgramSide("rclone", _call)
+    return ProgramSide("rclone", partial(_call, transfers=4))
+
+
+def rclone_one_by_one() -> ProgramSide:
+    return ProgramSide("rclone-1", partial(_call, transfers=1))
 
 
 def version() -> str:
@@ -25,6 +30,7 @@ def is_there() -> bool:
     return shutil.which("rclone") is not None
 
 
-def _call(ground: Ground, endpoint: Endpoint) -> Call:
-    options = ["--min-age", "0", "--transfers", "4", "--config", str(ground.work / "none.conf"), "--azureblob-sas-url", endpoint.sas_url]
+def _call(ground: Ground, endpoint: Endpoint, *, transfers: int) -> Call:
+    options = ["--min-age", "0", "--transfers", str(transfers), "--config", str(ground.work / "none.conf")]
+    options += ["--azureblob-sas-url", endpoint.sas_url]
     return Call(["rclone", "move", *options, str(ground.incoming), f":azureblob:{CONTAINER}/{DATE}/{SESSION}"], {})
