@@ -18,9 +18,9 @@ import nfsw
 if TYPE_CHECKING:
     from nfsw.client import Client
 
-#: The service said no, or there is none.
+#: The service refused, or cannot be reached.
 FAILED = 1
-#: The environment does not say where the service listens. As for arguments that are wrong.
+#: The environment does not say where the service listens; argparse's code for wrong arguments.
 BAD_USAGE = 2
 #: Ended by Ctrl-C, as shells count it.
 INTERRUPTED = 130
@@ -102,7 +102,7 @@ def _serve(_options: Namespace) -> int:
 
 
 def _as_client(command: "Callable[[Client, Namespace], None]") -> Callable[[Namespace], int]:
-    """`command` with a client of the service at `--url`, and what goes wrong in one line."""
+    """`command` with a client of the service at `--url`; its errors become one line on stderr and an exit code."""
 
     def run(options: Namespace) -> int:
         from nfsw.client import Client, ClientError, default_url  # noqa: PLC0415 - `serve` does without it
@@ -122,7 +122,7 @@ def _as_client(command: "Callable[[Client, Namespace], None]") -> Callable[[Name
         except ClientError as error:
             print(f"nfsw: {error}", file=sys.stderr)
             return FAILED
-        except BrokenPipeError:  # whoever read our output, `head` maybe, has enough
+        except BrokenPipeError:  # the reader of our output, such as `head`, has ended
             _drop_output()
         except OSError as error:
             _drop_output()
@@ -171,7 +171,7 @@ def _drop_output() -> None:
 
 
 class _HelpWithSettings(argparse.Action):
-    """The settings are read from their model, which takes long to import, so only when somebody asks."""
+    """Imports the settings' model, which takes long, only when this help is asked for."""
 
     def __init__(self, option_strings: list[str], dest: str, help: str) -> None:
         super().__init__(option_strings, dest, nargs=0, help=help)

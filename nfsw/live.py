@@ -74,7 +74,7 @@ def _repeat[Answer](ask: Callable[[], Answer], show: Callable[[Answer], None], l
 
 
 class LineScreen:
-    """What a line has said is not said again until it changes; of a file that only makes progress, every ten seconds."""
+    """Prints a line when what it says has changed; for a file that only makes progress, every ten seconds."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float]) -> None:
         self._write = write

@@ -24,7 +24,7 @@ class Hours:
     end: time
     bytes_per_s: int | None
 
-    def hold(self, now: time) -> bool:
+    def contains(self, now: time) -> bool:
         if self.begin < self.end:
             return self.begin <= now < self.end
         return now >= self.begin or now < self.end
@@ -39,9 +39,9 @@ class UploadSchedule:
     OFF: ClassVar["UploadSchedule"]
 
     def limit(self, now: datetime) -> int | None:
-        """Bytes per second at the local time `now`; None: no limit. The first hours that hold decide."""
+        """Bytes per second at the local time `now`; None: no limit. The first hours that contain it decide."""
         for hours in self.hours:
-            if hours.hold(now.time()):
+            if hours.contains(now.time()):
                 return hours.bytes_per_s
         return self.otherwise
 

@@ -220,7 +220,7 @@ def load() -> Settings:
 
 
 def unknown(environment: Mapping[str, str]) -> list[str]:
-    """APP_ variables that are none of ours: most likely misspelt, so the service warns of them."""
+    """APP_ variables that the service does not know: most likely misspelt, so it warns of them."""
     known = {variable(name) for name in Settings.model_fields}
     return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 

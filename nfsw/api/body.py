@@ -1,6 +1,6 @@
 """The body of a request: JSON, of a bounded size, and there within a bounded time. Main process.
 
-FastAPI by itself reads whatever comes for as long as it comes. Hence a request class of our own, in a route class of our own.
+FastAPI bounds no time, and its `max_body_size` answers in plain text. Hence a request class of our own, in a route class of our own.
 """
 
 import asyncio

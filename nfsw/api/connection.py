@@ -1,4 +1,4 @@
-"""One client's connection: uvicorn's HTTP/1.1, with a limit to how long a client may keep it without using it. Main process.
+"""One client's connection: uvicorn's HTTP/1.1 protocol, closed when the client does not use it for some time. Main process.
 
 uvicorn waits for ever for a request that does not come and for a reader that does not read. Each such connection holds a file
 descriptor of a process that must be able to start another actor.

@@ -1,4 +1,4 @@
-"""What the browser of somebody who can reach the service sends for a page of another site is refused. Main process; pure ASGI.
+"""Refuses what a browser sends on behalf of a page of another site. Main process; pure ASGI.
 
 The API has no passwords: whoever reaches its port may use it. A browser inside the network reaches it too, and sends what any page asks it
 to send. Hence two rules. A request that changes something must come from a page of the service itself, or from no page at all. And every

@@ -1,7 +1,7 @@
 """Spans and metrics of the REST API, in the stable HTTP conventions of OpenTelemetry. Main process, where something is exported.
 
 Without the probes, which come every few seconds for ever, and without the stream of events, whose requests last as long as
-somebody looks at the page.
+the page is open.
 """
 
 import os

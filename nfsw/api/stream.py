@@ -54,7 +54,7 @@ class Throughput:
 
 
 class Feed:
-    """What all streams say. It is encoded once a second, by the first stream that needs it, and not at all while nobody listens."""
+    """The events that all streams send: encoded once a second, by the first stream that needs them; without a stream not at all."""
 
     def __init__(self, service: Service, throughput: Throughput) -> None:
         self._service = service

@@ -23,9 +23,9 @@ from nfsw.doctor.check import Finding, Severity
 from nfsw.settings import Settings
 
 #: Everything works; there may be warnings.
-WELL = 0
+READY = 0
 #: The service would not work.
-ILL = 1
+NOT_READY = 1
 #: The environment does not make a configuration, so there is nothing to check.
 BAD_SETTINGS = 2
 #: Ended by Ctrl-C, or because nobody reads the output any more.
@@ -81,7 +81,7 @@ def _report(as_json: bool, limit_s: float) -> int:
         print(json.dumps({"verdict": worst, "checks": [asdict(finding) for finding in found]}, indent=2))
     if found[0].verdict is Severity.FAIL:
         return BAD_SETTINGS
-    return ILL if worst is Severity.FAIL else WELL
+    return NOT_READY if worst is Severity.FAIL else READY
 
 
 def _print(finding: Finding) -> None:
@@ -129,7 +129,7 @@ def _run(group: _Group, chosen: Settings, limit_s: float) -> Iterator[Finding]:
 
 
 def _kill(child: BaseProcess) -> str:
-    """Returns what there is to say of it."""
+    """Returns what to add to the finding when that does not work."""
     child.kill()
     child.join(_END_S)
     return "" if child.exitcode is not None else f"; process {child.pid} cannot be killed: it is blocked in the kernel"
@@ -137,7 +137,8 @@ def _kill(child: BaseProcess) -> str:
 
 def _run_checks(group: _Group, chosen: Settings, limit_s: float, results: Connection) -> None:
     """In the child: sends the name and the limit of each check before it runs, and its finding after it."""
-    for standard in (0, 1, 2):  # whoever reads the doctor's output would wait for a child that cannot be killed
+    # A reader of the doctor's output waits until all who hold it have closed it, and a child that cannot be killed never would.
+    for standard in (0, 1, 2):
         os.dup2(os.open(os.devnull, os.O_RDWR), standard)
     with closing(pkgutil.resolve_name(group.checks)(chosen, limit_s)) as checks:
         for check in checks:

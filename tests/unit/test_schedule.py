@@ -125,10 +125,10 @@ _MINUTES = st.builds(time, st.integers(0, 23), st.integers(0, 59))
 def test_at_any_time_either_the_hours_hold_or_those_from_their_end_to_their_beginning(begin: time, end: time, now: time) -> None:
     hours, others = Hours(begin, end, 1), Hours(end, begin, 1)
     if begin == end:
-        assert hours.hold(now)
+        assert hours.contains(now)
     else:
-        assert hours.hold(now) != others.hold(now)
-    assert hours.hold(begin)
+        assert hours.contains(now) != others.contains(now)
+    assert hours.contains(begin)
 
 
 @given(st.text(max_size=40))
