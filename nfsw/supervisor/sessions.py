@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from nfsw.actors import logs
 from nfsw.actors.envelope import Job, Lost, Reply
 from nfsw.actors.messages import (
     AcquireLock,
@@ -296,7 +297,8 @@ class Sessions:
         self._ask(ReleaseLock(session.name, forget), partial(self._on_released, session))
 
     def _ask(self, job: Job, on_reply: Callable[[Reply], None], *, first: bool = False) -> Request:
-        return self.keeper.ask(Request(lambda: job, lambda reply, _: on_reply(reply)), first=first)
+        request = Request(lambda: job, lambda reply, _: on_reply(reply), traceparent=logs.traceparent.get())
+        return self.keeper.ask(request, first=first)
 
     # ---
 

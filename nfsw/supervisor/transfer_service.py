@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 from uuid_utils import uuid7
 
+from nfsw.actors import logs
 from nfsw.actors.envelope import Lost, Reply
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import AbandonFile, Failed, FileAbandoned, NotOneClaimedFile
@@ -94,7 +95,7 @@ class TransferService:
             if not answer.done():
                 answer.set_result(reply)
 
-        self._supervisor.refs["keeper"].ask(Request(lambda: job, on_reply))
+        self._supervisor.refs["keeper"].ask(Request(lambda: job, on_reply, traceparent=logs.traceparent.get()))
         try:
             async with asyncio.timeout(self._patience_s):
                 reply = await answer

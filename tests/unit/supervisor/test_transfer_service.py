@@ -2,12 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
 
+from nfsw.actors import logs
 from nfsw.actors.files import Arrival
 from nfsw.actors.messages import (
     Claimed,
@@ -32,7 +33,7 @@ from nfsw.actors.messages import (
 from nfsw.actors.stability import Rule
 from nfsw.schedule import UploadSchedule
 from nfsw.supervisor.actor_state import ActorState
-from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, Service, SessionConflict
+from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, NoSuchFile, Service, SessionConflict
 from nfsw.supervisor.status import FileState, InFlight, SessionState, Stability, Status
 from nfsw.supervisor.tracked_file import Stage, TrackedFile
 from nfsw.supervisor.transfer_service import MOST_LISTED
@@ -119,6 +120,23 @@ async def test_a_start_answers_with_the_status_that_shows_it() -> None:
         status = await starting
         assert status.session is not None
         assert (status.session.name, status.session.resumed) == ("t", False)
+
+
+async def test_what_the_keeper_does_for_a_call_is_logged_in_the_trace_of_the_call() -> None:
+    trace = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"
+
+    async def called(call: Coroutine[object, object, Status]) -> None:
+        logs.traceparent.set(trace)
+        await call
+
+    async with free() as works:
+        for call in (works.service.start("t"), works.service.abandon("t", "a", None), works.service.stop()):
+            calling = asyncio.create_task(called(call))
+            await settled()
+            assert [envelope.traceparent for envelope in works["keeper"].reads()] == [trace]
+            await works.keeps()
+            with suppress(NoSuchFile):
+                await calling
 
 
 async def test_a_start_waits_for_nfs_as_long_as_a_call_may_take() -> None:

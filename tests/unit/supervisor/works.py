@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from nfsw.actors.envelope import Job, Message, Reply
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.messages import (
+    AbandonFile,
     AcquireLock,
     Claimed,
     ClockMeasured,
@@ -21,6 +22,7 @@ from nfsw.actors.messages import (
     EvictStaged,
     FileStable,
     MarkStopped,
+    NotOneClaimedFile,
     ReleaseLock,
     ReportAgain,
     ScanFinished,
@@ -130,6 +132,8 @@ class Works(Company):
                     self["keeper"].replies(job, StopNoted())
                 case ReleaseLock():
                     self["keeper"].replies(job, SessionReleased())
+                case AbandonFile():
+                    self["keeper"].replies(job, NotOneClaimedFile(()))
             await settled()
         self["keeper"].hears()
 
