@@ -1,7 +1,8 @@
 """The scheduler: which file goes to the actors next, and when. Main process.
 
 It is the only place that decides how much is under way: behind it every mailbox takes what comes, because no more can come than was
-admitted. Files that wait for the first time go before those that have failed.
+admitted. Files that wait for the first time go before those that have failed, but for those whose turn is long overdue: a backlog that
+never ends must not keep a file from its next attempt for ever.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ from nfsw.supervisor.tracked_file import UNDER_WAY, Stage, TrackedFile, TrackedF
 _UNDER_WAY = 3
 #: While a file waits for room, it is looked for this often, in seconds: what nobody uses may be evicted after a while.
 _LOOK_S = 5.0
+#: A file that has failed goes first once its pause has been over for so many seconds.
+OVERDUE_S = 300.0
 #: A timer may be early by the clock's resolution, in seconds.
 _EARLY_S = 0.001
 
@@ -120,6 +123,8 @@ class Scheduler:
         return None
 
     def _waiting(self) -> Iterator[TrackedFile]:
+        overdue = time.monotonic() - OVERDUE_S
+        yield from [record for record in self._again if record.not_before is not None and record.not_before <= overdue]
         yield from list(self._first)
         yield from list(self._again)
 

@@ -9,11 +9,13 @@ from nfsw.actors.messages import (
     EvictStaged,
     Failed,
     FileStable,
+    Gone,
     Outage,
     StagingFound,
     Unstaged,
     UploadFailed,
 )
+from nfsw.supervisor.scheduler import OVERDUE_S
 from nfsw.supervisor.tracked_file import Stage
 from tests.support.faketime import settled
 from tests.unit.supervisor.works import MANIFEST, UPLOADED, Works, arrival, claimed, version
@@ -81,6 +83,18 @@ async def test_files_that_have_failed_go_behind_those_that_come_for_the_first_ti
             order.append(name)
             await works.replies("claimer", name, Failed("EIO", Outage.NFS))
         assert order == ["0", "1", "2", "failed"]
+
+
+async def test_a_backlog_that_never_ends_does_not_keep_a_file_from_its_next_attempt_for_ever() -> None:
+    async with Works(workers=1, queue=20) as works:
+        await works.takes(arrival("failed"))
+        await works.replies("claimer", "failed", Failed("EIO", Outage.NFS))
+        for number in range(3):
+            await works.sees(arrival(str(number)))
+        assert works.to_stage() == ["0"]
+        await asyncio.sleep(2 + OVERDUE_S)
+        await works.replies("claimer", "0", Gone())
+        assert works.to_stage() == ["failed"]
 
 
 # --- Room ---
