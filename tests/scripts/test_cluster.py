@@ -124,7 +124,6 @@ def test_every_marked_block_of_the_manual_is_run(all_well: Ran) -> None:
     [
         ("wait --for=condition=Ready", "install by the manual"),
         ("create secret", "install by the manual"),
-        ("nfsw start first", "main job"),
         ("rollout restart", "rollout in mid-transfer"),
         ("rollout undo", "wrong settings"),
     ],

@@ -87,6 +87,7 @@ def build(tag: str, dockerfile: Path, files: list[Path], load: str | None) -> st
             f"neither docker nor podman works here, so {tag} cannot be built; IMAGE= and AZURITE_IMAGE= name images that are there"
         )
     loader, image = load or _loader(), f"localhost/{tag}"
+    print(f"cluster-test: building {image} with {engine}, which takes minutes", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         context, archive = Path(folder, "context"), f"{folder}/image.tar"
         for file in files:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from tests.support.waiting import until
 from tools.cluster.commands import Failed
-from tools.cluster.trial import SOON, Trial
+from tools.cluster.trial import SOON, Trial, until
 
 #: More than the emptyDir's sizeLimit in fit.yaml.
 FILL = """
@@ -44,7 +43,7 @@ def rollout(trial: Trial) -> str:
     trial.in_the_middle(trial.put(128))
     trial.block("restart")
     (pod,) = trial.settled()
-    until(lambda: trial.has_session(pod, "first"), within=SOON, what="the new pod has resumed the session")
+    until(lambda: trial.has_session(pod, "first"), what="the new pod has resumed the session")
     return f"the new pod has resumed the session; {trial.arrived()}"
 
 
@@ -52,9 +51,7 @@ def three_pods(trial: Trial) -> str:
     trial.edit_site(replicas=3)
     trial.block("apply")
     pods = trial.settled(3)
-    holder = until(
-        lambda: next((pod for pod in pods if trial.has_session(pod, "first")), None), within=SOON, what="a pod holds the session"
-    )
+    holder = until(lambda: next((pod for pod in pods if trial.has_session(pod, "first")), None), what="a pod holds the session")
     free = [pod for pod in pods if pod != holder]
     trial.block("several", **{"nfsw-6d5f9c7b8-abcde": free[0], "nfsw-6d5f9c7b8-fghij": free[1]})
     for session in ("first", "camera-1", "camera-2"):
@@ -68,7 +65,7 @@ def three_pods(trial: Trial) -> str:
     arrived = trial.arrived()
     for pod in free:
         trial.service.kubectl("exec", pod, "--", "nfsw", "stop")
-        until(lambda: trial.has_session(pod, None), within=SOON, what=f"{pod} has ended its session")  # noqa: B023 - called before the next pod
+        until(lambda: trial.has_session(pod, None), what=f"{pod} has ended its session")  # noqa: B023 - called before the next pod
     trial.edit_site()
     trial.block("apply")
     trial.settled()
@@ -80,7 +77,7 @@ def eviction(trial: Trial) -> str:
     trial.service.kubectl("exec", pod, "--", "python", "-c", FILL)
     # The event alone is sure: a newer kubelet shows a pod that has ended with 0 as completed.
     events = ["get", "events", "--field-selector", f"involvedObject.name={pod},reason=Evicted", "--output", "name"]
-    until(lambda: trial.service.kubectl(*events), within=SOON, what=f"{pod} is evicted, its staging over the emptyDir's sizeLimit")
+    until(lambda: trial.service.kubectl(*events), what=f"{pod} is evicted, its staging over the emptyDir's sizeLimit")
     trial.service.kubectl("delete", "pod", pod)  # it would stay on the list
     trial.settled()
     return f"{pod}, its staging gone; {trial.arrived()}"
@@ -96,7 +93,7 @@ def wrong_settings(trial: Trial) -> str:
         ended = (one["state"].get("terminated") or one["lastState"].get("terminated") or {} for one in containers)
         return next((one.get("message", "nothing") for one in ended if one.get("exitCode") == 2), None)
 
-    said = until(last_words, within=SOON, what="the new pod ends with exit code 2")
+    said = until(last_words, what="the new pod ends with exit code 2")
     assert "APP_WORKERS" in said, f"the pod's last words do not name the setting: {said}"
     trial.put(1)
     arrived = trial.arrived()

@@ -4,17 +4,19 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from tests.support import waiting
 from tests.support.azurite import ACCOUNT, KEY
-from tests.support.waiting import until
 from tools.cluster.commands import CHECKOUT, Failed, Runner
 
 HERE = Path(__file__).parent
 #: Seconds for what a cluster does in its own time: images are pulled, an evicted pod is noticed within a minute or two.
 SOON = 300.0
+until = partial(waiting.until, within=SOON, every=0.5)
 #: The collector is left out: its image would have to come from somewhere.
 WITHOUT = {"DaemonSet": "apps/v1", "Service": "v1"}
 
@@ -64,7 +66,7 @@ class Trial:
         volume = {"nfs": {"server": self.server, "path": self.parent}} if self.server else {"hostPath": {"path": self.parent}}
         self.tools.kubectl("create", "namespace", f"{self.name}-tools")
         account = ["get", "serviceaccount", "default", "--ignore-not-found"]
-        until(lambda: self.tools.kubectl(*account), within=SOON, what="the namespace has the account that pods need")
+        until(lambda: self.tools.kubectl(*account), what="the namespace has the account that pods need")
         self.tools.kubectl("apply", "--filename", "-", given=self._filled("tools.yaml", volume=json.dumps(volume)[1:-1]))
         self.tools.kubectl("wait", "--for=condition=Ready", "pod", "--all", f"--timeout={SOON:.0f}s")
         address = self.tools.get("pod", "azurite")["status"]["podIP"]
@@ -103,7 +105,7 @@ class Trial:
             names = [name for name, containers in statuses.items() if all(one["ready"] for one in containers)]
             return names if len(names) == len(pods) == replicas else []
 
-        return until(ready, within=SOON, what=f"{replicas} ready pods")
+        return until(ready, what=f"{replicas} ready pods")
 
     def status(self, pod: str) -> Any:
         """None: the pod does not answer yet."""
@@ -137,7 +139,7 @@ class Trial:
             seen[:] = json.loads(self.inside("missing"))
             return not seen
 
-        until(all_equal, within=SOON, what=lambda: "; ".join(seen[:3]))
+        until(all_equal, what=lambda: "; ".join(seen[:3]))
         return f"all {self.written} files equal in Azure, none left"
 
     def in_the_middle(self, name: str) -> str:
@@ -150,7 +152,7 @@ class Trial:
                     return str(pod)
             return None
 
-        return until(sending, within=SOON, what=f"{name} is being sent")
+        return until(sending, what=f"{name} is being sent")
 
     def take_down(self, say: Callable[[str], None]) -> list[str]:
         """Removes all that the trial has made, by the manual's command first. What is left in spite of that."""
