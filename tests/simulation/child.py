@@ -58,6 +58,7 @@ class SimulatedChild:
         self._make = make
         self._actor: Actor | Uploader | None = None
         self._code = -9
+        self._killed = False
         self._ended = asyncio.Event()
         self._inbox: deque[Envelope] = deque()
         self._outbox: deque[bytes] = deque()
@@ -92,7 +93,8 @@ class SimulatedChild:
         return unpack(packet)
 
     def kill(self) -> None:
-        if self.alive:
+        if self.alive and not self._killed:  # else the order of those that end at a time would be that of the later calls
+            self._killed = True
             self._loop.call_later(max(0.0, self.unkillable_until - time.monotonic()), self.exits, -9)
 
     def ends(self, within_s: float) -> bool:

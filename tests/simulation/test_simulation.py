@@ -25,7 +25,7 @@ def test_nothing_is_lost_sent_twice_or_left_over(seed: int) -> None:
     assert outcome.violation is None, "\n".join(outcome.events[-100:])
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("seed", [1, 2, 3, 7, 22])
 def test_a_seed_decides_everything_that_happens(seed: int) -> None:
     first, second = run(seed), run(seed)
 
