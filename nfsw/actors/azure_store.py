@@ -20,7 +20,7 @@ from azure.storage.blob.aio import BlobClient, BlobServiceClient, ContainerClien
 
 from nfsw.actors.azure_clock import AzureClock
 from nfsw.actors.azure_errors import REQUEST_ID, BytesRefused, NotAzure, StoreTrouble, code_of, translated
-from nfsw.actors.azure_transport import followed, transport_to
+from nfsw.actors.azure_transport import followed, streamed, transport_to
 from nfsw.actors.blob_options import BlobOptions
 from nfsw.actors.crc64 import wire
 from nfsw.actors.files import Fingerprint
@@ -209,7 +209,7 @@ class Store:
     async def put(
         self,
         blob: str,
-        data: bytes,
+        body: bytes | Callable[[], AsyncIterator[bytes]],
         whole: Checksums,
         fingerprint: Fingerprint,
         *,
@@ -217,7 +217,7 @@ class Store:
         md5: bytes | None = None,
         follow: Follow = _nobody,
     ) -> Written:
-        """The whole blob in one request.
+        """The whole blob in one request. `body`: the file of that fingerprint, or what gives its pieces, as often as it is asked.
 
         `replace`: the one that may be there; any other raises BlobThere. `md5`: as for `stage`.
 
@@ -229,13 +229,14 @@ class Store:
             made = await self._options.applied(
                 blob,
                 lambda options: self._blob(blob).upload_blob(
-                    data,
-                    length=len(data),
+                    body if isinstance(body, bytes) else b"",
+                    length=len(body) if isinstance(body, bytes) else fingerprint.size,
                     overwrite=replace is not None,
                     content_settings=_settings(blob, whole),
                     metadata=_notes(whole, fingerprint),
                     **check,
                     **followed(follow),
+                    **({} if isinstance(body, bytes) else streamed(body())),
                     **(_if_it_is(replace) if replace else {}),
                     **options,
                 ),

@@ -1,7 +1,7 @@
 """The way to Azure: connections that wait for nothing for ever, hold little unsent, and use the proxy if there is one. Uploader process."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -27,6 +27,18 @@ def followed(follow: Callable[[Callable[[], int]], None]) -> dict[str, Any]:
     return {"upload_tracker": tracker}
 
 
+def streamed(body: AsyncIterator[bytes]) -> dict[str, Any]:
+    """Options of a request whose body the SDK wants in one piece: it is given an empty one, and `body` is sent in its place."""
+    return {"streamed_body": body}
+
+
+class _Transport(AioHttpTransport):  # type: ignore[misc]
+    async def send(self, request: Any, *, streamed_body: AsyncIterator[bytes] | None = None, **config: Any) -> Any:
+        if streamed_body is not None:
+            request.set_streamed_data_body(streamed_body)
+        return await super().send(request, **config)
+
+
 class _Connector(aiohttp.TCPConnector):
     """Its connections take no more while anything of what they took is still in this process: over TLS that would be 512 KiB each."""
 
@@ -50,7 +62,7 @@ def transport_to(url: str) -> AioHttpTransport:
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
     )
-    return AioHttpTransport(session=session, connection_timeout=_CONNECT_S, read_timeout=STALL_S)
+    return _Transport(session=session, connection_timeout=_CONNECT_S, read_timeout=STALL_S)
 
 
 def _limited(address: Any) -> socket.socket:

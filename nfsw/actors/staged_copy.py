@@ -41,9 +41,6 @@ class StagedCopy:
             raise self._trouble("is too short")
         return data
 
-    def read(self, block: Block) -> bytes:
-        return b"".join(self._pieces(block))
-
     def check(self, block: Block) -> None:
         """Whether the block still is what was read from NFS. After the service has refused it: is the copy to blame, or was it the way?"""
         self.md5(block)

@@ -35,8 +35,6 @@ log = logging.getLogger("nfsw.uploader")
 _TRIES = 4
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 60.0
-#: A body that is sent in one go has a second more for so many bytes of it.
-_SLOWEST = 32 * 1024
 
 
 @dataclass(slots=True)
@@ -114,19 +112,25 @@ class Attempt:
             self._progress.begin(held=whole.length)
             return True
         md5 = self._copy.md5(whole) if self._with_md5 else None
-        async with self._leaving(whole):
-            data = self._copy.read(whole)
-            await self._throttle.take(len(data))
-            async with self._in_time(whole.length / _SLOWEST):
+        async with self._leaving(whole) as leaving, self._in_time(None) as deadline:
+            with self._progress.request(whole) as body:
+
+                async def put(*, replace: StoredBlob | None) -> Written:
+                    pieces = partial(self._pieces, whole, leaving, deadline)
+                    data = pieces if whole.length > self._throttle.piece() else await anext(pieces(), b"")  # one piece needs no stream
+                    return await self._store.put(
+                        self._file.blob, data, checksums, self._fingerprint, replace=replace, md5=md5, follow=body.follow
+                    )
+
                 try:
-                    with self._progress.request(whole) as body:
-                        put = partial(self._store.put, self._file.blob, data, checksums, self._fingerprint, md5=md5, follow=body.follow)
-                        await self._write(put, there)
-                except BytesRefused:
-                    self._copy.check(whole)
-                    raise
+                    await self._write(put, there)
+                    leaving.sent(leaving.left)
                 except ForeignBlocks:
                     return False
+                except StoreTrouble as trouble:
+                    if isinstance(trouble, BytesRefused):
+                        self._copy.check(whole)
+                    raise self._copy.broken or trouble from trouble
         return True
 
     async def _send_blocks(self) -> None:

@@ -70,10 +70,8 @@ def test_staging_stays_clear_of_every_limit_that_would_evict_the_pod(configured:
     assert configured.staging_limit_bytes <= quantity(resources["requests"]["ephemeral-storage"])
 
 
-def test_the_memory_limit_holds_what_every_worker_sends_at_once_twice(configured: Settings, overlay: str) -> None:
-    limit = quantity(service_container(overlay)["resources"]["limits"]["memory"])
-
-    assert INTERPRETERS + 2 * configured.workers * configured.azure_max_single_put_size <= limit
+def test_the_memory_limit_holds_the_processes_and_as_much_again_for_what_they_send(overlay: str) -> None:
+    assert quantity(service_container(overlay)["resources"]["limits"]["memory"]) >= 2 * INTERPRETERS
 
 
 def test_the_probes_are_the_decided_ones(overlay: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks
+from nfsw.actors.azure_errors import BlobThere, BytesRefused, ContainerMissing, ForeignBlocks, StoreTrouble
 from nfsw.actors.azure_store import Store
 from nfsw.actors.block_ids import BlockIds
 from nfsw.actors.crc64 import crc64
@@ -301,3 +301,19 @@ async def test_to_clear_blocks_does_not_take_a_newer_block_for_a_committed_one_o
 async def test_to_clear_a_name_that_nobody_used_is_nothing_to_do(ground: Ground, store: Store) -> None:
     await store.clear_blocks(BLOB)
     assert ground.content(BLOB) is None
+
+
+@pytest.mark.parametrize("md5", [False, True])
+async def test_a_body_in_pieces_is_one_request(ground: Ground, store: Store, md5: bool) -> None:
+    version = FINGERPRINT._replace(size=len(CONTENT))
+    whole = checksums(CONTENT)
+    hashed = hashlib.md5(CONTENT).digest() if md5 else None
+    await store.put(BLOB, lambda: body(CONTENT), whole, version, replace=None, md5=hashed)
+    assert ground.content(BLOB) == CONTENT
+
+
+async def test_a_body_in_pieces_that_ends_early_makes_no_blob(store: Store) -> None:
+    version = FINGERPRINT._replace(size=len(CONTENT))
+    with pytest.raises(StoreTrouble):
+        await store.put(BLOB, lambda: body(CONTENT[:-1]), checksums(CONTENT), version, replace=None)
+    assert await store.look(BLOB) is None

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -77,6 +77,7 @@ class MemoryStore(Store):
         self.open.set()
         self.in_flight = 0
         self.most_in_flight = 0
+        self.most_pieces = 0  # of which a body consisted
         self._damaged = 0
         self._spoilt: Kept | None = None
         self._plans: dict[str, Plan] = defaultdict(Plan)
@@ -151,7 +152,7 @@ class MemoryStore(Store):
     async def put(
         self,
         blob: str,
-        data: bytes,
+        body: bytes | Callable[[], AsyncIterator[bytes]],
         whole: Checksums,
         fingerprint: Fingerprint,
         *,
@@ -159,10 +160,12 @@ class MemoryStore(Store):
         md5: bytes | None = None,
         follow: Follow = lambda _: None,
     ) -> Written:
-        left = 0
-        follow(lambda: left)
+        data = b""
+        follow(lambda: len(data))
         async with self._carried("put"):
-            left = len(data)
+            data = body if isinstance(body, bytes) else await self._received(body())
+            if not isinstance(body, bytes) and len(data) != fingerprint.size:
+                raise no_answer()
             self._check(data, whole.crc64, md5 or whole.md5)
         self.sent.append(blob)
         if replace is None and self.uncommitted.get(blob):
@@ -186,11 +189,7 @@ class MemoryStore(Store):
         data = b""
         follow(lambda: len(data))
         async with self._carried("stage"):
-            try:
-                async for piece in body:
-                    data += piece
-            except Exception as error:
-                raise no_answer() from error  # as the SDK has it: whatever the body raises looks like trouble of the connection
+            data = await self._received(body)
         if len(data) != block.length:
             raise no_answer()
         self._check(data, block.crc64, md5)
@@ -218,6 +217,14 @@ class MemoryStore(Store):
     async def clear_blocks(self, blob: str) -> None:
         await self._request("clear_blocks")
         self.uncommitted.pop(blob, None)
+
+    async def _received(self, body: AsyncIterator[bytes]) -> bytes:
+        try:
+            pieces = [piece async for piece in body]
+        except Exception as error:
+            raise no_answer() from error  # as the SDK has it: whatever the body raises looks like trouble of the connection
+        self.most_pieces = max(self.most_pieces, len(pieces))
+        return b"".join(pieces)
 
     @asynccontextmanager
     async def _carried(self, call: str) -> AsyncIterator[None]:

@@ -1,13 +1,14 @@
 """One file on its way: only what is missing is sent, while it is staged, and only what is read back counts."""
 
 import hashlib
+import os
 
 import pytest
 
 from nfsw.actors.azure_errors import ForeignBlocks
 from nfsw.actors.azure_store import crc64_note, source_note
 from nfsw.actors.files import FileRef
-from nfsw.actors.messages import StagedCopyBad, Uploaded, UploadFailed, UploadProgress
+from nfsw.actors.messages import SetUploads, StagedCopyBad, Uploaded, UploadFailed, UploadProgress
 from nfsw.actors.tree import StagingTree
 from tests.support.faketime import settled
 from tests.support.memory_store import REQUEST_ID, Kept, MemoryStore, answered
@@ -47,6 +48,24 @@ async def test_a_small_file_that_was_sent_by_an_earlier_process_is_not_sent_agai
     assert store.sent == []
     assert not uploaded.overwrote
     assert sum(grew.sent for grew in sending.told.of(UploadProgress)) == 0
+
+
+async def test_a_file_of_more_than_a_piece_is_one_request_whose_body_is_read_piece_by_piece(sending: Sending, store: MemoryStore) -> None:
+    """It does not lie in memory, it moves in the status, and it waits for its turn like a block."""
+    await sending.hear(SetUploads(SINGLE * 2, paused=False))  # a quarter of a second of that is a piece
+    staged = sending.staged(size=SINGLE).whole()
+    await sending.sent(staged)
+    assert store.calls == ["put"]
+    assert store.most_pieces == 2
+
+
+@pytest.mark.parametrize("length", [0, 500, SINGLE - 1])
+async def test_a_copy_that_ends_while_it_is_sent_in_one_request_is_staged_again(sending: Sending, length: int) -> None:
+    await sending.hear(SetUploads(SINGLE * 2, paused=False))
+    staged = sending.staged(size=SINGLE).whole()
+    os.truncate(staged.copy, length)
+    await sending.upload(staged)
+    assert "is too short" in str(sending.told.of(StagedCopyBad)[0])
 
 
 async def test_a_small_file_is_read_back_where_the_answer_proves_nothing(sending: Sending, store: MemoryStore) -> None:
