@@ -101,6 +101,7 @@ async def stage() -> AsyncIterator[Stage]:
 
 async def test_a_crashed_actor_is_replaced_in_a_blink_and_the_job_that_did_it_is_lost_after_three() -> None:
     async with stage() as on_stage:
+        on_stage.supervisor._watchdog._hang_timeout_s = 60.0
         first = on_stage.child.pid
         watch = Stopwatch()
         on_stage.ask(Raise("poison"))
@@ -187,6 +188,7 @@ async def test_an_actor_that_sigkill_does_not_end_is_lost_and_replaced_and_reape
 
 async def test_a_thousand_jobs_through_five_deaths_are_each_answered_once() -> None:
     async with stage() as on_stage:
+        on_stage.supervisor._watchdog._hang_timeout_s = 60.0
         on_stage.ref.intensity.restarts = 1000
         on_stage.ask(*(Ask(number) for number in range(1000)))
         for death in range(5):
