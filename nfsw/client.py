@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from nfsw.actors.names import shown
+from nfsw.actors.names import printable
 from nfsw.actors.stability import Rule
 from nfsw.supervisor.actor_state import ActorState
 from nfsw.supervisor.status import ActorStatus, FileCounts, InFlight, Status
@@ -209,7 +209,7 @@ def actor_state(actor: ActorStatus) -> str:
 
 def safe(text: str) -> str:
     """`text` in one line that does nothing to a terminal, whatever it holds."""
-    return shown(text.encode("utf-8", "backslashreplace").decode())
+    return printable(text.encode("utf-8", "backslashreplace").decode())
 
 
 def size(count: float) -> str:

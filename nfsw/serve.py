@@ -24,8 +24,8 @@ from nfsw.supervisor.assembly import Limits, MainProcess, assemble
 from nfsw.supervisor.child import ProcessChild
 from nfsw.supervisor.environment import without_secrets
 from nfsw.supervisor.exporters import SCOPE, Providers, providers
+from nfsw.supervisor.instruments import Instruments
 from nfsw.supervisor.orphans import reap_orphans
-from nfsw.supervisor.readings import Readings
 from nfsw.supervisor.staging_lock import StagingTaken, lock_staging
 from nfsw.supervisor.telemetry import Telemetry
 from nfsw.supervisor.transfer_service import TransferService
@@ -99,7 +99,7 @@ async def _serve(chosen: Settings, listening: socket.socket) -> NoReturn:
     leave(CRASHED)
 
 
-def _assemble(chosen: Settings) -> tuple[MainProcess, Providers, Readings]:
+def _assemble(chosen: Settings) -> tuple[MainProcess, Providers, Instruments]:
     def lost(reason: str) -> None:
         log.critical("this pod ends: %s", reason, extra={"action": "lose"})
         process.supervisor.end()
@@ -120,7 +120,7 @@ def _assemble(chosen: Settings) -> tuple[MainProcess, Providers, Readings]:
     )
     refs = _refs(chosen, exporting.logs.fd if exporting.logs else None)
     process = assemble(refs, telemetry, limits, chosen.upload_limit, lost)
-    return process, exporting, Readings(meter, process, telemetry.totals)
+    return process, exporting, Instruments(meter, process, telemetry.totals)
 
 
 def _refs(chosen: Settings, log_export: int | None) -> list[ActorRef]:
@@ -168,7 +168,7 @@ async def _serve_http(
     service: TransferService,
     hosts: frozenset[str],
     exporting: Providers,
-    readings: Readings,
+    readings: Instruments,
     listening: socket.socket,
     leave: Callable[[], NoReturn],
 ) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.config import ScannerConfig
 from nfsw.actors.messages import OpenForWriting, WatchedSessions
 from nfsw.actors.scanner import Scanner
@@ -55,7 +55,7 @@ def _keep_open(root: str, files: int, rounds: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (files + 100, max(files + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
     folder = _folder(root)
     writers = [os.open(folder / f"{number:06}.dat", os.O_WRONLY | os.O_CREAT) for number in range(files)]
-    board = Board(Board.create(4), 4)
+    board = CallBoard(CallBoard.create(4), 4)
     scanner = _scanner(root, "", board, age_s=0.0)
     told: list[object] = []
     while not any(isinstance(message, OpenForWriting) and message.count == files for message in told):
@@ -97,9 +97,9 @@ def _compare(root: str, folder: str, rounds: int) -> None:
         print(f"{what + ':':<36}{median:6.3f} s, {median / bare:5.2f} of bare; least {min(costs[what]):.3f}, most {max(costs[what]):.3f}")
 
 
-def _scanner(root: str, extension: str, board: Board | None = None, age_s: float = 3600.0) -> Scanner:
+def _scanner(root: str, extension: str, board: CallBoard | None = None, age_s: float = 3600.0) -> Scanner:
     config = ScannerConfig(root, 1.0, age_s, 3600.0, (extension,) if extension else (), LARGEST)
-    scanner = Scanner(config, board or Board(Board.create(4), 4))
+    scanner = Scanner(config, board or CallBoard(CallBoard.create(4), 4))
     scanner.on_message(WatchedSessions(SESSION, frozenset({SESSION}), frozenset()), _nobody)
     return scanner
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from nfsw.actors.actor import Tell
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import FileRefused, RefusalLifted
-from nfsw.actors.names import shown
+from nfsw.actors.names import printable
 from nfsw.actors.nfs import Nfs, is_gone
 from nfsw.actors.tree import is_date
 
@@ -47,7 +47,7 @@ def claimed_files(nfs: Nfs, session: str, name: str, date: str | None) -> list[F
         for day in sorted(filter(is_date, nfs.folders(nfs.tree.processing)))
         if date in (None, day)
         for entry in nfs.listing(nfs.tree.claimed(day, session))
-        if entry.is_file(follow_symlinks=False) and name in (entry.name, shown(entry.name))
+        if entry.is_file(follow_symlinks=False) and name in (entry.name, printable(entry.name))
     ]
 
 

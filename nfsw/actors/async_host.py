@@ -14,7 +14,7 @@ from functools import partial
 from nfsw.actors import logs
 from nfsw.actors.azure_store import Store
 from nfsw.actors.blob_options import BlobOptions
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.channel import BATCH, PACKET, pack, unpack
 from nfsw.actors.config import UploaderConfig
 from nfsw.actors.envelope import Envelope, Message, Started
@@ -27,7 +27,7 @@ log = logging.getLogger("nfsw.host")
 
 
 class AsyncHost:
-    def __init__(self, actor: Uploader, sock: socket.socket, board: Board) -> None:
+    def __init__(self, actor: Uploader, sock: socket.socket, board: CallBoard) -> None:
         self._actor = actor
         self._sock = sock
         self._board = board
@@ -95,7 +95,7 @@ class AsyncHost:
             await asyncio.sleep(HEARTBEAT_S)
 
 
-def run(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
+def run(config: UploaderConfig, sock: socket.socket, board: CallBoard) -> None:
     """Never returns."""
     board.beat()
     import uvloop  # noqa: PLC0415 - it loads while the heartbeat above already tells that the child runs
@@ -103,7 +103,7 @@ def run(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
     asyncio.run(_upload(config, sock, board), loop_factory=uvloop.new_event_loop)
 
 
-async def _upload(config: UploaderConfig, sock: socket.socket, board: Board) -> None:
+async def _upload(config: UploaderConfig, sock: socket.socket, board: CallBoard) -> None:
     try:
         store = Store.connect(config.account_url, config.connection_string, config.container, BlobOptions(config.tier, config.tags))
     except ValueError as error:  # settings that only the SDK knows to be none, its own AZURE_... ones among them

@@ -5,7 +5,7 @@ import uuid
 from datetime import UTC, datetime
 
 from nfsw.actors.actor import Actor, Tell
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.claim import ClaimedFile, NotClaimed, claim, finish, restore, tidy
 from nfsw.actors.config import ClaimerConfig
 from nfsw.actors.envelope import Message, Reply
@@ -27,7 +27,7 @@ from nfsw.actors.messages import (
     StagingProgress,
     StillOpen,
 )
-from nfsw.actors.nfs import Nfs, is_gone, said
+from nfsw.actors.nfs import Nfs, describe, is_gone
 from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled
 from nfsw.actors.staging_folder import forget_older_releases, staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
@@ -36,7 +36,7 @@ log = logging.getLogger("nfsw.claimer")
 
 
 class Claimer(Actor):
-    def __init__(self, config: ClaimerConfig, board: Board) -> None:
+    def __init__(self, config: ClaimerConfig, board: CallBoard) -> None:
         self.capacity = config.workers
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
         self._staging = StagingTree(config.staging_dir)
@@ -66,7 +66,7 @@ class Claimer(Actor):
         try:
             restore(self._nfs, displaced, _today())
         except OSError as error:
-            reason = said(error)
+            reason = describe(error)
             if self._not_restored.get(displaced) != reason:
                 extra = about(displaced.session, displaced.name, "restore")
                 log.warning("cannot return the name to incoming: %s", reason, extra=extra)
@@ -147,8 +147,8 @@ class Claimer(Actor):
     def _failed(self, file: File, error: OSError) -> Reply:
         if is_gone(error):
             return Gone()
-        log.error("NFS error: %s; the file is tried again", said(error), extra=about(file.session, file.name, "stage"))
-        return Failed(f"NFS: {said(error)}", Outage.NFS)
+        log.error("NFS error: %s; the file is tried again", describe(error), extra=about(file.session, file.name, "stage"))
+        return Failed(f"NFS: {describe(error)}", Outage.NFS)
 
 
 def _today() -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from nfsw.actors.actor import Actor, Tell
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.completion import Completion, Ending
 from nfsw.actors.config import CollectorConfig
 from nfsw.actors.envelope import Message, Reply
@@ -30,8 +30,8 @@ from nfsw.actors.messages import (
     Unstaged,
     WatchedSessions,
 )
-from nfsw.actors.names import COMPLETED, shown
-from nfsw.actors.nfs import Nfs, said
+from nfsw.actors.names import COMPLETED, printable
+from nfsw.actors.nfs import Nfs, describe
 from nfsw.actors.stability import Rule
 from nfsw.actors.staging_folder import discard, staged_files
 from nfsw.actors.tree import NfsTree, StagingTree, is_date
@@ -40,7 +40,7 @@ log = logging.getLogger("nfsw.collector")
 
 
 class Collector(Actor):
-    def __init__(self, config: CollectorConfig, board: Board) -> None:
+    def __init__(self, config: CollectorConfig, board: CallBoard) -> None:
         self.interval = config.interval_s
         self.capacity = config.workers
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
@@ -61,8 +61,10 @@ class Collector(Actor):
                 try:
                     return self._complete(file, version)
                 except OSError as error:
-                    log.error("NFS error: %s; the file is completed later", said(error), extra=about(file.session, file.name, "complete"))
-                    return Failed(f"NFS: {said(error)}", Outage.NFS)
+                    log.error(
+                        "NFS error: %s; the file is completed later", describe(error), extra=about(file.session, file.name, "complete")
+                    )
+                    return Failed(f"NFS: {describe(error)}", Outage.NFS)
             case EvictStaged(file):
                 reason = self._unstage(file)
                 return Failed(reason, Outage.STAGING) if reason else Evicted()
@@ -73,7 +75,7 @@ class Collector(Actor):
         with self._noted():
             self._sweep(tell)
         if self._errors:
-            log.warning("sweep cut short, next one in %.0f s: %s", self.interval, said(self._errors[0]), extra={"action": "sweep"})
+            log.warning("sweep cut short, next one in %.0f s: %s", self.interval, describe(self._errors[0]), extra={"action": "sweep"})
 
     def _complete(self, file: FileRef, sent: Fingerprint) -> Reply:
         with self._alone(file):
@@ -110,8 +112,8 @@ class Collector(Actor):
         try:
             discard(self._staging, file)
         except OSError as error:
-            log.error("cannot remove the staged copy: %s", said(error), extra=about(file.session, file.name, "unstage"))
-            return said(error)
+            log.error("cannot remove the staged copy: %s", describe(error), extra=about(file.session, file.name, "unstage"))
+            return describe(error)
         return None
 
     @contextmanager
@@ -173,7 +175,7 @@ class Collector(Actor):
                     tell(Unstaged(file.for_message()))
                 log.info(
                     "in Azure and deleted from NFS: blob %s, %d bytes, sent by an earlier process",
-                    shown(file.blob),
+                    printable(file.blob),
                     marked.fingerprint.size,
                     extra=self._about(file),
                 )

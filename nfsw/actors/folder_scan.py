@@ -19,9 +19,9 @@ from nfsw.actors.files import Fingerprint
 from nfsw.actors.logs import about
 from nfsw.actors.messages import FileRefused, FileStable, RefusalLifted
 from nfsw.actors.names import COMPLETED, is_hidden, is_wanted, refusal
-from nfsw.actors.nfs import Nfs, is_gone, said
+from nfsw.actors.nfs import Nfs, describe, is_gone
 from nfsw.actors.scanned_folder import Folder, Opened
-from nfsw.actors.stability import Quiet, Rule, Verdict
+from nfsw.actors.stability import Rule, Stability, StabilityTracker
 from nfsw.actors.stability_rule import StabilityRule
 from nfsw.actors.statx import Seen
 
@@ -136,7 +136,9 @@ class FolderScan:
             folder.hidden = hidden
         return wanted, in_the_way
 
-    def _see(self, folder: Folder, name: str, quiet: Quiet | None, fingerprint: Fingerprint, now: float, tell: Tell) -> Quiet | None:
+    def _see(
+        self, folder: Folder, name: str, quiet: StabilityTracker | None, fingerprint: Fingerprint, now: float, tell: Tell
+    ) -> StabilityTracker | None:
         """What is known of the file, now that a scan has seen it so; None: it is refused."""
         if folder.refused and folder.refused.get(name) == fingerprint:
             return None
@@ -151,13 +153,13 @@ class FolderScan:
             return None
         if folder.refused and folder.refused.pop(name, None):
             tell(RefusalLifted(folder.file(name)))  # another version, which may fit
-        folder.quiet[name] = quiet = Quiet(fingerprint, now)
+        folder.quiet[name] = quiet = StabilityTracker(fingerprint, now)
         folder.unsighted.append((fingerprint.mtime_ns, name))
         return quiet
 
-    def _judge(self, folder: Folder, entry: "os.DirEntry[str]", quiet: Quiet, now: float, tell: Tell) -> None:
+    def _judge(self, folder: Folder, entry: "os.DirEntry[str]", quiet: StabilityTracker, now: float, tell: Tell) -> None:
         """Reports a file that is stable, or refuses it for its size."""
-        if quiet.verdict(now, self._age(untold=quiet.untold)) is Verdict.WAIT or not self._is_closed_and_unchanged(folder, entry, quiet):
+        if quiet.verdict(now, self._age(untold=quiet.untold)) is Stability.WAIT or not self._is_closed_and_unchanged(folder, entry, quiet):
             return
         if quiet.fingerprint.size > self._largest:
             reason = f"its {quiet.fingerprint.size} bytes can never be staged: the limit leaves room for {self._largest}"
@@ -190,7 +192,7 @@ class FolderScan:
                 again.append(first)
         folder.unsighted += again
 
-    def _is_closed_and_unchanged(self, folder: Folder, entry: "os.DirEntry[str]", quiet: Quiet) -> bool:
+    def _is_closed_and_unchanged(self, folder: Folder, entry: "os.DirEntry[str]", quiet: StabilityTracker) -> bool:
         """Whether one more fresh look finds the file as it was, and nobody has it open for writing, as far as that can be known.
 
         The look comes first: a file that changes still is not opened. A server that has to call a delegation back from us, because a
@@ -203,7 +205,7 @@ class FolderScan:
         if seen is None:
             return False
         quiet.see_fresh(seen.fingerprint, time.monotonic())
-        if quiet.verdict(begun, self._age(untold=quiet.untold), looked=True) is not Verdict.STABLE:
+        if quiet.verdict(begun, self._age(untold=quiet.untold), looked=True) is not Stability.STABLE:
             return False
         return self._stability.rule is Rule.TIME or quiet.untold or self._is_closed(folder, entry, quiet)
 
@@ -222,7 +224,7 @@ class FolderScan:
             return None
         return seen if seen and seen.regular else None
 
-    def _is_closed(self, folder: Folder, entry: "os.DirEntry[str]", quiet: Quiet) -> bool:
+    def _is_closed(self, folder: Folder, entry: "os.DirEntry[str]", quiet: StabilityTracker) -> bool:
         """Whether nobody has the file open for writing, and it is still as it was seen a moment ago."""
         try:
             with self._nfs.lease(entry.path) as lease:
@@ -241,20 +243,20 @@ class FolderScan:
         quiet.see_fresh(lease.seen, now)
         return lease.seen == before
 
-    def _cannot_open(self, quiet: Quiet, error: OSError) -> None:
+    def _cannot_open(self, quiet: StabilityTracker, error: OSError) -> None:
         if error.errno in (errno.EACCES, errno.EPERM):
             self._cannot_tell(quiet, error)
         elif not is_gone(error) and error.errno not in (errno.ELOOP, errno.ENXIO):  # these two: it is a link or a socket by now
             self._note(error)
 
-    def _cannot_tell(self, quiet: Quiet, error: OSError) -> None:
+    def _cannot_tell(self, quiet: StabilityTracker, error: OSError) -> None:
         """Logged once for each reason."""
         quiet.untold = True
         if error.errno not in self._said_untold:
             self._said_untold.add(error.errno)
             log.warning(
                 "cannot tell whether some files are open for writing: %s; each has to be quiet for %.0f s instead",
-                said(error),
+                describe(error),
                 self._writeback_age,
                 extra={"action": "scan"},
             )

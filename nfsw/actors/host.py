@@ -13,7 +13,7 @@ from functools import partial
 
 from nfsw.actors import logs
 from nfsw.actors.actor import Actor
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.channel import ChildEnd
 from nfsw.actors.envelope import Envelope, Message, Started
 from nfsw.actors.start import HEARTBEAT_S
@@ -25,7 +25,7 @@ CRASHED = 70
 
 
 class Host:
-    def __init__(self, actor: Actor, channel: ChildEnd, board: Board) -> None:
+    def __init__(self, actor: Actor, channel: ChildEnd, board: CallBoard) -> None:
         self._actor = actor
         self._channel = channel
         self._board = board

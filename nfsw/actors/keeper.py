@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from nfsw.actors.abandoned import abandon, claimed_files, forget_abandoned
 from nfsw.actors.actor import Actor, Tell
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.config import KeeperConfig
 from nfsw.actors.envelope import Message, Reply
 from nfsw.actors.lock import LockTaken, SessionLock, begun
@@ -36,14 +36,14 @@ from nfsw.actors.messages import (
     StopNoted,
     VerifyLock,
 )
-from nfsw.actors.nfs import Nfs, is_gone, said
+from nfsw.actors.nfs import Nfs, describe, is_gone
 from nfsw.actors.tree import NfsTree, is_date
 
 log = logging.getLogger("nfsw.keeper")
 
 
 class Keeper(Actor):
-    def __init__(self, config: KeeperConfig, board: Board) -> None:
+    def __init__(self, config: KeeperConfig, board: CallBoard) -> None:
         self._holder = config.holder
         self._instance = uuid.uuid4().hex
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
@@ -98,7 +98,7 @@ class Keeper(Actor):
         try:
             new_owner = lock.new_owner()
         except OSError as error:
-            log.warning("cannot look at the session's lock: %s", said(error), extra={"session_name": session, "action": "verify"})
+            log.warning("cannot look at the session's lock: %s", describe(error), extra={"session_name": session, "action": "verify"})
             return _failed(error)
         if new_owner is None:
             return LockVerified()
@@ -122,12 +122,12 @@ class Keeper(Actor):
                 kept, forget = True, False
                 lock.write(replace(lock.note, draining=True))  # the folder is found again, and this says that the session is over
         except OSError as error:
-            log.error("cannot remove the session's folders: %s", said(error), extra=extra)
+            log.error("cannot remove the session's folders: %s", describe(error), extra=extra)
             forget = False
         try:
             lock.release(forget=forget)
         except OSError as error:
-            log.error("cannot release the session: %s", said(error), extra=extra)
+            log.error("cannot release the session: %s", describe(error), extra=extra)
         else:
             log.info("session released", extra=extra)
         return kept
@@ -158,9 +158,9 @@ class Keeper(Actor):
                         continue
                     raise
             if stat.S_ISLNK(mode):
-                return f"{tree.shown(path)} is a symbolic link, which is not followed"
+                return f"{tree.printable(path)} is a symbolic link, which is not followed"
             if not stat.S_ISDIR(mode):
-                return f"{tree.shown(path)} is not a folder"
+                return f"{tree.printable(path)} is not a folder"
         return None
 
     def _is_there(self, session: str) -> bool:
@@ -180,7 +180,7 @@ class Keeper(Actor):
             if self._nfs.remove_folder(folder):
                 self._nfs.remove_folder(tree.day(date))
             elif self._nfs.observe(folder):
-                left = tree.shown(folder)
+                left = tree.printable(folder)
         if left is None:
             forget_abandoned(self._nfs, session)
         return left
@@ -194,4 +194,4 @@ class Keeper(Actor):
 
 
 def _failed(error: OSError) -> Failed:
-    return Failed(said(error), Outage.NFS)
+    return Failed(describe(error), Outage.NFS)

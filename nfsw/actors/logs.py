@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 from nfsw.actors.line_writer import LineWriter
-from nfsw.actors.names import shown
+from nfsw.actors.names import printable
 
 log = logging.getLogger("nfsw")
 
@@ -135,7 +135,7 @@ def leave(code: int) -> NoReturn:
 
 def about(session: str, name: str, action: str | None = None) -> dict[str, str]:
     """The `extra` of a log line about a file; the name is made safe for JSON."""
-    extra = {"session_name": session, "file_name": shown(name)}
+    extra = {"session_name": session, "file_name": printable(name)}
     return extra | {"action": action} if action else extra
 
 

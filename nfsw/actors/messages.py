@@ -1,7 +1,7 @@
 """The messages that main process and actors exchange: jobs, their replies, requests without a reply, and news.
 
 A reply and the news of a job say nothing of the file: the envelope has the job's number, and whoever posted the job knows it.
-A name that is not UTF-8 goes as text that can be printed (`names.shown`); its file is never taken.
+A name that is not UTF-8 goes as text that can be printed (`names.printable`); its file is never taken.
 """
 
 from enum import Enum

@@ -77,10 +77,10 @@ def refusal(name: str, prefix: str, longest: int) -> str | None:
 def for_message(name: str) -> str:
     """`name` as messages have it: they carry no bytes that are not UTF-8. Such a file is never taken, only spoken of."""
     undecodable = not name.isascii() and any("\udc80" <= character <= "\udcff" for character in name)
-    return shown(name) if undecodable else name
+    return printable(name) if undecodable else name
 
 
-def shown(name: str) -> str:
+def printable(name: str) -> str:
     """`name` as text that is safe in JSON, logs and terminals: undecodable bytes and control characters as escapes."""
     if name.isprintable():
         return name

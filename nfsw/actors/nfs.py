@@ -14,7 +14,7 @@ from functools import partial
 from operator import attrgetter
 
 from nfsw.actors import statx
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.lease import Lease
 from nfsw.actors.mount import UnknownMount, mount_of
 from nfsw.actors.statx import Seen
@@ -41,7 +41,7 @@ def is_gone(error: OSError) -> bool:
     return error.errno in GONE
 
 
-def said(error: OSError) -> str:
+def describe(error: OSError) -> str:
     """An error in words, without the path, which the log line names anyway."""
     return f"{errno.errorcode.get(error.errno or 0, 'E?')}: {error.strerror}"
 
@@ -63,7 +63,7 @@ class FileInTheWay(OSError):
 class Nfs:
     """The calls of one actor. Threads share it; each has a slot of its own on the board."""
 
-    def __init__(self, tree: NfsTree, board: Board) -> None:
+    def __init__(self, tree: NfsTree, board: CallBoard) -> None:
         self.tree = tree
         self._board = board
         self._own = threading.local()
@@ -75,7 +75,7 @@ class Nfs:
     def call(self, what: str, path: str) -> Iterator[None]:
         """Announces a call, such as `link 20260131/s1/a.bin`, until it has come back."""
         slot = self._slot()
-        self._board.enter(slot, f"{what} {self.tree.shown(path)}")
+        self._board.enter(slot, f"{what} {self.tree.printable(path)}")
         try:
             yield
         finally:

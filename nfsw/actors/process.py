@@ -7,7 +7,7 @@ from functools import partial
 
 from nfsw.actors import logs
 from nfsw.actors.actor import Actor
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.channel import PACKET, ChildEnd, unpack
 from nfsw.actors.config import Boot, ClaimerConfig, CollectorConfig, KeeperConfig, ScannerConfig, UploaderConfig
 from nfsw.actors.host import Host
@@ -26,7 +26,7 @@ def prepared(name: str, channel: int, board: int) -> Callable[[], None]:
     boot = unpack(packet)[0].message
     assert isinstance(boot, Boot)
     logs.configure(boot.log_level, name, boot.log_export)
-    shown = Board(board, boot.board_slots)
+    shown = CallBoard(board, boot.board_slots)
     if isinstance(boot.actor, UploaderConfig):
         from nfsw.actors.async_host import run  # noqa: PLC0415 - event loop, TLS and SDK are for this one alone
 
@@ -34,7 +34,7 @@ def prepared(name: str, channel: int, board: int) -> Callable[[], None]:
     return Host(_actor(boot, shown), ChildEnd(sock), shown).run
 
 
-def _actor(boot: Boot, board: Board) -> Actor:
+def _actor(boot: Boot, board: CallBoard) -> Actor:
     """Imports one actor alone: each child is as small as it can be."""
     match boot.actor:
         case KeeperConfig():

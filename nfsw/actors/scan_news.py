@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from nfsw.actors.actor import Tell
 from nfsw.actors.messages import HiddenFiles, LinksInTheWay, OpenForWriting, RuleFound, ScanFailed
-from nfsw.actors.nfs import LinkInTheWay, said
+from nfsw.actors.nfs import LinkInTheWay, describe
 from nfsw.actors.scanned_folder import Folder
 from nfsw.actors.stability import Rule
 from nfsw.actors.stability_rule import StabilityRule
@@ -35,7 +35,7 @@ class ScanNews:
     def note(self, error: OSError) -> None:
         """Something could not be looked at."""
         if isinstance(error, LinkInTheWay):
-            self._links[self._tree.shown(error.filename)] = None
+            self._links[self._tree.printable(error.filename)] = None
         else:
             self.error = self.error or error
 
@@ -91,7 +91,7 @@ class ScanNews:
         """Told each time, logged once: a folder that cannot be read is looked at again every few seconds."""
         trouble = None
         if error := self.error:
-            trouble = f"{said(error)} at {self._tree.shown(os.fsdecode(error.filename or ''))}"
+            trouble = f"{describe(error)} at {self._tree.printable(os.fsdecode(error.filename or ''))}"
             tell(ScanFailed(trouble))
             if trouble != self._trouble:
                 log.error("cannot look at NFS, will go on trying: %s", trouble, extra={"action": "scan"})

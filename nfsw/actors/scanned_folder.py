@@ -9,7 +9,7 @@ from nfsw.actors.actor import Tell
 from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.messages import FileGone, RefusalLifted
 from nfsw.actors.names import for_message
-from nfsw.actors.stability import Quiet
+from nfsw.actors.stability import StabilityTracker
 
 #: Of the files that somebody has open for writing, one scan of a folder looks at so many; the others have their turn in the next scans.
 OPEN_LOOKS = 1_000
@@ -26,7 +26,7 @@ class Opened:
     refused_at: float  # the same moment (seconds, CLOCK_MONOTONIC)
     asked_at: float  # when it was refused last (seconds, CLOCK_MONOTONIC)
 
-    def is_due(self, quiet: Quiet, now: float) -> bool:
+    def is_due(self, quiet: StabilityTracker, now: float) -> bool:
         """Whether it is time to ask again."""
         if quiet.since > self.asked_at:
             return True  # it was written to: whoever did may have closed it then
@@ -38,7 +38,7 @@ class Folder:
     path: str
     session: str
     date: str | None  # of the claim; None: the folder is the one in incoming
-    quiet: dict[str, Quiet] = field(default_factory=dict)  # seen, and not yet stable
+    quiet: dict[str, StabilityTracker] = field(default_factory=dict)  # seen, and not yet stable
     unsighted: list[tuple[int, str]] = field(default_factory=list)  # heap: mtime and name of what has had no fresh look yet
     opened: dict[str, Opened] = field(default_factory=dict)  # open for writing; whoever was looked at last comes last
     reported: dict[str, Fingerprint] = field(default_factory=dict)  # the version

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from nfsw.actors.abandoned import AbandonedFiles
 from nfsw.actors.actor import Actor, Tell
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.config import ScannerConfig
 from nfsw.actors.envelope import Message, Reply
 from nfsw.actors.files import FileRef
@@ -34,7 +34,7 @@ _LONG_LOOK_S = 10.0
 
 
 class Scanner(Actor):
-    def __init__(self, config: ScannerConfig, board: Board) -> None:
+    def __init__(self, config: ScannerConfig, board: CallBoard) -> None:
         self.interval = config.poll_interval_s
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
         self._watch = WatchedSessions(None, frozenset(), frozenset())

@@ -22,7 +22,7 @@ class Rule(StrEnum):
     TIME = "time"
 
 
-class Verdict(Enum):
+class Stability(Enum):
     WAIT = "wait"
     #: Make a fresh observation and ask again.
     LOOK = "look"
@@ -30,7 +30,7 @@ class Verdict(Enum):
 
 
 @dataclass(slots=True)
-class Quiet:
+class StabilityTracker:
     """How long a file has looked the same."""
 
     fingerprint: Fingerprint
@@ -58,8 +58,8 @@ class Quiet:
             self.since = now
         self.fresh = True
 
-    def verdict(self, now: float, age: float, *, looked: bool = False) -> Verdict:
+    def verdict(self, now: float, age: float, *, looked: bool = False) -> Stability:
         """`now`: from before the latest observation. `age`: seconds of quiet that are asked for. `looked`: it was a fresh one."""
         if self.scans < 2 or (self.fresh and now - self.since < age):
-            return Verdict.WAIT
-        return Verdict.STABLE if self.fresh and looked else Verdict.LOOK
+            return Stability.WAIT
+        return Stability.STABLE if self.fresh and looked else Stability.LOOK

@@ -8,7 +8,7 @@ not known that its leases see other nodes' writers counts for nothing.
 import uuid
 
 from nfsw.actors.lease import Lease
-from nfsw.actors.nfs import Nfs, is_gone, said
+from nfsw.actors.nfs import Nfs, describe, is_gone
 from nfsw.actors.stability import Rule
 
 #: Kinds on which a lease is refused while any process that can reach the file has it open for writing. The local ones count
@@ -54,7 +54,7 @@ class StabilityRule:
             if is_gone(error):
                 raise
             if self.rule is None:
-                self._settle(Rule.TIME, f"no file can be made to find out about leases: {said(error)}")
+                self._settle(Rule.TIME, f"no file can be made to find out about leases: {describe(error)}")
             self._due = now + _AGAIN_S
             return
         if kind not in _TELLING:
@@ -64,7 +64,7 @@ class StabilityRule:
         elif lease.granted:
             self._settle(Rule.LEASE, f"leases are granted ({kind})")
         elif lease.impossible:
-            self._settle(Rule.TIME, f"no leases here: {said(lease.impossible)} ({kind})")
+            self._settle(Rule.TIME, f"no leases here: {describe(lease.impossible)} ({kind})")
         elif self._is_refused_for_good(now):
             self._settle(Rule.TIME, f"every lease is refused, on a file of our own too: the server gives no delegations ({kind})")
         else:

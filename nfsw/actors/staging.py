@@ -19,7 +19,7 @@ from nfsw.actors.block_size import block_size
 from nfsw.actors.crc64 import combined, crc64
 from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.manifest import BadManifest, Block, BlockManifest, Checksums, ManifestReader
-from nfsw.actors.nfs import Nfs, said
+from nfsw.actors.nfs import Nfs, describe
 from nfsw.actors.staging_folder import discard
 from nfsw.actors.tree import StagingTree
 
@@ -253,4 +253,4 @@ def _local() -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise StagingDiskTroubled(f"staging disk: {said(error)}", full=full) from error
+        raise StagingDiskTroubled(f"staging disk: {describe(error)}", full=full) from error

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from nfsw.actors.files import Arrival, File, FileRef
-from nfsw.actors.names import COMPLETED, shown
+from nfsw.actors.names import COMPLETED, printable
 
 _DATE = re.compile(r"[0-9]{8}")
 
@@ -72,9 +72,9 @@ class NfsTree:
     def displaced(self, session: str, instance_id: str) -> str:
         return f"{self.all_displaced(session)}/{instance_id}"
 
-    def shown(self, path: str) -> str:
+    def printable(self, path: str) -> str:
         """`path` as people are told of it: below the root, safe to print."""
-        return shown(path.removeprefix(self.root + "/"))
+        return printable(path.removeprefix(self.root + "/"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,7 @@ def add_probes(app: FastAPI, service: Service) -> None:
         responses=described({HTTPStatus.SERVICE_UNAVAILABLE: "The pod must be restarted; `detail` says why."}),
     )
     async def healthz() -> Response:
-        return _probe(service.sick())
+        return _probe(service.unhealthy_reason())
 
     @app.get(
         "/readyz",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from nfsw.actors.mount import Mount, UnknownMount, mount_of
-from nfsw.actors.nfs import said
+from nfsw.actors.nfs import describe
 
 
 class Severity(StrEnum):
@@ -67,7 +67,7 @@ def explained(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Problem(f"{what}: {said(error)}", remedy_for(error)) from error
+        raise Problem(f"{what}: {describe(error)}", remedy_for(error)) from error
 
 
 def remedy_for(error: OSError) -> str:

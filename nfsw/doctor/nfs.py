@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator
 from uuid import uuid4
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import Arrival, FileRef
 from nfsw.actors.lock import LockTaken, SessionLock
 from nfsw.actors.mount import Mount
@@ -60,7 +60,7 @@ class Share:
     _BYTES = 4096
 
     def __init__(self, root: str) -> None:
-        board = Board(Board.create(1), 1)
+        board = CallBoard(CallBoard.create(1), 1)
         self._nfs = Nfs(NfsTree(root), board)
         self._scratch = f"{root}/.nfsw/doctor-{uuid4().hex}"
         #: The calls of the service, on a tree of the same shape.
@@ -113,7 +113,7 @@ class Share:
         device = os.stat(root).st_dev
         missing: list[str] = []
         for path in (f"{root}/incoming", self._nfs.tree.processing, f"{root}/.nfsw"):
-            name = self._nfs.tree.shown(path)
+            name = self._nfs.tree.printable(path)
             seen = self._nfs.observe(path)
             if seen is None:
                 missing.append(name)
@@ -132,7 +132,7 @@ class Share:
             self._nfs.make_folder(self._scratch)
             for file in (self._ARRIVAL, self._CLAIMED):
                 self._probe.make_folder(os.path.dirname(self._probe.tree.source(file)))
-        return f"created {self._nfs.tree.shown(self._scratch)}"
+        return f"created {self._nfs.tree.printable(self._scratch)}"
 
     def write(self) -> str:
         path = self._probe.tree.source(self._ARRIVAL)

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import NoReturn
 
 from nfsw import settings
-from nfsw.actors.names import shown
+from nfsw.actors.names import printable
 from nfsw.doctor.check import Finding, Severity
 from nfsw.settings import Settings
 
@@ -85,9 +85,9 @@ def _report(as_json: bool, limit_s: float) -> int:
 
 
 def _print(finding: Finding) -> None:
-    print(f"{finding.verdict:<5} {finding.check:<20} {shown(finding.said)}", flush=True)
+    print(f"{finding.verdict:<5} {finding.check:<20} {printable(finding.said)}", flush=True)
     if finding.remedy:
-        print(f"{'':5} {'':20} remedy: {shown(finding.remedy)}", flush=True)
+        print(f"{'':5} {'':20} remedy: {printable(finding.remedy)}", flush=True)
 
 
 def _findings(limit_s: float) -> Iterator[Finding]:

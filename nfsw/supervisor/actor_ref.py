@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from nfsw.actors.call_durations import DurationsByCall, added
 from nfsw.actors.envelope import Envelope, Job, Message, Reply
-from nfsw.actors.tally import Tallies, added
 from nfsw.supervisor.actor_state import ActorState
 from nfsw.supervisor.child import Child
 from nfsw.supervisor.intensity import RestartIntensity
@@ -88,7 +88,7 @@ class ActorRef:
     _mailbox: deque[Request | Envelope] = field(default_factory=deque)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _numbers: int = 0
-    _past_calls: Tallies = field(default_factory=dict)
+    _past_calls: DurationsByCall = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -172,7 +172,7 @@ class ActorRef:
             hang = Hang(hang.what, before.since, in_call=hang.in_call or before.in_call)
         self.hang, self.state, self.well_checks = hang, ActorState.HUNG, 0
 
-    def calls(self) -> Tallies:
+    def calls(self) -> DurationsByCall:
         """What its NFS calls took, through all its processes."""
         children = (self.child, *self.lost)
         return added(self._past_calls, *(child.board.calls() for child in children if child is not None))

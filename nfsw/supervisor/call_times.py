@@ -10,14 +10,14 @@ from dataclasses import replace
 
 from opentelemetry.sdk.metrics.export import AggregationTemporality, Histogram, HistogramDataPoint, Metric, MetricsData
 
-from nfsw.actors.tally import BOUNDS_S, Tallies
+from nfsw.actors.call_durations import BOUNDS_S, DurationsByCall
 
 NAME = "nfs.call.duration"
 UNIT = "s"
 DESCRIPTION = "What NFS calls took, by `actor` and `call`; the scanner's `stat` looks at up to 256 files"
 
 
-def with_call_times(data: MetricsData, calls: Mapping[str, Tallies], begun_ns: int, scope_name: str) -> MetricsData:
+def with_call_times(data: MetricsData, calls: Mapping[str, DurationsByCall], begun_ns: int, scope_name: str) -> MetricsData:
     """`calls`: by actor. `begun_ns`: since when they are counted. `scope_name`: of the metrics that they are put beside."""
     points = list(_points(calls, begun_ns))
     if not points or not data.resource_metrics:
@@ -30,7 +30,7 @@ def with_call_times(data: MetricsData, calls: Mapping[str, Tallies], begun_ns: i
     return replace(data, resource_metrics=[replace(resource, scope_metrics=scopes), *others])
 
 
-def _points(calls: Mapping[str, Tallies], begun_ns: int) -> Iterator[HistogramDataPoint]:
+def _points(calls: Mapping[str, DurationsByCall], begun_ns: int) -> Iterator[HistogramDataPoint]:
     now = time.time_ns()
     for actor, tallies in calls.items():
         for call, durations in tallies.items():

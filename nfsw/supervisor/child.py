@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import ClassVar, Protocol
 
 from nfsw import run_module
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.channel import PACKET, pack, unpack
 from nfsw.actors.envelope import Envelope, Message
 
@@ -21,7 +21,7 @@ class Child(Protocol):
     """One process of an actor. The in-memory one of the tests and the process below are the same to the supervisor."""
 
     pid: int
-    board: Board
+    board: CallBoard
     started: float  # seconds, monotonic
 
     async def send(self, envelopes: Sequence[Envelope]) -> None:
@@ -47,7 +47,7 @@ class ProcessChild:
     #: Process ids that are not reaped yet.
     _pids: ClassVar[set[int]] = set()
 
-    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, board: Board) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], sock: socket.socket, board: CallBoard) -> None:
         self.pid = process.pid
         self.board = board
         self.started = time.monotonic()
@@ -78,9 +78,9 @@ class ProcessChild:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             undone.callback(ours.close)
             given.callback(theirs.close)
-            board = Board.create(slots)
+            board = CallBoard.create(slots)
             given.callback(os.close, board)
-            shown = Board(board, slots)
+            shown = CallBoard(board, slots)
             undone.callback(shown.close)
             process = subprocess.Popen(
                 run_module.command(module, name, str(theirs.fileno()), str(board), str(os.getpid())),

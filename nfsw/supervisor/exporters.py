@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from nfsw import __version__
+from nfsw.supervisor.instruments import Instruments
 from nfsw.supervisor.log_export import LogExport
-from nfsw.supervisor.readings import Readings
 
 #: Of the service's own spans and metrics.
 SCOPE = "nfsw"
@@ -35,7 +35,7 @@ class Providers:
     def exports(self) -> bool:
         return bool(self.signals)
 
-    def connect(self, readings: Readings) -> None:
+    def connect(self, readings: Instruments) -> None:
         """Begins to export. Once, when the children have been started: the exporters take their time to import."""
         if self.exports:
             from nfsw.supervisor import otlp  # noqa: PLC0415 - they also take memory, which a pod without a collector keeps

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from nfsw.actors.files import File, FileRef
-from nfsw.actors.names import shown
+from nfsw.actors.names import printable
 from nfsw.supervisor.tracked_file import TrackedFiles
 
 
@@ -12,7 +12,7 @@ def holdup(session: str, files: TrackedFiles, opened: File | None) -> str | None
     held = dict(held_up(session, files, opened))
     for file, reason in held.items():
         others = f"; files held up besides it: {len(held) - 1}" if len(held) > 1 else ""
-        return f"{shown(file.name)}, claimed on {file.date}, is not finished: {reason}{others}"
+        return f"{printable(file.name)}, claimed on {file.date}, is not finished: {reason}{others}"
     return None
 
 

@@ -22,12 +22,12 @@ from requests.adapters import HTTPAdapter
 
 from nfsw.supervisor.call_times import with_call_times
 from nfsw.supervisor.exporters import SCOPE, Providers
-from nfsw.supervisor.readings import Readings
+from nfsw.supervisor.instruments import Instruments
 
 log = logging.getLogger("nfsw.telemetry")
 
 
-def connect(providers: Providers, readings: Readings) -> None:
+def connect(providers: Providers, readings: Instruments) -> None:
     """Begins to export what the providers are given. On the main loop."""
     logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # `ExportHealth` says it, once
     logging.getLogger("opentelemetry.sdk._shared_internal").setLevel(logging.ERROR)  # each item that is dropped
@@ -109,7 +109,7 @@ class _WatchedAdapter(HTTPAdapter):
 class _MetricExporter(OTLPMetricExporter):
     """Adds what no instrument takes: durations that the children have counted into classes themselves."""
 
-    def __init__(self, readings: Readings, session: requests.Session) -> None:
+    def __init__(self, readings: Instruments, session: requests.Session) -> None:
         super().__init__(session=session)
         self._readings = readings
         self._begun_ns = time.time_ns()

@@ -38,7 +38,7 @@ from nfsw.actors.messages import (
     UploadProgress,
     WithdrawUpload,
 )
-from nfsw.actors.names import shown
+from nfsw.actors.names import printable
 from nfsw.supervisor.actor_ref import ActorRef, OnNews, OnReply, Request
 from nfsw.supervisor.retry import Retry
 from nfsw.supervisor.scheduler import Scheduler
@@ -489,7 +489,7 @@ def _log_end(record: TrackedFile, at: float) -> None:
     assert isinstance(file, FileRef)
     log.info(
         "in Azure and deleted from NFS: blob %s, %d bytes, %.1f s, %s, CRC64 %s, Azure's request id %s",
-        shown(file.blob),
+        printable(file.blob),
         record.version.size,
         at - record.first_attempt_at,
         f"{record.attempts} attempt" + ("s" if record.attempts > 1 else ""),

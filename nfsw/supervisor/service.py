@@ -50,7 +50,7 @@ class Service(Protocol):
 
     def status(self) -> Status: ...
 
-    def sick(self) -> str | None:
+    def unhealthy_reason(self) -> str | None:
         """Why the pod has to be restarted; None in normal life. Latched: it never goes back to None."""
 
     def unready(self) -> str | None:

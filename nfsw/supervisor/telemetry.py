@@ -1,4 +1,4 @@
-"""What happens to files, as traces, histograms and totals; `readings` makes metrics of the totals. Main process, which alone exports.
+"""What happens to files, as traces, histograms and totals; `instruments` makes metrics of the totals. Main process, which alone exports.
 
 The actors load no OpenTelemetry. What they tell says what was done and when, and that is enough; the trace context goes with
 the file's messages, so that log lines of every process carry it. Attributes of metrics have few values each: no file is
@@ -13,8 +13,8 @@ from opentelemetry.trace import Tracer
 
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import Completed, FileStable, Uploaded, UploadFailed, UploadProgress
-from nfsw.actors.names import shown
-from nfsw.supervisor.totals import Totals
+from nfsw.actors.names import printable
+from nfsw.supervisor.counters import Counters
 from nfsw.supervisor.trace import Attributes, FileTrace
 from nfsw.supervisor.tracked_file import Stage, TrackedFile
 
@@ -28,7 +28,7 @@ class Telemetry:
     """A file's story, in the order in which it happens. No method waits. Times are seconds, CLOCK_MONOTONIC, of when it happened."""
 
     def __init__(self, tracer: Tracer, meter: Meter) -> None:
-        self.totals = Totals()
+        self.totals = Counters()
         #: When bytes of a staged file last left for Azure, or a file was uploaded (seconds, monotonic).
         self.progressed_at = -math.inf
         self._tracer = tracer
@@ -44,11 +44,11 @@ class Telemetry:
         seen_at = stable.seen_at or at
         if record.trace is None:
             file = record.file
-            attributes: Attributes = {"session.name": file.session, "file.name": shown(file.name), "file.size": stable.version.size}
+            attributes: Attributes = {"session.name": file.session, "file.name": printable(file.name), "file.size": stable.version.size}
             record.trace, record.seen_at = FileTrace(self._tracer, attributes, seen_at, at), seen_at
         record.trace.step("queue", at)
         if isinstance(record.file, FileRef):
-            record.trace.set("blob.name", shown(record.file.blob))
+            record.trace.set("blob.name", printable(record.file.blob))
 
     def taken_on(self, found: str) -> None:
         """A claimed file is this process's to complete. `found`: "incoming" or "processing"."""
@@ -64,7 +64,7 @@ class Telemetry:
     def claimed(self, record: TrackedFile, file: FileRef, at: float) -> None:
         if record.trace:
             record.trace.end("claim", at)
-            record.trace.set("blob.name", shown(file.blob))
+            record.trace.set("blob.name", printable(file.blob))
             record.trace.step("stage", at)
 
     def staged(self, record: TrackedFile, at: float) -> None:

@@ -13,9 +13,10 @@ from nfsw.actors import logs
 from nfsw.actors.envelope import Lost, Reply
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import AbandonFile, Failed, FileAbandoned, NotOneClaimedFile
-from nfsw.actors.names import shown
+from nfsw.actors.names import printable
 from nfsw.schedule import UploadSchedule
 from nfsw.supervisor.actor_ref import ActorRef, Request
+from nfsw.supervisor.counters import Counters
 from nfsw.supervisor.holdup import held_up, holdup
 from nfsw.supervisor.router import Router
 from nfsw.supervisor.service import NfsSilent, NoSuchFile, SessionConflict, SeveralFiles
@@ -33,7 +34,6 @@ from nfsw.supervisor.status import (
     Status,
 )
 from nfsw.supervisor.supervisor import Supervisor
-from nfsw.supervisor.totals import Totals
 from nfsw.supervisor.tracked_file import Stage, TrackedFile
 
 #: Files in flight, and refused ones, that the status lists; the counts have them all.
@@ -48,7 +48,7 @@ class TransferService:
     """Implements `service.Service`."""
 
     def __init__(
-        self, supervisor: Supervisor, router: Router, sessions: Sessions, totals: Totals, schedule: UploadSchedule, patience_s: float
+        self, supervisor: Supervisor, router: Router, sessions: Sessions, totals: Counters, schedule: UploadSchedule, patience_s: float
     ) -> None:
         """`patience_s`: how long `start` and `stop` wait for NFS, in seconds."""
         self._supervisor = supervisor
@@ -85,7 +85,7 @@ class TransferService:
         if not self._sessions.holds(session):
             raise SessionConflict(f"this pod does not hold session {session}")
         held = held_up(session, self._pipeline.files, self._router.open_for_writing.oldest)
-        reasons = [reason for one, reason in held if file in (one.name, shown(one.name))]
+        reasons = [reason for one, reason in held if file in (one.name, printable(one.name))]
         job = AbandonFile(session, file, date, reasons[0] if reasons else "by a call, before any error was seen")
         answer: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
@@ -114,7 +114,7 @@ class TransferService:
         """What keeps a session that was stopped from ending; None: nothing that is known."""
         return holdup(session, self._pipeline.files, self._router.open_for_writing.oldest)
 
-    def sick(self) -> str | None:
+    def unhealthy_reason(self) -> str | None:
         return self._supervisor.unhealthy_reason()
 
     def unready(self) -> str | None:
@@ -157,7 +157,7 @@ class TransferService:
             bytes=ByteCounts(totals.bytes_completed, budget.used, budget.limit, totals.bytes_sent, totals.bytes_resent),
             in_flight=tuple(_in_flight(record, state, now) for record, state in _listed(in_flight)),
             refused=tuple(
-                RefusedFile(shown(record.file.name), record.file.session, record.refused or "") for record in refused[:MOST_LISTED]
+                RefusedFile(printable(record.file.name), record.file.session, record.refused or "") for record in refused[:MOST_LISTED]
             ),
             actors=tuple(_actor(ref) for ref in self._supervisor.refs.values()),
             uploads="paused" if self._router.uploads.paused else "running",
@@ -175,7 +175,7 @@ class TransferService:
             yield f"{path} is a symbolic link, which is not followed: nothing is taken from there"
         opened = self._router.open_for_writing
         if opened.oldest:
-            oldest = f"{opened.oldest.session}/{shown(opened.oldest.name)}"
+            oldest = f"{opened.oldest.session}/{printable(opened.oldest.name)}"
             since = datetime.fromtimestamp(opened.since, UTC)
             files = "1 file" if opened.count == 1 else f"{opened.count} files"
             yield f"the writers of {files} that are still open, the oldest since {since:%Y-%m-%dT%H:%M:%SZ}: {oldest}"
@@ -231,7 +231,7 @@ def _in_flight(record: TrackedFile, state: FileState, now: float) -> InFlight:
     size, done, file = record.version.size, record.done, record.file
     rate = record.meter.rate(now) if record.meter else 0.0
     return InFlight(
-        file=shown(file.name),
+        file=printable(file.name),
         session=file.session,
         date=file.date if isinstance(file, FileRef) else f"{datetime.now(UTC):%Y%m%d}",  # which its claim is about to give it
         state=state,

@@ -21,7 +21,7 @@ from nfsw.supervisor import call_times
 from nfsw.supervisor.actor_ref import ActorRef, ChildSpec
 from nfsw.supervisor.assembly import Limits, MainProcess, assemble
 from nfsw.supervisor.child import Child
-from nfsw.supervisor.readings import Readings
+from nfsw.supervisor.instruments import Instruments
 from nfsw.supervisor.telemetry import Telemetry
 
 HISTOGRAM = ("bucket", "sum", "count")
@@ -94,5 +94,5 @@ def instruments() -> list[Instrument]:
     """Every metric of the service's own."""
     recorder = _Recorder()
     telemetry = Telemetry(NoOpTracer(), recorder)
-    Readings(recorder, asyncio.run(_main_process(telemetry)), telemetry.totals)
+    Instruments(recorder, asyncio.run(_main_process(telemetry)), telemetry.totals)
     return [*recorder.created, Instrument(call_times.NAME, call_times.UNIT, HISTOGRAM)]

@@ -12,7 +12,7 @@ import pytest
 
 from nfsw.actors import logs
 from nfsw.actors.async_host import AsyncHost
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.channel import PACKET, pack, unpack
 from nfsw.actors.envelope import Envelope, Started
 from nfsw.actors.host import CRASHED
@@ -57,8 +57,8 @@ class MainEnd:
 async def host(sending: Sending) -> AsyncIterator[tuple[MainEnd, "asyncio.Task[None]"]]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setblocking(False)
-    fd = Board.create(2)
-    board = Board(fd, 2)
+    fd = CallBoard.create(2)
+    board = CallBoard(fd, 2)
     os.close(fd)
     running = asyncio.create_task(AsyncHost(sending.uploader, theirs, board).run())
     try:

@@ -31,7 +31,7 @@ def test_files_of_all_sizes_and_names_arrive(site: Site) -> None:
 
 
 def test_a_writer_on_the_same_node_has_its_last_bytes_sent(site: Site) -> None:
-    """Quiet means quiet for longer than the writer's pauses, though the mount's attributes are cached for 5 s."""
+    """StabilityTracker means quiet for longer than the writer's pauses, though the mount's attributes are cached for 5 s."""
     site.serve(**QUICK | {"APP_MIN_FILE_AGE_S": "1"}).start_session("s")
     path = site.seen_at / "incoming/s/slow.bin"
     path.parent.mkdir(parents=True, exist_ok=True)

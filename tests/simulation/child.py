@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nfsw.actors.actor import Actor
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.channel import pack, unpack
 from nfsw.actors.envelope import Envelope, Message, Started
 from nfsw.actors.uploader import Uploader
@@ -51,9 +51,9 @@ class SimulatedChild:
         self.stopped = False  # by SIGSTOP: nothing of it runs
         self.unkillable_until = 0.0  # SIGKILL takes effect then (seconds, monotonic)
         self.calls = 0  # system calls so far
-        fd = Board.create(_SLOTS)
-        self.board = Board(fd, _SLOTS)
-        self.own_board = Board(fd, _SLOTS)
+        fd = CallBoard.create(_SLOTS)
+        self.board = CallBoard(fd, _SLOTS)
+        self.own_board = CallBoard(fd, _SLOTS)
         os.close(fd)
         self._make = make
         self._actor: Actor | Uploader | None = None

@@ -96,7 +96,7 @@ class Pod:
 
     async def _probed(self) -> None:
         """The kubelet's liveness probe."""
-        while not (reason := self.service.sick()):  # noqa: ASYNC110 - a probe comes when it comes
+        while not (reason := self.service.unhealthy_reason()):  # noqa: ASYNC110 - a probe comes when it comes
             await asyncio.sleep(10)
         self.world.event(self.name, f"unhealthy: {reason}")
         self.world.restarts(self, _KUBELET_S)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.collector import Collector
 from nfsw.actors.config import CollectorConfig
 from nfsw.actors.envelope import Message
@@ -21,7 +21,7 @@ SENT = b"the bytes that were sent"
 
 
 class Collecting:
-    def __init__(self, share: Share, tree: NfsTree, staging: StagingTree, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, share: Share, tree: NfsTree, staging: StagingTree, board: CallBoard, monkeypatch: pytest.MonkeyPatch) -> None:
         self.share, self.staging = share, staging
         self._tree, self._board, self._monkeypatch = tree, board, monkeypatch
         self.rule: Rule | None = Rule.LEASE

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import count
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.channel import pack, unpack
 from nfsw.actors.envelope import Envelope, Job, Message, Reply, Started
 from nfsw.actors.start import HEARTBEAT_S
@@ -29,9 +29,9 @@ class MemoryChild:
     def __init__(self, *, beats: bool = True) -> None:
         self.pid = next(_pids)
         self.started = time.monotonic()
-        fd = Board.create(SLOTS)
-        self.board = Board(fd, SLOTS)  # as the supervisor maps it
-        self._own_board = Board(fd, SLOTS)
+        fd = CallBoard.create(SLOTS)
+        self.board = CallBoard(fd, SLOTS)  # as the supervisor maps it
+        self._own_board = CallBoard(fd, SLOTS)
         os.close(fd)
         #: Packets, in order.
         self._inbox: deque[bytes] = deque()

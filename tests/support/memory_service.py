@@ -141,7 +141,7 @@ class MemoryService:
     def status(self) -> Status:
         return self.now
 
-    def sick(self) -> str | None:
+    def unhealthy_reason(self) -> str | None:
         return self.sickness
 
     def unready(self) -> str | None:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.tree import NfsTree
 
@@ -22,7 +22,7 @@ class EventfulNfs(Nfs):
     `at[kind, path]` happens before the next call of that kind for that path below the root, once.
     """
 
-    def __init__(self, tree: NfsTree, board: Board) -> None:
+    def __init__(self, tree: NfsTree, board: CallBoard) -> None:
         super().__init__(tree, board)
         self.calls: list[str] = []
         self.before: dict[int, Happening] = {}
@@ -39,7 +39,7 @@ class EventfulNfs(Nfs):
         self.calls.append(what)
         if happening := self.before.get(number):
             happening()
-        if happening := self.at.pop((what, self.tree.shown(path)), None):
+        if happening := self.at.pop((what, self.tree.printable(path)), None):
             happening()
         with super().call(what, path):
             yield

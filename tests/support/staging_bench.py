@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.manifest import Block, BlockManifest, Checksums, ManifestReader
 from nfsw.actors.staging import Stager
@@ -22,7 +22,7 @@ SIZE = 4 * BLOCK + 500
 class StagingBench:
     """One claimed file, and a Stager for each life of a Claimer. `grown`: what was said while it staged."""
 
-    def __init__(self, share: Share, tree: NfsTree, staging: StagingTree, board: Board) -> None:
+    def __init__(self, share: Share, tree: NfsTree, staging: StagingTree, board: CallBoard) -> None:
         self.share, self.staging = share, staging
         self._tree, self._board = tree, board
         self.grown: list[int] = []

@@ -10,7 +10,7 @@ import msgspec
 
 from nfsw.actors import channel
 from nfsw.actors.actor import Actor, Tell
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.envelope import Job, Message, Reply
 
 
@@ -66,7 +66,7 @@ def spoken() -> Iterator[None]:
 class Trial(Actor):
     capacity = 2
 
-    def __init__(self, board: Board) -> None:
+    def __init__(self, board: CallBoard) -> None:
         self._board = board
 
     def on_message(self, message: Message, tell: Tell) -> Reply | None:

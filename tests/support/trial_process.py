@@ -5,12 +5,12 @@ from unittest.mock import patch
 
 from nfsw.actors import __main__ as real
 from nfsw.actors import process
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.config import Boot
 from tests.support.trial import OneHand, Trial, spoken
 
 
-def _trial(_: Boot, board: Board) -> Trial:
+def _trial(_: Boot, board: CallBoard) -> Trial:
     return OneHand(board) if sys.argv[1] == "one-hand" else Trial(board)
 
 

@@ -1,6 +1,6 @@
 """A Scanner whose ticks are called by hand, on a clock that stands still in between."""
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.config import ScannerConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.messages import FileStable, RuleFound, ScanFinished, SessionFound, WatchedSessions
@@ -18,7 +18,7 @@ LARGEST = 1000
 class Watching:
     """The Scanner of a pod that holds session `s`, with what it told."""
 
-    def __init__(self, root: str, board: Board, clock: FakeClock, *extensions: str) -> None:
+    def __init__(self, root: str, board: CallBoard, clock: FakeClock, *extensions: str) -> None:
         self.clock = clock
         self.told = Told()
         self._rule: Rule | None = None

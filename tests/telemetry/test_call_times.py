@@ -11,9 +11,9 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import Histogram, InMemoryMetricReader
 
 import nfsw.actors
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
+from nfsw.actors.call_durations import BOUNDS_S, KINDS, Durations, added
 from nfsw.actors.nfs import Nfs
-from nfsw.actors.tally import BOUNDS_S, KINDS, Durations, added
 from nfsw.actors.tree import NfsTree
 from nfsw.supervisor.call_times import NAME, with_call_times
 
@@ -22,15 +22,15 @@ CALLS = 2000
 
 
 @pytest.fixture
-def board() -> Iterator[Board]:
-    fd = Board.create(THREADS)
-    board = Board(fd, THREADS)
+def board() -> Iterator[CallBoard]:
+    fd = CallBoard.create(THREADS)
+    board = CallBoard(fd, THREADS)
     os.close(fd)
     yield board
     board.close()
 
 
-def test_no_call_of_any_thread_is_lost(board: Board) -> None:
+def test_no_call_of_any_thread_is_lost(board: CallBoard) -> None:
     nfs = Nfs(NfsTree("/nowhere"), board)
 
     def call() -> None:
@@ -49,7 +49,7 @@ def test_no_call_of_any_thread_is_lost(board: Board) -> None:
     assert all(durations.seconds > 0 for durations in calls.values())
 
 
-def test_a_call_that_fails_took_its_time_too(board: Board, tmp_path: os.PathLike[str]) -> None:
+def test_a_call_that_fails_took_its_time_too(board: CallBoard, tmp_path: os.PathLike[str]) -> None:
     nfs = Nfs(NfsTree(os.fspath(tmp_path)), board)
     with pytest.raises(IsADirectoryError):
         nfs.unlink(os.fspath(tmp_path))
@@ -57,7 +57,7 @@ def test_a_call_that_fails_took_its_time_too(board: Board, tmp_path: os.PathLike
     assert board.calls()["unlink"].calls == 1
 
 
-def test_a_duration_is_in_the_class_whose_bound_it_does_not_exceed(board: Board) -> None:
+def test_a_duration_is_in_the_class_whose_bound_it_does_not_exceed(board: CallBoard) -> None:
     tally = board._tallies[0]
     for nanoseconds in (0, 100_000, 100_001, 100_000_000_000, 100_000_000_001):
         tally.count("read", nanoseconds)
@@ -76,7 +76,7 @@ def test_every_kind_of_call_that_the_code_announces_has_its_row() -> None:
     assert announced == set(KINDS) - {"other"}
 
 
-def test_a_kind_without_a_row_is_counted_as_other(board: Board) -> None:
+def test_a_kind_without_a_row_is_counted_as_other(board: CallBoard) -> None:
     board.enter(0, "unheard of")
     board.leave(0, "unheard of")
 

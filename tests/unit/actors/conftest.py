@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.claiming import Scene, Scenes
@@ -35,16 +35,16 @@ def staging(tmp_path: Path) -> StagingTree:
 
 
 @pytest.fixture
-def board() -> Iterator[Board]:
-    fd = Board.create(SLOTS)
-    board = Board(fd, SLOTS)
+def board() -> Iterator[CallBoard]:
+    fd = CallBoard.create(SLOTS)
+    board = CallBoard(fd, SLOTS)
     os.close(fd)
     yield board
     board.close()
 
 
 @pytest.fixture
-def nfs(tree: NfsTree, board: Board) -> Nfs:
+def nfs(tree: NfsTree, board: CallBoard) -> Nfs:
     return Nfs(tree, board)
 
 
@@ -54,7 +54,7 @@ def told() -> Told:
 
 
 @pytest.fixture
-def scenes(share: Share, tree: NfsTree, board: Board) -> Scenes:
+def scenes(share: Share, tree: NfsTree, board: CallBoard) -> Scenes:
     """A share with one arrival in it, as often as asked for."""
 
     def scene() -> Scene:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from nfsw.actors.abandoned import AbandonedFiles, abandon
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import FileRefused, RefusalLifted
 from nfsw.actors.tree import NfsTree
@@ -21,7 +21,7 @@ NOTE = f".nfsw/abandoned/{DATE}/s/a"
 
 
 @pytest.fixture
-def nfs(tree: NfsTree, board: Board) -> EventfulNfs:
+def nfs(tree: NfsTree, board: CallBoard) -> EventfulNfs:
     return EventfulNfs(tree, board)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.claimer import Claimer
 from nfsw.actors.config import ClaimerConfig
 from nfsw.actors.envelope import Message
@@ -46,7 +46,7 @@ LEFT = FileRef(DATE, "s", "a")
 class Claiming:
     """One process of a Claimer."""
 
-    def __init__(self, tree: NfsTree, staging: StagingTree, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, tree: NfsTree, staging: StagingTree, board: CallBoard, monkeypatch: pytest.MonkeyPatch) -> None:
         self.nfs = EventfulNfs(tree, board)
         monkeypatch.setattr("nfsw.actors.claimer.Nfs", lambda *_: self.nfs)
         self.claimer = Claimer(ClaimerConfig(tree.root, staging.root, BLOCK, 2, content_md5=False), board)
@@ -61,7 +61,7 @@ class Claiming:
 
 
 @pytest.fixture
-def claiming(tree: NfsTree, staging: StagingTree, board: Board, monkeypatch: pytest.MonkeyPatch) -> Claiming:
+def claiming(tree: NfsTree, staging: StagingTree, board: CallBoard, monkeypatch: pytest.MonkeyPatch) -> Claiming:
     return Claiming(tree, staging, board, monkeypatch)
 
 
@@ -226,7 +226,7 @@ def test_only_a_full_disk_gets_back_what_was_staged_of_the_file(
 
 
 def test_what_dead_claimers_left_empty_goes_so_that_looks_do_not_grow_with_restarts(
-    tree: NfsTree, staging: StagingTree, board: Board, share: Share, monkeypatch: pytest.MonkeyPatch
+    tree: NfsTree, staging: StagingTree, board: CallBoard, share: Share, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     all_displaced = Path(tree.all_displaced("s"))
 

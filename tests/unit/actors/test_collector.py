@@ -10,7 +10,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import Changed, Completed, CompleteFile, Evicted, EvictStaged, Failed, Outage, StillOpen
 from nfsw.actors.stability import Rule
@@ -26,7 +26,7 @@ CALLS = 8
 
 
 @pytest.fixture
-def collecting(share: Share, tree: NfsTree, staging: StagingTree, board: Board, monkeypatch: pytest.MonkeyPatch) -> Collecting:
+def collecting(share: Share, tree: NfsTree, staging: StagingTree, board: CallBoard, monkeypatch: pytest.MonkeyPatch) -> Collecting:
     return Collecting(share, tree, staging, board, monkeypatch)
 
 

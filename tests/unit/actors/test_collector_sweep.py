@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import CompleteFile, ReportAgain, RuleFound, Unstaged
 from nfsw.actors.stability import Rule
@@ -18,7 +18,7 @@ from tests.support.share import DATE, Share
 
 
 @pytest.fixture
-def collecting(share: Share, tree: NfsTree, staging: StagingTree, board: Board, monkeypatch: pytest.MonkeyPatch) -> Collecting:
+def collecting(share: Share, tree: NfsTree, staging: StagingTree, board: CallBoard, monkeypatch: pytest.MonkeyPatch) -> Collecting:
     return Collecting(share, tree, staging, board, monkeypatch)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.completion import Completion, Ending
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.staging_folder import discard
@@ -21,7 +21,7 @@ SOURCE = f".processing/{DATE}/s/a"
 
 
 @pytest.fixture
-def collecting(share: Share, tree: NfsTree, staging: StagingTree, board: Board, monkeypatch: pytest.MonkeyPatch) -> Collecting:
+def collecting(share: Share, tree: NfsTree, staging: StagingTree, board: CallBoard, monkeypatch: pytest.MonkeyPatch) -> Collecting:
     return Collecting(share, tree, staging, board, monkeypatch)
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from nfsw.actors.abandoned import AbandonedFiles
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.config import KeeperConfig
 from nfsw.actors.envelope import Job, Reply
 from nfsw.actors.files import FileRef
@@ -42,7 +42,7 @@ from tests.support.told import Told, passed
 class Pod:
     """One process of a Keeper. At its end the kernel closes what it had open."""
 
-    def __init__(self, tree: NfsTree, board: Board, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, tree: NfsTree, board: CallBoard, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.nfs = EventfulNfs(tree, board)
         with monkeypatch.context() as patched:
             patched.setattr("nfsw.actors.keeper.Nfs", lambda *_: self.nfs)
@@ -75,7 +75,7 @@ type Pods = Callable[[str], Pod]
 
 
 @pytest.fixture
-def pods(tree: NfsTree, board: Board, monkeypatch: pytest.MonkeyPatch) -> Pods:
+def pods(tree: NfsTree, board: CallBoard, monkeypatch: pytest.MonkeyPatch) -> Pods:
     return lambda name: Pod(tree, board, name, monkeypatch)
 
 

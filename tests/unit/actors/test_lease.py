@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.tree import NfsTree
 from tests.support.descriptors import open_below
@@ -20,7 +20,7 @@ from tests.support.open_elsewhere import Writer, open_elsewhere
 
 
 @pytest.fixture
-def nfs(tree: NfsTree, board: Board) -> EventfulNfs:
+def nfs(tree: NfsTree, board: CallBoard) -> EventfulNfs:
     return EventfulNfs(tree, board)
 
 
@@ -175,7 +175,7 @@ def test_a_writers_own_lease_is_a_refusal(nfs: Nfs, path: Path) -> None:
 #: Without CAP_LEASE, and with or without CAP_SETUID: leases a file of another owner, then makes one.
 _OF_ANOTHER = """
 import ctypes, struct, sys
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.tree import NfsTree
 
@@ -192,7 +192,7 @@ def drop(*capabilities):
 CAP_SETUID, CAP_LEASE = 7, 28
 drop(CAP_LEASE, *([] if sys.argv[2] == "with" else [CAP_SETUID]))
 root = sys.argv[1]
-with Nfs(NfsTree(root), Board(Board.create(1), 1)).lease(root + "/a") as lease:
+with Nfs(NfsTree(root), CallBoard(CallBoard.create(1), 1)).lease(root + "/a") as lease:
     print("granted" if lease.granted else lease.impossible, flush=True)
 open(root + "/made afterwards", "w").close()
 """

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.lock import LockTaken, Note, SessionLock, begun
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.tree import NfsTree
@@ -18,7 +18,7 @@ from tests.support.mortal_nfs import EventfulNfs, refused
 
 
 @pytest.fixture
-def other(tree: NfsTree, board: Board) -> EventfulNfs:
+def other(tree: NfsTree, board: CallBoard) -> EventfulNfs:
     """The other pod's."""
     return EventfulNfs(tree, board)
 

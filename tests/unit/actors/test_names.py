@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfsw.actors.names import COMPLETED, LONGEST_BLOB_NAME, bad_session_name, is_wanted, refusal, shown
+from nfsw.actors.names import COMPLETED, LONGEST_BLOB_NAME, bad_session_name, is_wanted, printable, refusal
 
 PREFIX = "20260131/s/"
 NAME_MAX = 255
@@ -25,13 +25,13 @@ def file_names() -> st.SearchStrategy[str]:
 
 @given(file_names())
 def test_any_name_is_shown_in_one_printable_line(name: str) -> None:
-    assert shown(name).isprintable()
-    assert shown(name).encode()
+    assert printable(name).isprintable()
+    assert printable(name).encode()
 
 
 @given(file_names())
 def test_a_name_without_odd_characters_is_shown_as_it_is(name: str) -> None:
-    assert (shown(name) == name) == name.isprintable()
+    assert (printable(name) == name) == name.isprintable()
 
 
 @given(file_names())

@@ -9,14 +9,14 @@ from typing import cast
 
 import pytest
 
-from nfsw.actors.board import Board
-from nfsw.actors.nfs import Nfs, is_gone, said
+from nfsw.actors.call_board import CallBoard
+from nfsw.actors.nfs import Nfs, describe, is_gone
 from nfsw.actors.tree import NfsTree
 from tests.support.mortal_nfs import EventfulNfs, refused
 from tests.support.share import Share, fingerprint
 
 
-def test_a_call_is_on_the_board_while_it_lasts(nfs: Nfs, board: Board, tree: NfsTree) -> None:
+def test_a_call_is_on_the_board_while_it_lasts(nfs: Nfs, board: CallBoard, tree: NfsTree) -> None:
     with nfs.call("link", tree.incoming("s") + "/a\nb"):
         oldest = board.oldest()
         assert oldest is not None
@@ -24,13 +24,13 @@ def test_a_call_is_on_the_board_while_it_lasts(nfs: Nfs, board: Board, tree: Nfs
     assert board.oldest() is None
 
 
-def test_a_call_that_fails_is_off_the_board(nfs: Nfs, board: Board, tree: NfsTree) -> None:
+def test_a_call_that_fails_is_off_the_board(nfs: Nfs, board: CallBoard, tree: NfsTree) -> None:
     with pytest.raises(OSError, match="no"), nfs.call("link", tree.root):
         raise OSError(errno.EIO, "no")
     assert board.oldest() is None
 
 
-def test_each_thread_has_a_slot_of_its_own(nfs: Nfs, board: Board, tree: NfsTree) -> None:
+def test_each_thread_has_a_slot_of_its_own(nfs: Nfs, board: CallBoard, tree: NfsTree) -> None:
     entered, leave = threading.Barrier(3), threading.Event()
 
     def hang(what: str) -> None:
@@ -113,14 +113,14 @@ def test_the_root_is_never_made(nfs: Nfs, share: Share) -> None:
     assert not share.root.exists()
 
 
-def test_a_folder_made_by_someone_else_in_between_is_as_good(board: Board, tree: NfsTree) -> None:
+def test_a_folder_made_by_someone_else_in_between_is_as_good(board: CallBoard, tree: NfsTree) -> None:
     nfs = EventfulNfs(tree, board)
     nfs.before[2] = lambda: os.mkdir(f"{tree.root}/a/b")  # mkdir a/b: not there; mkdir a; mkdir a/b
     nfs.make_folder(f"{tree.root}/a/b")
     assert nfs.calls == ["mkdir"] * 3
 
 
-def test_a_folder_above_that_another_pods_sweep_removes_in_between_is_made_again(board: Board, tree: NfsTree) -> None:
+def test_a_folder_above_that_another_pods_sweep_removes_in_between_is_made_again(board: CallBoard, tree: NfsTree) -> None:
     """Two pods share the day's folder: one has swept it just when the other wants to put its session there."""
     nfs = EventfulNfs(tree, board)
     nfs.before[2] = lambda: os.rmdir(f"{tree.root}/a")
@@ -168,8 +168,8 @@ def test_other_errors_are_not(code: int | None) -> None:
 
 
 def test_an_error_is_said_without_the_path() -> None:
-    assert said(OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), "/secret/path")) == "EDQUOT: Disk quota exceeded"
-    assert said(OSError("odd")) == "E?: None"
+    assert describe(OSError(errno.EDQUOT, os.strerror(errno.EDQUOT), "/secret/path")) == "EDQUOT: Disk quota exceeded"
+    assert describe(OSError("odd")) == "E?: None"
 
 
 def _observe(nfs: Nfs, path: str) -> object:
@@ -189,7 +189,7 @@ def _remove_folder(nfs: Nfs, path: str) -> object:
 
 
 @pytest.mark.parametrize("call", [_observe, _listing, _unlink, _remove_folder])
-def test_what_is_not_gone_is_raised(tree: NfsTree, board: Board, tmp_path: Path, call: Callable[[Nfs, str], object]) -> None:
+def test_what_is_not_gone_is_raised(tree: NfsTree, board: CallBoard, tmp_path: Path, call: Callable[[Nfs, str], object]) -> None:
     nfs = EventfulNfs(tree, board)
     nfs.before[0] = refused(errno.EIO)
     with pytest.raises(OSError, match="Input/output error"):

@@ -7,7 +7,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.channel import PACKET, pack
 from nfsw.actors.envelope import Envelope
 from nfsw.actors.files import Arrival, FileRef
@@ -39,12 +39,12 @@ def clock() -> Iterator[FakeClock]:
 
 
 @pytest.fixture
-def watching(tree: NfsTree, board: Board, clock: FakeClock) -> Watching:
+def watching(tree: NfsTree, board: CallBoard, clock: FakeClock) -> Watching:
     return Watching(tree.root, board, clock)
 
 
 @pytest.fixture
-def eventful(tree: NfsTree, board: Board, monkeypatch: pytest.MonkeyPatch) -> EventfulNfs:
+def eventful(tree: NfsTree, board: CallBoard, monkeypatch: pytest.MonkeyPatch) -> EventfulNfs:
     """To be asked for before `watching`."""
     nfs = EventfulNfs(tree, board)
     monkeypatch.setattr("nfsw.actors.scanner.Nfs", lambda *_: nfs)

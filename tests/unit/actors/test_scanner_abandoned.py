@@ -6,7 +6,7 @@ from unittest.mock import ANY
 import pytest
 
 from nfsw.actors.abandoned import abandon
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import FileRefused, FileStable, RefusalLifted, ReportAgain
 from nfsw.actors.nfs import Nfs
@@ -27,7 +27,7 @@ def clock() -> Iterator[FakeClock]:
 
 
 @pytest.fixture
-def watching(tree: NfsTree, board: Board, clock: FakeClock) -> Watching:
+def watching(tree: NfsTree, board: CallBoard, clock: FakeClock) -> Watching:
     return Watching(tree.root, board, clock)
 
 

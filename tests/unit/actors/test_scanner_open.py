@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import Arrival, FileRef
 from nfsw.actors.lease import Announcement, Lease
 from nfsw.actors.messages import FileStable, LinksInTheWay, OpenForWriting
@@ -31,7 +31,7 @@ def clock() -> Iterator[FakeClock]:
 
 
 @pytest.fixture
-def nfs(tree: NfsTree, board: Board, monkeypatch: pytest.MonkeyPatch) -> EventfulNfs:
+def nfs(tree: NfsTree, board: CallBoard, monkeypatch: pytest.MonkeyPatch) -> EventfulNfs:
     """To be asked for before `watching`."""
     nfs = EventfulNfs(tree, board)
     monkeypatch.setattr("nfsw.actors.scanner.Nfs", lambda *_: nfs)
@@ -39,7 +39,7 @@ def nfs(tree: NfsTree, board: Board, monkeypatch: pytest.MonkeyPatch) -> Eventfu
 
 
 @pytest.fixture
-def watching(tree: NfsTree, board: Board, clock: FakeClock) -> Watching:
+def watching(tree: NfsTree, board: CallBoard, clock: FakeClock) -> Watching:
     return Watching(tree.root, board, clock)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import Arrival, FileRef
 from nfsw.actors.messages import FileStable, HiddenFiles, ReportAgain
 from nfsw.actors.scanner import REPORT_AGAIN_S
@@ -27,7 +27,7 @@ def clock() -> Iterator[FakeClock]:
 
 
 @pytest.fixture
-def watching(tree: NfsTree, board: Board, clock: FakeClock) -> Watching:
+def watching(tree: NfsTree, board: CallBoard, clock: FakeClock) -> Watching:
     return Watching(tree.root, board, clock)
 
 
@@ -97,7 +97,7 @@ def test_an_mtime_of_long_ago_or_of_the_future_does_no_harm(watching: Watching, 
 
 
 def test_time_that_a_look_takes_is_no_quiet_time(
-    tree: NfsTree, board: Board, clock: FakeClock, share: Share, monkeypatch: pytest.MonkeyPatch
+    tree: NfsTree, board: CallBoard, clock: FakeClock, share: Share, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The server hangs in the first look at a file. When it answers nobody knows how long the file has been as it says."""
     nfs = EventfulNfs(tree, board)
@@ -221,7 +221,7 @@ def test_a_folder_that_takes_a_files_place_before_it_is_reported_is_left_alone(w
     assert watching.ticks(SOON) == []
 
 
-def test_the_extension_filter_spares_the_others_even_a_look(tree: NfsTree, board: Board, clock: FakeClock, share: Share) -> None:
+def test_the_extension_filter_spares_the_others_even_a_look(tree: NfsTree, board: CallBoard, clock: FakeClock, share: Share) -> None:
     watching = Watching(tree.root, board, clock, ".bin", ".dat")
     for name in ("a.bin", "b.dat", "c.txt", "bin", "d.bin.tmp"):
         share.written(share.incoming(name))

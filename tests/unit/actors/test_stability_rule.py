@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.lease import Announcement, Lease
 from nfsw.actors.stability import Rule
 from nfsw.actors.stability_rule import StabilityRule
@@ -15,7 +15,7 @@ from tests.support.mortal_nfs import EventfulNfs, refused
 
 
 @pytest.fixture
-def nfs(tree: NfsTree, board: Board) -> EventfulNfs:
+def nfs(tree: NfsTree, board: CallBoard) -> EventfulNfs:
     return EventfulNfs(tree, board)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nfsw.actors.block_size import block_size
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import FileRef
 from nfsw.actors.manifest import BlockManifest
 from nfsw.actors.nfs import Nfs
@@ -22,7 +22,7 @@ from tests.support.staging_bench import BLOCK, FILE, SIZE, StagingBench
 
 
 @pytest.fixture
-def bench(share: Share, tree: NfsTree, staging: StagingTree, board: Board) -> StagingBench:
+def bench(share: Share, tree: NfsTree, staging: StagingTree, board: CallBoard) -> StagingBench:
     bench = StagingBench(share, tree, staging, board)
     bench.claimed(some_bytes(1, SIZE))
     return bench
@@ -253,7 +253,7 @@ def test_a_source_that_changes_after_its_last_byte_was_read_is_not_taken_for_who
         assert "read" in nfs.calls or not size
         os.utime(path, ns=(0, bench.expected.mtime_ns + 1))
 
-    shown = nfs.tree.shown(str(path))
+    shown = nfs.tree.printable(str(path))
     nfs.at["fstat", shown] = lambda: nfs.at.update({("statx", shown): change})  # the first look ends with an fstat
     with pytest.raises(SourceChanged):
         stager.stage(FILE, bench.expected, bench.grown.append)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import FileRef
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.staging import Stager, StagingDiskTroubled
@@ -25,7 +25,7 @@ type Resize = Callable[[int], None]
 
 
 @pytest.fixture
-def bench(share: Share, tree: NfsTree, staging: StagingTree, board: Board) -> StagingBench:
+def bench(share: Share, tree: NfsTree, staging: StagingTree, board: CallBoard) -> StagingBench:
     bench = StagingBench(share, tree, staging, board)
     bench.claimed(some_bytes(1, SIZE))
     return bench

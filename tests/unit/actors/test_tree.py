@@ -46,8 +46,8 @@ def test_anything_else_is_not(name: str) -> None:
 
 
 def test_a_path_is_shown_below_the_root_and_safe_to_print() -> None:
-    assert TREE.shown("/mnt/nfs/incoming/s/a\nb") == "incoming/s/a\\x0ab"
-    assert TREE.shown("/mnt/nfs") == "/mnt/nfs"
+    assert TREE.printable("/mnt/nfs/incoming/s/a\nb") == "incoming/s/a\\x0ab"
+    assert TREE.printable("/mnt/nfs") == "/mnt/nfs"
 
 
 def _paths(file: File) -> list[str]:

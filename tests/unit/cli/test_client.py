@@ -11,7 +11,7 @@ from threading import Thread
 import msgspec
 import pytest
 
-from nfsw.actors.names import shown
+from nfsw.actors.names import printable
 from nfsw.client import Client, ClientError, checked_url, default_url
 from nfsw.supervisor.service import NfsSilent
 from nfsw.supervisor.status import Status
@@ -30,7 +30,7 @@ def somebody_else(status: int, body: bytes) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Quiet."""
+            """StabilityTracker."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = Thread(target=server.serve_forever, args=(0.02,))
@@ -46,7 +46,7 @@ def somebody_else(status: int, body: bytes) -> Iterator[str]:
 def test_the_status_comes_back_as_the_service_has_it_but_for_fractions_of_a_second_and_broken_names(status: Status) -> None:
     with served(MemoryService(status)) as url:
         answer = Client(url).status()
-    assert [file.file for file in answer.refused] == [shown(file.file) for file in status.refused]
+    assert [file.file for file in answer.refused] == [printable(file.file) for file in status.refused]
     session = status.session and dataclasses.replace(status.session, started_at=status.session.started_at.replace(microsecond=0))
     assert answer == dataclasses.replace(status, session=session, refused=answer.refused)
 

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nfsw.actors.board import Board
+from nfsw.actors.call_board import CallBoard
 from nfsw.actors.config import KeeperConfig
 from nfsw.actors.envelope import Job, Reply
 from nfsw.actors.keeper import Keeper
@@ -106,8 +106,8 @@ class SharingPod(Pod):
 
     def revive(self) -> None:
         """Another process of the Keeper, and nothing was said to it."""
-        fd = Board.create(2)
-        self.keeper = Keeper(KeeperConfig(str(self._root), self._name), Board(fd, 2))
+        fd = CallBoard.create(2)
+        self.keeper = Keeper(KeeperConfig(str(self._root), self._name), CallBoard(fd, 2))
         os.close(fd)
 
     def die(self) -> None:

@@ -264,7 +264,7 @@ async def test_a_file_that_kills_the_claimer_three_times_waits_and_the_next_one_
         record = works.record(A)
         assert (record.stage, record.error) == (Stage.WAITING, "claimer died 3 times with this in hand")
         assert works.to_stage() == ["b"]
-        assert works.service.sick() is None
+        assert works.service.unhealthy_reason() is None
 
 
 @pytest.mark.parametrize("actor", ["claimer", "uploader", "collector"])
@@ -279,7 +279,7 @@ async def test_a_file_that_kills_its_actor_every_time_does_not_end_the_service(a
         for _ in range(5):
             await works.is_killed_by_its_job(actor)
             assert works.stage(CLAIMED_A) is Stage.WAITING
-            assert works.service.sick() is None
+            assert works.service.unhealthy_reason() is None
             await asyncio.sleep(301)
         assert works.job(actor, "a").file == CLAIMED_A
         assert works.totals.failed == 1

@@ -401,7 +401,7 @@ async def test_a_clock_that_is_far_off_is_why_it_is_not_ready_and_what_is_waited
         assert reason is not None
         assert "this pod's clock is 3600 s behind Azure's" in reason
         assert reason in works.service.status().waiting_for
-        assert works.service.sick() is None
+        assert works.service.unhealthy_reason() is None
         await works.says("uploader", azure_is(0))
         assert works.service.unready() is None
 
@@ -414,7 +414,7 @@ async def test_a_hang_is_the_reason_why_it_is_not_ready_and_what_is_waited_for()
         assert unready is not None
         assert unready.startswith("scanner: blocked in scandir incoming/s for ")
         assert unready in works.service.status().waiting_for
-        assert works.service.sick() is None
+        assert works.service.unhealthy_reason() is None
 
 
 async def test_a_sick_service_is_sick_and_not_ready_for_the_same_reason() -> None:
@@ -422,8 +422,8 @@ async def test_a_sick_service_is_sick_and_not_ready_for_the_same_reason() -> Non
         for _ in range(6):
             works["scanner"].exits(CRASH)
             await settled()
-        assert works.service.sick() is not None
-        assert works.service.unready() == works.service.sick()
+        assert works.service.unhealthy_reason() is not None
+        assert works.service.unready() == works.service.unhealthy_reason()
 
 
 # --- What is waited for ---

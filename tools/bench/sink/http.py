@@ -55,7 +55,7 @@ class Response:
         return head if head_only else head + self.body
 
 
-class Tally(Protocol):
+class CallDurations(Protocol):
     """Where the bytes of a body are counted while they arrive: also those of a request that breaks off."""
 
     def add(self, count: int) -> None: ...
@@ -73,7 +73,7 @@ class Exchange:
     """What is to be done with a body, and what makes an answer of it."""
 
     finish: Finish
-    tally: Tally | None = None
+    tally: CallDurations | None = None
     keep: bool = False
     checksum: Callable[[], Checksum] | None = None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Totals:
+class Counters:
     """Of all blobs together: cheap to ask for while a benchmark runs."""
 
     received: int = 0  # body bytes of Put Blob and Put Block, those of broken requests too
@@ -28,7 +28,7 @@ class Committed:
 class Part:
     """One block, or the whole blob of a Put Blob: the bytes that came for it."""
 
-    totals: Totals
+    totals: Counters
     received: int = 0
     completed: int = 0  # times that it came whole and was accepted
 
@@ -58,7 +58,7 @@ class Ledger:
     containers: set[str] = field(default_factory=set)
     blobs: dict[tuple[str, str], Blob] = field(default_factory=dict)  # by container and name
     requests: Counter[str] = field(default_factory=Counter)  # by operation
-    totals: Totals = field(default_factory=Totals)
+    totals: Counters = field(default_factory=Counters)
 
     def blob(self, container: str, name: str) -> Blob:
         """Made when it is not there: bytes may come for a blob that never will be."""
@@ -87,4 +87,4 @@ class Ledger:
         """All blobs and counts; the containers stay. A request under way goes on counting into what is forgotten."""
         self.blobs = {}
         self.requests = Counter()
-        self.totals = Totals()
+        self.totals = Counters()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from nfsw.actors.board import Board, Call
+from nfsw.actors.call_board import Call, CallBoard
 from tests.support.azurite import CHECKOUT
 from tests.support.faketime import FakeClock
 
@@ -26,24 +26,24 @@ def clock() -> Iterator[FakeClock]:
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[Board, Board]]:
+def ends() -> Iterator[tuple[CallBoard, CallBoard]]:
     """The child's and the main process's, over one memory."""
-    fd = Board.create(SLOTS)
-    child, main = Board(fd, SLOTS), Board(fd, SLOTS)
+    fd = CallBoard.create(SLOTS)
+    child, main = CallBoard(fd, SLOTS), CallBoard(fd, SLOTS)
     os.close(fd)
     yield child, main
     child.close()
     main.close()
 
 
-def test_an_empty_board_tells_of_nothing(ends: tuple[Board, Board]) -> None:
+def test_an_empty_board_tells_of_nothing(ends: tuple[CallBoard, CallBoard]) -> None:
     _, main = ends
     assert main.oldest() is None
     assert main.silent_s() is None
     assert main.finished() == 0
 
 
-def test_the_call_that_has_lasted_longest_is_read_off(ends: tuple[Board, Board], clock: FakeClock) -> None:
+def test_the_call_that_has_lasted_longest_is_read_off(ends: tuple[CallBoard, CallBoard], clock: FakeClock) -> None:
     child, main = ends
     child.enter(2, "link a")
     clock.advance(1.5)
@@ -61,7 +61,7 @@ def test_the_call_that_has_lasted_longest_is_read_off(ends: tuple[Board, Board],
     assert main.finished() == 2
 
 
-def test_silence_counts_from_the_latest_beat(ends: tuple[Board, Board], clock: FakeClock) -> None:
+def test_silence_counts_from_the_latest_beat(ends: tuple[CallBoard, CallBoard], clock: FakeClock) -> None:
     child, main = ends
     child.beat()
     clock.advance(3.0)
@@ -70,7 +70,7 @@ def test_silence_counts_from_the_latest_beat(ends: tuple[Board, Board], clock: F
     assert main.silent_s() == 0.0
 
 
-def test_a_beat_does_not_forget_finished_calls(ends: tuple[Board, Board]) -> None:
+def test_a_beat_does_not_forget_finished_calls(ends: tuple[CallBoard, CallBoard]) -> None:
     child, main = ends
     for slot in range(SLOTS):
         child.enter(slot, "open")
@@ -80,7 +80,7 @@ def test_a_beat_does_not_forget_finished_calls(ends: tuple[Board, Board]) -> Non
 
 
 @pytest.mark.parametrize("what", ["", "a" * 1000, "ä" * 1000, "read \N{GRINNING FACE}" * 50, "read \udcff\n"])
-def test_a_text_of_any_length_and_kind_is_shown_cut_off(ends: tuple[Board, Board], what: str) -> None:
+def test_a_text_of_any_length_and_kind_is_shown_cut_off(ends: tuple[CallBoard, CallBoard], what: str) -> None:
     child, main = ends
     child.enter(1, what)
     oldest = main.oldest()
@@ -94,7 +94,7 @@ def test_a_text_of_any_length_and_kind_is_shown_cut_off(ends: tuple[Board, Board
     assert oldest.what == "the neighbour"
 
 
-def test_what_a_dead_child_was_in_stays_to_be_read(ends: tuple[Board, Board]) -> None:
+def test_what_a_dead_child_was_in_stays_to_be_read(ends: tuple[CallBoard, CallBoard]) -> None:
     child, main = ends
     child.enter(0, "rename a")
     child.close()
@@ -105,8 +105,8 @@ def test_what_a_dead_child_was_in_stays_to_be_read(ends: tuple[Board, Board]) ->
 
 WRITER = """
 import sys
-from nfsw.actors.board import Board
-board = Board(int(sys.argv[1]), int(sys.argv[2]))
+from nfsw.actors.call_board import CallBoard
+board = CallBoard(int(sys.argv[1]), int(sys.argv[2]))
 board.beat()
 print("writes", flush=True)
 while sys.argv[3] == "heartbeats":
@@ -120,15 +120,15 @@ while True:
 
 
 @contextmanager
-def a_child_that_writes(what: str) -> Iterator[Board]:
+def a_child_that_writes(what: str) -> Iterator[CallBoard]:
     """Without a pause."""
-    fd = Board.create(SLOTS)
+    fd = CallBoard.create(SLOTS)
     command = [sys.executable, "-c", WRITER, str(fd), str(SLOTS), what]
     with subprocess.Popen(command, pass_fds=[fd], cwd=CHECKOUT, stdout=subprocess.PIPE) as writer:
         try:
             assert writer.stdout is not None
             assert writer.stdout.readline() == b"writes\n"
-            yield Board(fd, SLOTS)
+            yield CallBoard(fd, SLOTS)
         finally:
             writer.kill()
             os.close(fd)
@@ -157,7 +157,7 @@ def test_the_time_of_a_call_is_never_seen_half_written() -> None:
     assert not wrong
 
 
-def test_a_heartbeat_that_is_gone_is_no_news(ends: tuple[Board, Board], clock: FakeClock) -> None:
+def test_a_heartbeat_that_is_gone_is_no_news(ends: tuple[CallBoard, CallBoard], clock: FakeClock) -> None:
     child, main = ends
     child.beat()
     clock.advance(1.0)

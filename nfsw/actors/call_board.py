@@ -14,7 +14,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from nfsw.actors.tally import TALLY_SIZE, Tallies, Tally, added_up
+from nfsw.actors.call_durations import DURATIONS_SIZE, CallDurations, DurationsByCall, added_up
 
 #: Bytes for each thread: a cell with the time at which its call began (ns; 0: it is in none), one with the length of the text, the text.
 _SLOT_SIZE = 256
@@ -31,14 +31,14 @@ class Call:
     seconds: float  # so far
 
 
-class Board:
+class CallBoard:
     """`fd` is a memory file that both processes map. The child writes, the main process reads."""
 
     def __init__(self, fd: int, slots: int) -> None:
         self.slots = slots
         self._memory = mmap.mmap(fd, _size(slots))
         self._cells = memoryview(self._memory).cast("Q")
-        self._tallies = [Tally(self._memory, _offset(slots) + slot * TALLY_SIZE) for slot in range(slots)]
+        self._tallies = [CallDurations(self._memory, _offset(slots) + slot * DURATIONS_SIZE) for slot in range(slots)]
         self._latest_beat = 0
 
     @staticmethod
@@ -86,7 +86,7 @@ class Board:
         """Calls that came back so far."""
         return sum(durations.calls for durations in self.calls().values())
 
-    def calls(self) -> Tallies:
+    def calls(self) -> DurationsByCall:
         """What the calls that came back so far took."""
         return added_up(self._tallies)
 
@@ -107,7 +107,7 @@ class Board:
 
 
 def _size(slots: int) -> int:
-    return _offset(slots) + slots * TALLY_SIZE
+    return _offset(slots) + slots * DURATIONS_SIZE
 
 
 def _offset(slot: int) -> int:

@@ -8,34 +8,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nfsw.actors.board import Board
-from nfsw.actors.tally import BOUNDS_S, KINDS, Durations, added
+from nfsw.actors.call_board import CallBoard
+from nfsw.actors.call_durations import BOUNDS_S, KINDS, Durations, added
 from tests.support.faketime import FakeClock
 
 SLOTS = 3
 
 
 @pytest.fixture
-def ends() -> Iterator[tuple[Board, Board]]:
-    fd = Board.create(SLOTS)
-    child, main = Board(fd, SLOTS), Board(fd, SLOTS)
+def ends() -> Iterator[tuple[CallBoard, CallBoard]]:
+    fd = CallBoard.create(SLOTS)
+    child, main = CallBoard(fd, SLOTS), CallBoard(fd, SLOTS)
     os.close(fd)
     yield child, main
     child.close()
     main.close()
 
 
-def call(board: Board, clock: FakeClock, kind: str, seconds: float, slot: int = 0) -> None:
+def call(board: CallBoard, clock: FakeClock, kind: str, seconds: float, slot: int = 0) -> None:
     board.enter(slot, f"{kind} a")
     clock.advance(seconds)
     board.leave(slot, kind)
 
 
-def test_nothing_is_told_of_kinds_that_nobody_called(ends: tuple[Board, Board]) -> None:
+def test_nothing_is_told_of_kinds_that_nobody_called(ends: tuple[CallBoard, CallBoard]) -> None:
     assert ends[1].calls() == {}
 
 
-def test_each_call_is_counted_in_its_kind_and_class(ends: tuple[Board, Board]) -> None:
+def test_each_call_is_counted_in_its_kind_and_class(ends: tuple[CallBoard, CallBoard]) -> None:
     child, main = ends
     with FakeClock() as clock:
         for seconds in (BOUNDS_S[0], BOUNDS_S[0] * 1.01, 1000.0):
@@ -48,14 +48,14 @@ def test_each_call_is_counted_in_its_kind_and_class(ends: tuple[Board, Board]) -
     assert told["statx"].counts[0] == told["statx"].calls == 1
 
 
-def test_a_kind_that_is_new_is_counted_with_the_others(ends: tuple[Board, Board]) -> None:
+def test_a_kind_that_is_new_is_counted_with_the_others(ends: tuple[CallBoard, CallBoard]) -> None:
     child, main = ends
     with FakeClock() as clock:
         call(child, clock, "a kind to come", 0.5)
     assert list(main.calls()) == ["other"]
 
 
-def test_threads_are_added_up_and_none_of_their_calls_is_lost(ends: tuple[Board, Board]) -> None:
+def test_threads_are_added_up_and_none_of_their_calls_is_lost(ends: tuple[CallBoard, CallBoard]) -> None:
     child, main = ends
 
     def work(slot: int) -> None:

@@ -40,7 +40,7 @@ _CLASSES = len(BOUNDS_S) + 1
 _WIDTH = _CLASSES + 1  # the classes, and the sum in nanoseconds
 _ROWS = {kind: number * _WIDTH for number, kind in enumerate(KINDS)}
 #: Bytes of shared memory for one.
-TALLY_SIZE = 8 * _WIDTH * len(KINDS)
+DURATIONS_SIZE = 8 * _WIDTH * len(KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +59,28 @@ class Durations:
         return Durations(counts, self.seconds + other.seconds)
 
 
-type Tallies = dict[str, Durations]
+type DurationsByCall = dict[str, Durations]
 
 
-def added(*tallies: Tallies) -> Tallies:
+def added(*tallies: DurationsByCall) -> DurationsByCall:
     """By kind; a kind that nobody called is not in it."""
-    total: Tallies = {}
+    total: DurationsByCall = {}
     for one in tallies:
         for kind, durations in one.items():
             total[kind] = total[kind] + durations if kind in total else durations
     return total
 
 
-class Tally:
+class CallDurations:
     def __init__(self, memory: mmap.mmap, offset: int) -> None:
-        self._cells = memoryview(memory)[offset : offset + TALLY_SIZE].cast("Q")
+        self._cells = memoryview(memory)[offset : offset + DURATIONS_SIZE].cast("Q")
 
     def count(self, kind: str, nanoseconds: int) -> None:
         row = _ROWS.get(kind, _ROWS["other"])
         self._cells[row + bisect_left(_BOUNDS_NS, nanoseconds)] += 1
         self._cells[row + _CLASSES] += nanoseconds
 
-    def read(self) -> Tallies:
+    def read(self) -> DurationsByCall:
         cells = self._cells.tolist()
         return {
             kind: Durations(tuple(cells[row : row + _CLASSES]), cells[row + _CLASSES] / 1e9)
@@ -93,5 +93,5 @@ class Tally:
         self._cells.release()
 
 
-def added_up(tallies: Iterable[Tally]) -> Tallies:
+def added_up(tallies: Iterable[CallDurations]) -> DurationsByCall:
     return added(*(tally.read() for tally in tallies))

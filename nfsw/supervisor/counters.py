@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 
 @dataclass(slots=True)
-class Totals:
+class Counters:
     """The keys are all there from the start, so that a counter is exported as 0 before it counts."""
 
     completed: int = 0
@@ -22,5 +22,5 @@ class Totals:
     def failed(self) -> int:
         return sum(self.failed_at.values())
 
-    def copy(self) -> "Totals":
+    def copy(self) -> "Counters":
         return replace(self, claimed=dict(self.claimed), given_up=dict(self.given_up), failed_at=dict(self.failed_at))

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from nfsw.actors.tally import Tallies
+from nfsw.actors.call_durations import DurationsByCall
 from nfsw.supervisor.assembly import MainProcess
-from nfsw.supervisor.totals import Totals
+from nfsw.supervisor.counters import Counters
 from nfsw.supervisor.tracked_file import Stage
 
 #: Seconds between two samples.
@@ -29,7 +29,7 @@ type _Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    totals: Totals = field(default_factory=Totals)
+    totals: Counters = field(default_factory=Counters)
     queued: int = 0  # files
     oldest_age_s: float = 0.0  # of the files that wait, seconds since it was seen first
     in_flight: Mapping[str, int] = field(default_factory=dict)  # claimed files, by state
@@ -38,11 +38,11 @@ class Sample:
     staged: int = 0  # bytes
     restarts: Mapping[str, int] = field(default_factory=dict)  # by actor
     hangs_s: Mapping[str, float] = field(default_factory=dict)  # by actor; 0.0: it does not hang
-    calls: Mapping[str, Tallies] = field(default_factory=dict)  # what NFS calls took, by actor
+    calls: Mapping[str, DurationsByCall] = field(default_factory=dict)  # what NFS calls took, by actor
 
 
-class Readings:
-    def __init__(self, meter: Meter, main: MainProcess, totals: Totals) -> None:
+class Instruments:
+    def __init__(self, meter: Meter, main: MainProcess, totals: Counters) -> None:
         self.latest = Sample()
         self._main = main
         self._files = main.files
