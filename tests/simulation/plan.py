@@ -68,15 +68,16 @@ class RaceClaim(Action):
 
 @dataclass(frozen=True, slots=True)
 class RaceCall(Action):
-    """A writer on another node changes the next claimed file of which an actor makes that call, in the same instant.
+    """A writer on another node changes the next claimed file of which the actor makes that call, in the same instant.
 
     It appends `size` bytes, or 0: changes bytes in place and puts the old mtime back. `skipped`: so many of these calls are let pass first.
     """
 
+    actor: str
     call: str
     skipped: int
     size: int
-    hold_s: float  # the writer keeps the file open for so long
+    hold_s: float  # the writer has the file open for so long, and writes at the end of it
     __str__ = Action.__str__
 
 
@@ -228,10 +229,10 @@ def _writer(rng: random.Random, pods: int, at: float) -> Action:
         case 3:
             return RaceClaim(at, rng.choice((1, 100, 300)))
         case 4:
-            call = rng.choice(("read", "rename", "statx"))
+            actor, call = rng.choice((("claimer", "read"), ("claimer", "statx"), ("collector", "statx"), ("collector", "rename")))
             # A change within the file's size, with the mtime put back, in the instant of our own rename is the one that nobody can see.
             size = rng.choice((1, 100) if call == "rename" else (0, 0, 1, 100))
-            return RaceCall(at, call, rng.randrange(4), size, rng.choice((0.0, 0.0, 5.0)))
+            return RaceCall(at, actor, call, rng.randrange(4), size, rng.choice((0.0, 5.0)))
         case _:
             size = rng.choice((0, 1, 100, 300, 900))
             pieces = rng.choice((1, 1, 3))

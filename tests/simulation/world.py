@@ -196,7 +196,7 @@ class World:
             if call == "rename" and "/incoming/" in path and self._races:
                 self.writers.replace(path, self._races.pop())
             if "/.processing/" in path:
-                self._race(call, path)
+                self._race(child.name, call, path)
             if not on_nfs and call in ("pwrite", "write", "mkdir") and time.monotonic() < self._disk_until:
                 outcome = errno.ENOSPC
             if outcome is not None and outcome > 0:
@@ -207,8 +207,8 @@ class World:
             if child.alive:
                 child.own_board.leave(thread.number, call)
 
-    def _race(self, call: str, path: str) -> None:
-        for race in [race for race in self._call_races if race.call == call]:
+    def _race(self, actor: str, call: str, path: str) -> None:
+        for race in [race for race in self._call_races if (race.actor, race.call) == (actor, call)]:
             if self._skipped[race]:
                 self._skipped[race] -= 1
             elif self.writers.change_at_once(path, race.size, race.hold_s):

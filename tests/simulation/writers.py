@@ -114,20 +114,20 @@ class Writers:
         file = open(path, "ab" if size else "r+b", buffering=0)  # noqa: SIM115 - it may stay open for a while
         status = os.fstat(file.fileno())
         self._opened(status.st_ino)
-        file.write(self._content(size or status.st_size))
-        if not size:
-            os.utime(file.fileno(), ns=(status.st_mtime_ns, status.st_mtime_ns))
-        self._world.files.stamp(file.fileno(), mtime=bool(size))
 
-        def close() -> None:
+        def change() -> None:
+            file.write(self._content(size or status.st_size))
+            if not size:
+                os.utime(file.fileno(), ns=(status.st_mtime_ns, status.st_mtime_ns))
+            self._world.files.stamp(file.fileno(), mtime=bool(size))
             content = self._closed(file.fileno())
             file.close()
             self._left(session, name, status.st_ino, content)
 
         if hold_s and self._world.setting.leases:  # else nobody can know that it is open still
-            self._tasks.add(asyncio.get_running_loop().create_task(self._later(hold_s, close), name="writer"))
+            self._tasks.add(asyncio.get_running_loop().create_task(self._later(hold_s, change), name="writer"))
         else:
-            close()
+            change()
         return True
 
     async def _later(self, seconds: float, then: Callable[[], None]) -> None:
