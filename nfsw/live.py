@@ -60,8 +60,8 @@ def watch(client: Client, *, as_json: bool) -> None:
 
 def _repeat[Answer](ask: Callable[[], Answer], show: Callable[[Answer], None], lost: Callable[[str], None]) -> None:
     """`lost` takes the reason why the service cannot be asked at the moment."""
-    show(ask())
     with suppress(KeyboardInterrupt):
+        show(ask())
         while True:
             time.sleep(INTERVAL_S)
             try:

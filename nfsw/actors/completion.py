@@ -88,7 +88,7 @@ class Completion:
             _before_own_change(lease)
             kept = lease if lease and lease.held() else None
             if marked_before:
-                self.nfs.unlink(self._mark)
+                self._remove_mark()
             self._rename()
             marked_at = time.monotonic()
             with nullcontext(kept) if kept else self._lease(self._mark) as lease_now:
@@ -120,13 +120,18 @@ class Completion:
         if not _is_closed(lease):
             return self._give_back(lease, Ending.OPEN)
         _before_own_change(lease)
-        self.nfs.unlink(self._mark)
+        self._remove_mark()
         return Ending.DELETED
+
+    def _remove_mark(self) -> None:
+        """Raises OSError when NFS says that it is gone, and it is not: taken for deleted, the file would lie there, and nobody see to it."""
+        if not self.nfs.unlink(self._mark) and self.nfs.observe(self._mark):
+            raise OSError(errno.ESTALE, "the file is still there, though NFS says that it is gone", self._mark)
 
     def _give_back(self, lease: _Asked, why: Ending) -> Ending:
         _before_own_change(lease)
         self.nfs.link(self._mark, self._source)
-        self.nfs.unlink(self._mark)
+        self._remove_mark()
         return why
 
     def _is_marked(self, sent: Fingerprint) -> bool:

@@ -222,3 +222,23 @@ def test_a_mark_of_another_file_is_not_deleted(collecting: Collecting, share: Sh
 
 def _assert(truth: object) -> None:
     assert truth
+
+
+@pytest.mark.parametrize("given_back", [False, True])
+def test_a_mark_of_which_nfs_says_that_it_is_gone_though_it_is_there_is_no_deleted_file(
+    collecting: Collecting, share: Share, sent: Fingerprint, monkeypatch: pytest.MonkeyPatch, *, given_back: bool
+) -> None:
+    """As an ESTALE that passes: what was not deleted is tried again. Taken for deleted, it would lie there with nobody to see to it."""
+    if given_back:
+        os.link(share.claimed("a"), share.claimed("a.completed"))
+        sent = fingerprint(share.claimed("a"))
+    with monkeypatch.context() as stale:
+        stale.setattr(collecting.nfs, "unlink", lambda _: False)
+        with pytest.raises(OSError, match="still there"):
+            completion(collecting).complete(sent)
+        assert share.claimed("a.completed").exists()
+    if given_back:
+        assert completion(collecting).complete(fingerprint(share.claimed("a")))[0] is Ending.DELETED
+    else:
+        assert completion(collecting).finish() is Ending.DELETED
+    assert share.files() == {}
