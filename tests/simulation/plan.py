@@ -234,7 +234,7 @@ def _writer(rng: random.Random, pods: int, at: float) -> Action:
             size = rng.choice((1, 100) if call == "rename" else (0, 0, 1, 100))
             return RaceCall(at, actor, call, rng.randrange(4), size, rng.choice((0.0, 5.0)))
         case _:
-            size = rng.choice((0, 1, 100, 300, 900))
+            size = rng.choice((0, 1, 100, 300, 1500))
             pieces = rng.choice((1, 1, 3))
             return Write(at, session, name, size, pieces, rng.choice((0.1, 3.0, 12.0)), rename=rng.random() < 0.4)
 

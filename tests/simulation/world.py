@@ -33,8 +33,9 @@ from tests.simulation.threads import ActorThread
 from tests.simulation.writers import Writers
 from tests.support.memory_store import Kept, no_answer
 
-#: Seconds after the last planned thing within which everything is in Azure, and nothing of it left on NFS.
-DRAIN_S = 1200.0
+#: Seconds after the last planned thing within which everything is in Azure, and nothing of it left on NFS. Less than the ten minutes
+#: after which the Scanner reports everything again: a file that was lost sight of must not pass for one that took its time.
+DRAIN_S = 560.0
 #: Events of one run: more of them is something that goes in a circle.
 MOST_EVENTS = 200_000
 
