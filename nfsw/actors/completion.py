@@ -124,7 +124,7 @@ class Completion:
         return Ending.DELETED
 
     def _remove_mark(self) -> None:
-        """Raises OSError when NFS says that it is gone, and it is not: taken for deleted, the file would lie there, and nobody see to it."""
+        """Raises OSError when NFS says that it is gone and it is not: a file that was taken for deleted would lie there for nobody."""
         if not self.nfs.unlink(self._mark) and self.nfs.observe(self._mark):
             raise OSError(errno.ESTALE, "the file is still there, though NFS says that it is gone", self._mark)
 
