@@ -1,7 +1,7 @@
 """A simulated child process: the supervisor's view of it (`Child`), its channel, and the host that runs a real actor in it.
 
 What passes the channel is packed and unpacked as in a real process, and arrives in order after a while. The host does
-what `host` and `async_host` do: messages to workers, ticks, `Done`, heartbeats, and the end of all of it at a kill.
+what `host` and `async_host` do: messages to workers, ticks, replies, heartbeats, and the end of all of it at a kill.
 """
 
 from __future__ import annotations
