@@ -20,6 +20,7 @@ from typing import Any
 from greenlet import getcurrent
 
 from nfsw.actors.messages import CompleteFile, StageFile
+from nfsw.actors.stability import Rule
 from nfsw.supervisor.session import Holding
 from nfsw.supervisor.tracked_file import UNDER_WAY, Stage
 from tests.simulation import plan
@@ -305,7 +306,10 @@ class World:
         content = Path(path).read_bytes()
         if content not in self._commits[session, name]:
             self.violated(f"{path.removeprefix(self.nfs)} is deleted, and its {len(content)} bytes are not in Azure")
-        if self.setting.leases and self.writers.has_open(os.lstat(path).st_ino):  # else nobody can know
+        thread = ActorThread.current()
+        found = thread.child.pod.main.router.stability if thread else None
+        by_lease = found is not None and found.rule is Rule.LEASE  # else nobody can know
+        if by_lease and self.writers.has_open(os.lstat(path).st_ino):
             self.violated(f"{path.removeprefix(self.nfs)} is deleted while a writer has it open")
 
     def committed(self, blob: str, kept: Kept, before: Kept | None, *, sent_again: bool) -> None:

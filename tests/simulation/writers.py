@@ -110,6 +110,8 @@ class Writers:
         """On another node, to a claimed file: whether nothing kept the writer from opening it. `size`, `hold_s`: as for `RaceCall`."""
         if not os.path.isfile(path) or self._world.leases.is_held(os.stat(path).st_ino):
             return False
+        if not size and path.endswith(".completed") and not self._world.setting.leases:
+            return False  # our own rename has changed the ctime just now, and without leases nothing else tells
         session, name = path.removesuffix(".completed").split("/")[-2:]
         file = open(path, "ab" if size else "r+b", buffering=0)  # noqa: SIM115 - it may stay open for a while
         status = os.fstat(file.fileno())
