@@ -19,11 +19,11 @@ from nfsw.actors.azure_store import Store, StoredBlob, Written, crc64_note, sour
 from nfsw.actors.azure_transport import STALL_S
 from nfsw.actors.backoff import pause_s
 from nfsw.actors.block_ids import BlockIds
+from nfsw.actors.conditional_write import write_in_place_of
 from nfsw.actors.logs import about
 from nfsw.actors.manifest import BadManifest, Block, BlockManifest, Checksums, ManifestReader
 from nfsw.actors.messages import UploadFile
 from nfsw.actors.progress import Progress
-from nfsw.actors.replacing import write_in_place_of
 from nfsw.actors.send_window import Leaving, Place, SendWindow
 from nfsw.actors.staged_copy import StagedCopy, StagedCopyBroken
 from nfsw.actors.throttle import Throttle

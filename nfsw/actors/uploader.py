@@ -35,11 +35,11 @@ from nfsw.actors.messages import (
 )
 from nfsw.actors.progress import Progress
 from nfsw.actors.send_window import Place, SendWindow
-from nfsw.actors.slots import Slots
 from nfsw.actors.staged_copy import StagedCopyBroken
 from nfsw.actors.throttle import Throttle
 from nfsw.actors.tree import StagingTree
 from nfsw.actors.upload import Attempt, UploadContext, UploadHistory
+from nfsw.actors.upload_slots import UploadSlots
 
 log = logging.getLogger("nfsw.uploader")
 
@@ -68,7 +68,7 @@ class Uploader:
 
     def __init__(self, config: UploaderConfig, store: Store, rng: random.Random | None = None) -> None:
         self._store = store
-        self._slots = Slots(config.workers)
+        self._slots = UploadSlots(config.workers)
         self._rng = rng or random.Random()  # noqa: S311 - spreads retries, hides nothing
         self._throttle = Throttle(time.monotonic)
         self._context = UploadContext(

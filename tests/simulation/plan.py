@@ -35,7 +35,6 @@ class Write(Action):
     pieces: int = 1
     pause_s: float = 0.0
     rename: bool = False
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,6 @@ class Append(Action):
     name: str
     size: int
     hold_s: float
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,6 @@ class Rewrite(Action):
 
     session: str
     name: str
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,6 @@ class RaceClaim(Action):
     """A writer puts another file in place of the next one that is claimed, in the instant of the claim: before its name is moved aside."""
 
     size: int
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +74,6 @@ class RaceCall(Action):
     skipped: int
     size: int
     hold_s: float  # the writer has the file open for so long, and writes at the end of it
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +82,6 @@ class Remove(Action):
 
     session: str
     name: str
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +91,6 @@ class KillActor(Action):
     pod: int
     actor: str
     calls: int = 0
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +99,6 @@ class StopActor(Action):
 
     pod: int
     actor: str
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +110,6 @@ class FailCall(Action):
     calls: int
     code: int
     lost: bool
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +119,6 @@ class KillPod(Action):
     pod: int
     wiped: bool  # its staging folder is empty then
     away_s: float
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,13 +127,11 @@ class NfsAway(Action):
 
     seconds: float
     unkillable: bool
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
 class AzureAway(Action):
     seconds: float
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +139,6 @@ class LoseAnswer(Action):
     """The next request of the kind is done, and its answer is lost."""
 
     request: str
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +146,17 @@ class FullDisk(Action):
     """Staging takes nothing more."""
 
     seconds: float
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
 class StartSession(Action):
     pod: int
     session: str
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)
 class StopSession(Action):
     pod: int
-    __str__ = Action.__str__
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ import pytest
 
 from nfsw.actors.azure_errors import StoreTrouble
 from nfsw.actors.azure_store import StoredBlob
+from nfsw.actors.conditional_write import write_in_place_of
 from nfsw.actors.files import Fingerprint
-from nfsw.actors.replacing import write_in_place_of
 from tests.support.memory_store import MemoryStore
 from tests.support.store_ground import CONTENT, checksums
 

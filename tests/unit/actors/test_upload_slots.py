@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nfsw.actors.send_window import Place
-from nfsw.actors.slots import Slots, Turn
+from nfsw.actors.upload_slots import Turn, UploadSlots
 from tests.support.faketime import FakeTimeLoop, settled
 
 #: By whether the file has failed before. All are of one age, so that the first come is the first served.
@@ -17,14 +17,14 @@ PLACES = {failed: Place(failed, 0, "") for failed in (False, True)}
 class Worker:
     """A file that takes a slot, works until it is told, and may step aside."""
 
-    def __init__(self, slots: Slots, *, again: bool = False) -> None:
+    def __init__(self, slots: UploadSlots, *, again: bool = False) -> None:
         self.at_work = False
         self._done = asyncio.Event()
         self._aside: asyncio.Event | None = None
         self._step = asyncio.Event()
         self.task = asyncio.create_task(self._work(slots, PLACES[again]))
 
-    async def _work(self, slots: Slots, place: Place) -> None:
+    async def _work(self, slots: UploadSlots, place: Place) -> None:
         async with slots.turn(place) as turn:
             self.at_work = True
             while not self._done.is_set():
@@ -54,7 +54,7 @@ class Worker:
 
 
 async def test_no_more_work_than_there_are_slots_and_the_first_come_is_the_first_served() -> None:
-    slots = Slots(2)
+    slots = UploadSlots(2)
     workers = [Worker(slots) for _ in range(4)]
     await settled()
     assert [worker.at_work for worker in workers] == [True, True, False, False]
@@ -64,7 +64,7 @@ async def test_no_more_work_than_there_are_slots_and_the_first_come_is_the_first
 
 
 async def test_files_that_have_failed_step_back_behind_those_that_have_not() -> None:
-    slots = Slots(1)
+    slots = UploadSlots(1)
     first = Worker(slots)
     await settled()
     failed = Worker(slots, again=True)
@@ -80,7 +80,7 @@ async def test_files_that_have_failed_step_back_behind_those_that_have_not() -> 
 
 
 async def test_whoever_steps_aside_leaves_its_slot_and_queues_again() -> None:
-    slots = Slots(1)
+    slots = UploadSlots(1)
     one, other, staged = Worker(slots), Worker(slots), asyncio.Event()
     await settled()
     one.step_aside(staged)
@@ -96,7 +96,7 @@ async def test_whoever_steps_aside_leaves_its_slot_and_queues_again() -> None:
 
 async def test_a_slot_that_was_handed_to_a_cancelled_waiter_goes_on_to_the_next() -> None:
     """In the same turn of the loop: the slot is given, and its receiver is cancelled before it runs."""
-    slots = Slots(1)
+    slots = UploadSlots(1)
     await slots.acquire(PLACES[False])
     doomed, next_one = (asyncio.create_task(slots.acquire(PLACES[False])) for _ in range(2))
     await settled()
@@ -119,7 +119,7 @@ def test_whatever_comes_goes_and_is_cancelled_no_slot_is_lost_and_none_is_made(s
     """`together`: the next move is made in the same turn of the loop."""
 
     async def test() -> None:
-        slots, workers, events = Slots(size), list[Worker](), list[asyncio.Event]()
+        slots, workers, events = UploadSlots(size), list[Worker](), list[asyncio.Event]()
         settle = True
         for move, number in moves:
             chosen = workers[number % len(workers)] if workers else None
@@ -149,7 +149,7 @@ def test_whatever_comes_goes_and_is_cancelled_no_slot_is_lost_and_none_is_made(s
     _in_fake_time(test)
 
 
-async def _all_free(slots: Slots, size: int) -> None:
+async def _all_free(slots: UploadSlots, size: int) -> None:
     workers = [Worker(slots) for _ in range(size + 1)]
     await settled()
     assert [worker.at_work for worker in workers] == [True] * size + [False]
@@ -167,7 +167,7 @@ def _in_fake_time(test: Callable[[], Awaitable[None]]) -> None:
 
 
 async def test_the_oldest_file_that_waits_is_the_next_one() -> None:
-    slots = Slots(1)
+    slots = UploadSlots(1)
     await slots.acquire(Place(False, 5, "a"))
     order: list[str] = []
 

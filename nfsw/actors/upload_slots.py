@@ -13,7 +13,7 @@ from itertools import count
 from nfsw.actors.send_window import Place
 
 
-class Slots:
+class UploadSlots:
     def __init__(self, size: int) -> None:
         self._free = size
         self._waiting: list[tuple[Place, int, asyncio.Future[None]]] = []
@@ -52,7 +52,7 @@ class Slots:
 
 
 class Turn:
-    def __init__(self, slots: Slots, place: Place) -> None:
+    def __init__(self, slots: UploadSlots, place: Place) -> None:
         self._slots = slots
         self._place = place
         self._holds = False
