@@ -183,7 +183,7 @@ def restore(nfs: Nfs, left: DisplacedFile, today: str) -> None:
     arrival, file = tree.source(Arrival(left.session, left.name)), FileRef(today, left.session, left.name)
     if _link(nfs, displaced, arrival) or _same(nfs, displaced, arrival):
         nfs.unlink(displaced)
-        log.info("returned to incoming", extra=about(left.session, left.name, "restore"))
+        log.info("the displaced name was returned to incoming", extra=about(left.session, left.name, "restore"))
     elif not nfs.observe(tree.completed(file)) and _link(nfs, displaced, tree.source(file)):
         nfs.unlink(displaced)
         log.info("claimed before the newer file that has its name", extra=about(left.session, left.name, "restore"))
@@ -219,7 +219,7 @@ def _remove_arrival(nfs: Nfs, file: FileRef, claimed: Seen, instance_id: str) ->
         return
     inode = nfs.listed_inode(displaced)
     if inode is not None and inode != claimed.fingerprint.inode:
-        log.info("the name has a newer file already", extra=about(file.session, file.name, "restore"))
+        log.info("a newer file has the name in incoming: it is kept, and claimed later", extra=about(file.session, file.name, "restore"))
         restore(nfs, DisplacedFile(file.session, file.name, instance_id), file.date)
         return
     nfs.unlink(displaced)

@@ -140,7 +140,7 @@ class Claimer(Actor):
         try:
             self._stager.discard(file)
         except StagingDiskTroubled as trouble:
-            log.error("cannot remove the staged copy: %s", trouble, extra=about(file.session, file.name, "unstage"))
+            log.error("cannot remove the staged copy: %s", trouble, extra=about(file.session, file.name, "evict"))
             return False
         return True
 

@@ -112,7 +112,7 @@ class Collector(Actor):
         try:
             discard(self._staging, file)
         except OSError as error:
-            log.error("cannot remove the staged copy: %s", describe(error), extra=about(file.session, file.name, "unstage"))
+            log.error("cannot remove the staged copy: %s", describe(error), extra=about(file.session, file.name, "evict"))
             return describe(error)
         return None
 

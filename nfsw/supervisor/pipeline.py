@@ -417,9 +417,9 @@ class Pipeline:
             self._on_evicted(record)
 
     def _evict(self, record: TrackedFile) -> None:
-        """Others need its room in staging. The file is safe on NFS, and what Azure holds of it is not sent again."""
+        """Others need its room in staging, or the copy is of no use. The file is safe on NFS; what Azure holds is not sent again."""
         file = self._claimed(record)
-        log.info("gives up its room in staging", extra=about(file.session, file.name, "evict"))
+        log.info("the staged copy is being removed to free its room", extra=about(file.session, file.name, "evict"))
         record.evicting = True
         self._ask("collector", record, lambda: EvictStaged(file), self._on_evict_reply)
 
