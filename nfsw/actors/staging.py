@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from nfsw.actors.block_size import block_size
 from nfsw.actors.crc64 import combined, crc64
 from nfsw.actors.files import FileRef, Fingerprint
+from nfsw.actors.holes import is_hole
 from nfsw.actors.manifest import BadManifest, Block, BlockManifest, Checksums, ManifestReader
 from nfsw.actors.nfs import Nfs, describe
 from nfsw.actors.staging_folder import discard
@@ -144,7 +145,10 @@ class Stager:
         return _Staged(BlockManifest(expected, size_of_blocks), hashlib.md5(usedforsecurity=False) if self._content_md5 else None)
 
     def _found(self, file: FileRef, expected: Fingerprint) -> _Staged | None:
-        """What an earlier life has staged of this very version, as far as the copy still is what was read; None: nothing."""
+        """What an earlier life has staged of this very version, as far as the copy still is what was read; None: nothing.
+
+        A hole is a block that Azure held (see `StagedCopy.give_back`), or one that the disk has lost, which the Uploader will find out.
+        """
         try:
             manifest = ManifestReader(self._staging.manifest(file)).read_on(expected)
             with open(self._staging.copy(file), "rb", buffering=0) as copy:
@@ -155,7 +159,8 @@ class Stager:
                 kept = self._nothing(expected, manifest.block_size)
                 for block in manifest.blocks:
                     md5 = kept.md5.copy() if kept.md5 else None
-                    if self._checksum(copy.fileno(), block, md5) != block.crc64:
+                    given_back = md5 is None and is_hole(copy.fileno(), block.offset, block.length)
+                    if not given_back and self._checksum(copy.fileno(), block, md5) != block.crc64:
                         break
                     kept.md5 = md5
                     kept.manifest.add(block.length, block.crc64)

@@ -208,6 +208,7 @@ class Attempt:
                     raise
                 wait = max(pause, trouble.retry_after or 0)
             else:
+                await self._copy.give_back(block)
                 return
             await asyncio.sleep(min(wait, _LONGEST_PAUSE_S))
 

@@ -29,6 +29,7 @@ class StagingBench:
         self.content = b""
         self.expected = Fingerprint(0, 0, 0, 0)
         self.content_md5 = False
+        self.block_size = BLOCK
 
     def claimed(self, content: bytes) -> None:
         self.content = content
@@ -36,7 +37,7 @@ class StagingBench:
 
     def life(self) -> tuple[Stager, EventfulNfs]:
         nfs = EventfulNfs(self._tree, self._board)
-        return Stager(nfs, self.staging, BLOCK, content_md5=self.content_md5), nfs
+        return Stager(nfs, self.staging, self.block_size, content_md5=self.content_md5), nfs
 
     def stage(self) -> EventfulNfs:
         self.grown.clear()
@@ -48,7 +49,7 @@ class StagingBench:
         """A life that ends when so many blocks are in the manifest."""
 
         def grew(staged: int) -> None:
-            if staged >= min(blocks * BLOCK, len(self.content)):
+            if staged >= min(blocks * self.block_size, len(self.content)):
                 raise Killed
 
         with pytest.raises(Killed):

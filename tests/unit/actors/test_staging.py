@@ -9,6 +9,7 @@ import pytest
 from nfsw.actors.block_size import block_size
 from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import FileRef
+from nfsw.actors.holes import punch_hole
 from nfsw.actors.manifest import BlockManifest
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled
@@ -17,6 +18,7 @@ from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.content import some_bytes
 from tests.support.descriptors import open_below
 from tests.support.mortal_nfs import Happening, Killed, killed, refused
+from tests.support.plain_crc64 import plain_crc64
 from tests.support.share import DATE, Share
 from tests.support.staging_bench import BLOCK, FILE, SIZE, StagingBench
 
@@ -94,6 +96,37 @@ def test_a_flipped_byte_in_what_was_staged_is_found_and_read_again(bench: Stagin
         copy.seek(where)
         copy.write(bytes([byte ^ 1]))
     assert bench.stage().calls.count("read") == 5 - where // BLOCK
+    bench.check()
+
+
+PAGE = 4096  # a hole has whole ones
+
+
+def given_back(bench: StagingBench, block: int) -> None:
+    with bench.copy.open("r+b") as copy:
+        punch_hole(copy.fileno(), block * PAGE, PAGE)
+
+
+def test_blocks_that_were_given_back_since_azure_holds_them_are_not_read_again(bench: StagingBench) -> None:
+    bench.block_size = PAGE
+    bench.claimed(some_bytes(1, 4 * PAGE + 500))
+    bench.killed_after(3)
+    given_back(bench, 0)
+    given_back(bench, 2)
+    assert bench.stage().calls.count("read") == 2
+    assert bench.copy.read_bytes() == bytes(PAGE) + bench.content[PAGE : 2 * PAGE] + bytes(PAGE) + bench.content[3 * PAGE :]
+    assert [block.crc64 for block in bench.manifest().blocks] == [
+        plain_crc64(bench.content[at : at + PAGE]) for at in range(0, len(bench.content), PAGE)
+    ]
+
+
+def test_for_the_md5_of_the_whole_file_the_blocks_that_were_given_back_are_read_again(bench: StagingBench) -> None:
+    bench.content_md5 = True
+    bench.block_size = PAGE
+    bench.claimed(some_bytes(1, 4 * PAGE + 500))
+    bench.killed_after(3)
+    given_back(bench, 1)
+    assert bench.stage().calls.count("read") == 4
     bench.check()
 
 

@@ -58,6 +58,18 @@ async def test_a_flipped_byte_is_never_committed_and_the_file_is_staged_again(
     assert sending.content(staged) == (b"older" if there else None)
 
 
+async def test_a_block_that_was_given_back_and_that_azure_has_lost_is_never_committed_and_the_file_is_staged_again(
+    sending: Sending, store: MemoryStore
+) -> None:
+    """The container was made again, say. What was given back reads as zeros."""
+    staged = sending.staged().whole()
+    with staged.copy.open("r+b") as copy:
+        copy.write(bytes(BLOCK))
+    assert isinstance(await sending.upload(staged), StagedCopyBad)
+    assert sending.content(staged) is None
+    assert store.blobs == {}
+
+
 async def test_bytes_that_are_damaged_on_their_way_are_sent_again(sending: Sending, store: MemoryStore) -> None:
     """The service refuses them, and the copy is what it should be."""
     staged = sending.staged().whole()
