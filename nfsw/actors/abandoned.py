@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 from nfsw.actors.actor import Tell
 from nfsw.actors.files import FileRef
+from nfsw.actors.folder_walk import everything, remove_empty
 from nfsw.actors.messages import FileRefused, RefusalLifted
 from nfsw.actors.names import printable
 from nfsw.actors.nfs import Nfs, is_gone
@@ -43,12 +44,24 @@ class AbandonedNote:
 def claimed_files(nfs: Nfs, session: str, name: str, date: str | None) -> list[FileRef]:
     """The claimed files of that name. One that no JSON can carry goes by what people are shown of it. Raises OSError."""
     return [
-        FileRef(day, session, entry.name)
+        file
         for day in sorted(filter(is_date, nfs.folders(nfs.tree.processing)))
         if date in (None, day)
-        for entry in nfs.listing(nfs.tree.claimed(day, session))
-        if entry.is_file(follow_symlinks=False) and name in (entry.name, printable(entry.name))
+        for file in _files(nfs, nfs.tree.claimed(day, session), day, session)
+        if name in (file.name, printable(file.name))
     ]
+
+
+def _files(nfs: Nfs, top: str, date: str, session: str) -> Iterator[FileRef]:
+    """The files in the folder `top` and those in it. Raises OSError."""
+    for place, entries in everything(nfs, top, _raise):
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                yield FileRef(date, session, place.below + entry.name)
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def abandon(nfs: Nfs, file: FileRef, reason: str) -> bool:
@@ -73,9 +86,9 @@ def forget_abandoned(nfs: Nfs, session: str) -> None:
     """Removes the notes of a session whose files are all gone. Raises OSError."""
     for date in filter(is_date, nfs.folders(nfs.tree.abandoned)):
         folder = f"{nfs.tree.abandoned}/{date}/{session}"
-        for entry in nfs.listing(folder):
-            nfs.unlink(entry.path)
-        nfs.remove_folder(folder)
+        for file in _files(nfs, folder, date, session):
+            nfs.unlink(nfs.tree.abandoned_note(file))
+        remove_empty(nfs, folder)
         nfs.remove_folder(os.path.dirname(folder))
 
 
@@ -91,9 +104,10 @@ class AbandonedFiles:
         """Reads the notes of all sessions. One call while there is none. Raises OSError; then what was known before stays so."""
         self._notes = dict(self._read())
 
-    def names(self, date: str, session: str) -> set[str]:
-        """Of the abandoned files in one folder."""
-        return {file.name for file in self._notes if (file.date, file.session) == (date, session)}
+    def names(self, date: str, session: str, below: str) -> set[str]:
+        """Of the abandoned files in one folder. `below`: its path below the session's own, with a slash at its end."""
+        names = (file.name for file in self._notes if (file.date, file.session) == (date, session))
+        return {name.removeprefix(below) for name in names if name[: name.rfind("/") + 1] == below}
 
     def tell_lifted(self, tell: Tell) -> None:
         """Before the folders are scanned: a file that is not abandoned any more may be refused there for another reason."""
@@ -112,10 +126,7 @@ class AbandonedFiles:
         root = self._nfs.tree.abandoned
         for date in filter(is_date, self._nfs.folders(root)):
             for session in self._nfs.folders(f"{root}/{date}"):
-                for entry in self._nfs.listing(f"{root}/{date}/{session}"):
-                    if not entry.is_file(follow_symlinks=False):
-                        continue
-                    file = FileRef(date, session, entry.name)
+                for file in _files(self._nfs, f"{root}/{date}/{session}", date, session):
                     note = self._notes.get(file) or self._note(file)
                     if note and self._is_about(note, file):
                         yield file, note

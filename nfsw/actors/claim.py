@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from nfsw.actors.files import Arrival, FileRef, Fingerprint
+from nfsw.actors.folder_walk import remove_empty
 from nfsw.actors.lease import Lease
 from nfsw.actors.logs import about
 from nfsw.actors.messages import DisplacedFile
@@ -33,6 +34,9 @@ from nfsw.actors.statx import Seen
 from nfsw.actors.tree import is_date
 
 log = logging.getLogger("nfsw.claimer")
+
+#: How often the folder for a name may be removed again, since it is empty, before the name is in it.
+_SWEPT_AWAY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,8 @@ def finish(nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, *, 
         if arrival and arrival.fingerprint.inode == seen.fingerprint.inode:
             _remove_arrival(nfs, file, seen, instance_id)
         for other in nfs.folders(nfs.tree.all_displaced(file.session)):
-            displaced = f"{nfs.tree.displaced(file.session, other)}/{file.name}"
-            if nfs.listed_inode(displaced) == seen.fingerprint.inode:
-                nfs.unlink(displaced)
+            if nfs.listed_inode(_displaced(nfs, file, other)) == seen.fingerprint.inode:
+                _remove_displaced(nfs, file.session, file.name, other)
         return _baseline(nfs, path, expected, lease)
 
 
@@ -169,23 +172,24 @@ def restore(nfs: Nfs, left: DisplacedFile, today: str) -> None:
     """
     tree = nfs.tree
     displaced = f"{tree.displaced(left.session, left.instance_id)}/{left.name}"
+    here = left.session, left.name, left.instance_id
     inode = nfs.listed_inode(displaced)
     if inode is None:
         return
     for date in filter(is_date, nfs.folders(tree.processing)):
         claimed = nfs.observe(tree.source(FileRef(date, left.session, left.name)))
         if claimed and claimed.fingerprint.inode == inode:
-            nfs.unlink(displaced)
+            _remove_displaced(nfs, *here)
             return
     seen = nfs.observe(displaced)
     if seen is None or seen.fingerprint.inode != inode:
         raise OSError(errno.ESTALE, "the NFS client still takes the name for the file that had it before", displaced)
     arrival, file = tree.source(Arrival(left.session, left.name)), FileRef(today, left.session, left.name)
     if _link(nfs, displaced, arrival) or _same(nfs, displaced, arrival):
-        nfs.unlink(displaced)
+        _remove_displaced(nfs, *here)
         log.info("the displaced name was returned to incoming", extra=about(left.session, left.name, "restore"))
     elif not nfs.observe(tree.completed(file)) and _link(nfs, displaced, tree.source(file)):
-        nfs.unlink(displaced)
+        _remove_displaced(nfs, *here)
         log.info("claimed before the newer file that has its name", extra=about(left.session, left.name, "restore"))
 
 
@@ -193,7 +197,7 @@ def tidy(nfs: Nfs, session: str, instance_id: str) -> None:
     """Removes what other instance_ids left empty: the Scanner looks into each of these folders, for as long as the session lasts."""
     for other in nfs.folders(nfs.tree.all_displaced(session)):
         if other != instance_id:
-            nfs.remove_folder(nfs.tree.displaced(session, other))
+            remove_empty(nfs, nfs.tree.displaced(session, other))
 
 
 def _of_another_day(nfs: Nfs, file: FileRef, claimed: Seen) -> FileRef | None:
@@ -215,19 +219,27 @@ def _remove_arrival(nfs: Nfs, file: FileRef, claimed: Seen, instance_id: str) ->
     tree = nfs.tree
     arrival = tree.source(Arrival(file.session, file.name))
     displaced = _displaced(nfs, file, instance_id)
-    if not _move(nfs, arrival, displaced, tree.displaced(file.session, instance_id)):
+    if not _move(nfs, arrival, displaced):
         return
     inode = nfs.listed_inode(displaced)
     if inode is not None and inode != claimed.fingerprint.inode:
         log.info("a newer file has the name in incoming: it is kept, and claimed later", extra=about(file.session, file.name, "restore"))
         restore(nfs, DisplacedFile(file.session, file.name, instance_id), file.date)
         return
-    nfs.unlink(displaced)
+    _remove_displaced(nfs, file.session, file.name, instance_id)
+
+
+def _remove_displaced(nfs: Nfs, session: str, name: str, instance_id: str) -> None:
+    """With the folders that this leaves empty: the Scanner looks into each one in every scan."""
+    top = nfs.tree.displaced(session, instance_id)
+    nfs.unlink(f"{top}/{name}")
+    while (name := name.rpartition("/")[0]) and nfs.remove_folder(f"{top}/{name}"):
+        pass
 
 
 def _link(nfs: Nfs, path: str, name: str) -> bool:
     """Whether `name` is new and `path`'s; False: `name` is taken, or `path` is gone."""
-    for again in (True, False):
+    for tries in range(_SWEPT_AWAY):
         try:
             nfs.link(path, name)
         except FileExistsError:
@@ -235,7 +247,7 @@ def _link(nfs: Nfs, path: str, name: str) -> bool:
         except OSError as error:
             if not is_gone(error):
                 raise
-            if not again:
+            if tries and not nfs.observe(path):
                 return False
             nfs.make_folder(name.rpartition("/")[0])  # either that is missing, or the file
         else:
@@ -243,9 +255,9 @@ def _link(nfs: Nfs, path: str, name: str) -> bool:
     return False
 
 
-def _move(nfs: Nfs, path: str, name: str, folder: str) -> bool:
+def _move(nfs: Nfs, path: str, name: str) -> bool:
     """Whether `path` was there and is `name` now. `name` is one that nobody else makes."""
-    for again in (True, False):
+    for tries in range(_SWEPT_AWAY):
         try:
             nfs.rename(path, name)
         except OSError as error:
@@ -253,8 +265,9 @@ def _move(nfs: Nfs, path: str, name: str, folder: str) -> bool:
                 raise
             if nfs.observe(name):
                 return True
-            if again:
-                nfs.make_folder(folder)
+            if tries and not nfs.observe(path):
+                return False
+            nfs.make_folder(name.rpartition("/")[0])
         else:
             return True
     return False

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from nfsw.actors.actor import Actor, Tell
@@ -9,7 +10,7 @@ from nfsw.actors.call_board import CallBoard
 from nfsw.actors.claim import ClaimedFile, NotClaimed, claim, finish, restore, tidy
 from nfsw.actors.config import ClaimerConfig
 from nfsw.actors.envelope import Message, Reply
-from nfsw.actors.files import File, FileRef, Fingerprint
+from nfsw.actors.files import Arrival, File, FileRef, Fingerprint
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
     Changed,
@@ -27,7 +28,7 @@ from nfsw.actors.messages import (
     StagingProgress,
     StillOpen,
 )
-from nfsw.actors.nfs import Nfs, describe, is_gone
+from nfsw.actors.nfs import LinkInTheWay, Nfs, describe, is_gone
 from nfsw.actors.staging import SourceChanged, Stager, StagingDiskTroubled
 from nfsw.actors.staging_folder import forget_older_releases, staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
@@ -85,6 +86,8 @@ class Claimer(Actor):
                 claimed = file
             else:
                 claimed = FileRef(_today(), file.session, file.name)
+                if self._is_behind_link(file):
+                    return Gone()  # to the Scanner as well, which says so
                 self._refuse_links(claimed)
                 outcome = claim(self._nfs, claimed, job.version, self._instance_id, leased=job.leased)
                 if isinstance(outcome, ClaimedFile):
@@ -106,15 +109,25 @@ class Claimer(Actor):
         except OSError as error:
             return self._failed(file, error)
 
+    def _is_behind_link(self, file: Arrival) -> bool:
+        """Whether a writer has put a symbolic link in place of a folder since the Scanner looked into it."""
+        try:
+            for folder in _inner_folders(self._nfs.tree.incoming(file.session), file.name):
+                self._nfs.refuse_link(folder)
+        except LinkInTheWay:
+            return True
+        return False
+
     def _refuse_links(self, file: FileRef) -> None:
-        """What is claimed through a symbolic link would never be found again. Looked at once for each folder. Raises LinkInTheWay."""
+        """What is claimed through a symbolic link would never be found again. A session's folder is looked at once. Raises LinkInTheWay."""
         tree = self._nfs.tree
         folder = tree.claimed(file.date, file.session)
-        if folder in self._no_links:
-            return
-        for path in (tree.processing, tree.day(file.date), folder):
+        if folder not in self._no_links:
+            for path in (tree.processing, tree.day(file.date), folder):
+                self._nfs.refuse_link(path)
+            self._no_links.add(folder)
+        for path in _inner_folders(folder, file.name):
             self._nfs.refuse_link(path)
-        self._no_links.add(folder)
 
     def _stage(self, file: FileRef, version: Fingerprint, tell: Tell, *, restage: bool) -> Reply:
         def grew(staged: int) -> None:
@@ -149,6 +162,13 @@ class Claimer(Actor):
             return Gone()
         log.error("NFS error: %s; the file is tried again", describe(error), extra=about(file.session, file.name, "stage"))
         return Failed(f"NFS: {describe(error)}", Outage.NFS)
+
+
+def _inner_folders(top: str, name: str) -> Iterator[str]:
+    """The folders on the way from `top` to the file `name` in it."""
+    for folder in name.split("/")[:-1]:
+        top = f"{top}/{folder}"
+        yield top
 
 
 def _today() -> str:

@@ -15,6 +15,7 @@ from nfsw.actors.completion import Completion, Ending
 from nfsw.actors.config import CollectorConfig
 from nfsw.actors.envelope import Message, Reply
 from nfsw.actors.files import FileRef, Fingerprint
+from nfsw.actors.folder_walk import everything
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
     Changed,
@@ -150,10 +151,16 @@ class Collector(Actor):
         self._nfs.remove_folder(tree.day(date))
 
     def _sweep_folder(self, date: str, session: str, tell: Tell) -> None:
-        for entry in self._nfs.listing(self._nfs.tree.claimed(date, session)):
-            if entry.is_file(follow_symlinks=False) and entry.name.endswith(COMPLETED):
+        emptied: list[str] = []  # folders inside it that may be empty now
+        for place, entries in everything(self._nfs, self._nfs.tree.claimed(date, session), self._errors.append):
+            marks = [entry.name for entry in entries if entry.is_file(follow_symlinks=False) and entry.name.endswith(COMPLETED)]
+            for name in marks:
                 with self._noted():
-                    self._finish(FileRef(date, session, entry.name.removesuffix(COMPLETED)), tell)
+                    self._finish(FileRef(date, session, place.below + name.removesuffix(COMPLETED)), tell)
+            if place.below and all(entry.name in marks or entry.is_dir(follow_symlinks=False) for entry in entries):
+                emptied.append(place.path)
+        for path in reversed(emptied):
+            self._nfs.remove_folder(path)
 
     def _finish(self, file: FileRef, tell: Tell) -> None:
         """A `.completed` that a crash left: its blob was verified."""

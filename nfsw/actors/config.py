@@ -17,6 +17,7 @@ class ScannerConfig(msgspec.Struct, frozen=True, tag=True):
     writeback_age_s: float  # the same where nobody can tell whether a writer has the file open
     extensions: tuple[str, ...]
     largest: int  # bytes: a file of more than that can never be staged
+    recursive: bool = False  # also the folders in the session's folder
 
 
 class ClaimerConfig(msgspec.Struct, frozen=True, tag=True):

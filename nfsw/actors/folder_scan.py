@@ -1,4 +1,6 @@
-"""One scan of one folder: which of its files are stable, and which are refused. Scanner process.
+"""One scan of a session's folders: which of their files are stable, and which are refused. Scanner process.
+
+Each folder is looked at by itself. What may be stable is asked about once all have been looked at, the oldest file of all folders first.
 
 A file that is quiet, but that somebody has open for writing, is asked about again and again. Each time costs an `open`, so a scan
 asks about a few of them.
@@ -12,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from heapq import heapify, heappop
+from operator import itemgetter
 
 from nfsw.actors.actor import Tell
 from nfsw.actors.config import ScannerConfig
@@ -64,23 +67,30 @@ class FolderScan:
         self._fresh_left = 0
         self._leases_left = 0
         self._said_untold: set[int | None] = set()  # errno
+        self._ripe: list[tuple[int, str, Folder, str]] = []  # may be stable: mtime, path below the session's folder, folder and name
+        self._due: list[tuple[float, str, Folder, str]] = []  # open files that are asked about again: when they were asked about last
 
     def begin(self) -> None:
         """A scan of all folders begins. Raises OSError."""
         self._fresh_left, self._leases_left = FRESH_SIGHTS, OPEN_LEASES
+        self._ripe.clear()  # an error may have cut the scan before short
+        self._due.clear()
         with self._nfs.call("statvfs", self._nfs.tree.root):
             self._longest = os.statvfs(self._nfs.tree.root).f_namemax
 
     @_collector_paused()
-    def scan(self, folder: Folder, displaced: Set[tuple[str, str]], tell: Tell) -> bool:
-        """Returns whether the folder holds a file that is to be seen to. `displaced`: sessions and names that wait. Raises OSError."""
-        wanted, in_the_way = self._sorted_out(folder, self._nfs.listing(folder.path))
+    def look(
+        self, folder: Folder, listing: "list[os.DirEntry[str]]", displaced: Set[tuple[str, str]], tell: Tell
+    ) -> "tuple[bool, list[os.DirEntry[str]]]":
+        """Looks at the files of a folder. Returns whether one of them is to be seen to, and the entries that are no files.
+
+        `displaced`: sessions and names that wait. Raises OSError. `judge` comes when all folders of the session have been looked at.
+        """
+        wanted, others, in_the_way = self._sorted_out(folder, listing)
         if folder.date is None and displaced:
-            wanted = [entry for entry in wanted if (folder.session, entry.name) not in displaced]
+            wanted = [entry for entry in wanted if (folder.session, folder.below + entry.name) not in displaced]
         now = time.monotonic()
         pending = folder.pending(wanted)
-        ripe: list[os.DirEntry[str]] = []  # may be stable
-        due: list[os.DirEntry[str]] = []  # open files that are asked about again
         known, age, longer = folder.quiet.get, self._age(untold=False), self._age(untold=True)
         before, missed, reported = len(folder.quiet), 0, 0
         for entry, looked in zip(pending, self._nfs.stats(folder.path, pending), strict=True):
@@ -101,28 +111,41 @@ class FolderScan:
             elif (quiet := self._see(folder, entry.name, quiet, Fingerprint(*looked), now, tell)) and quiet.fresh:
                 opened = folder.opened.get(entry.name)
                 if opened is None:
-                    ripe.append(entry)
+                    self._ripe.append((quiet.fingerprint.mtime_ns, folder.below + entry.name, folder, entry.name))
                 elif opened.is_due(quiet, now):
-                    due.append(entry)
+                    self._due.append((opened.asked_at, folder.below + entry.name, folder, entry.name))
         self._look_first(folder)
-        ripe.sort(key=lambda entry: (folder.quiet[entry.name].fingerprint.mtime_ns, entry.name))  # the oldest goes first
-        due.sort(key=lambda entry: folder.opened[entry.name].asked_at)
-        for entry in (*ripe, *due):
-            self._judge(folder, entry, folder.quiet[entry.name], now, tell)
         folder.awaited -= folder.abandoned
         gone = len(pending) - missed < before or reported < len(folder.reported)
         if gone or pending is not wanted or folder.refused or folder.awaited:
             folder.forget_all_but({entry.name for entry in wanted}, tell)
-        return in_the_way
+        return in_the_way, others
 
-    def _sorted_out(self, folder: Folder, listing: "list[os.DirEntry[str]]") -> "tuple[list[os.DirEntry[str]], bool]":
-        """The files that are to be looked at, and whether there is any that the session cannot end without. Counts the hidden ones."""
+    @_collector_paused()
+    def judge(self, tell: Tell) -> None:
+        """Reports what is stable of all that was looked at: the oldest first, by mtime, then name."""
+        ripe, due = sorted(self._ripe, key=itemgetter(0, 1)), sorted(self._due, key=itemgetter(0, 1))
+        self._ripe.clear()
+        self._due.clear()
+        now = time.monotonic()
+        for _, _, folder, name in (*ripe, *due):
+            self._judge(folder, name, folder.quiet[name], now, tell)
+
+    def _sorted_out(
+        self, folder: Folder, listing: "list[os.DirEntry[str]]"
+    ) -> "tuple[list[os.DirEntry[str]], list[os.DirEntry[str]], bool]":
+        """The files that are to be looked at, what are no files, and whether there is a file that the session cannot end without.
+
+        Counts the hidden ones.
+        """
         arrivals, abandoned = folder.date is None, folder.abandoned
         extensions = self._extensions if arrivals else ()
         wanted: list[os.DirEntry[str]] = []
+        others: list[os.DirEntry[str]] = []
         hidden, in_the_way = 0, False
         for entry in listing:  # one loop, with a call only where one is needed: there may be 100,000
             if not entry.is_file(follow_symlinks=False):
+                others.append(entry)
                 continue
             name = entry.name
             if is_hidden(name):
@@ -134,7 +157,7 @@ class FolderScan:
                     wanted.append(entry)
         if arrivals:
             folder.hidden = hidden
-        return wanted, in_the_way
+        return wanted, others, in_the_way
 
     def _see(
         self, folder: Folder, name: str, quiet: StabilityTracker | None, fingerprint: Fingerprint, now: float, tell: Tell
@@ -157,20 +180,20 @@ class FolderScan:
         folder.unsighted.append((fingerprint.mtime_ns, name))
         return quiet
 
-    def _judge(self, folder: Folder, entry: "os.DirEntry[str]", quiet: StabilityTracker, now: float, tell: Tell) -> None:
+    def _judge(self, folder: Folder, name: str, quiet: StabilityTracker, now: float, tell: Tell) -> None:
         """Reports a file that is stable, or refuses it for its size."""
-        if quiet.verdict(now, self._age(untold=quiet.untold)) is Stability.WAIT or not self._is_closed_and_unchanged(folder, entry, quiet):
+        if quiet.verdict(now, self._age(untold=quiet.untold)) is Stability.WAIT or not self._is_closed_and_unchanged(folder, name, quiet):
             return
         if quiet.fingerprint.size > self._largest:
             reason = f"its {quiet.fingerprint.size} bytes can never be staged: the limit leaves room for {self._largest}"
-            self._refuse(folder, entry.name, quiet.fingerprint, reason, tell)
+            self._refuse(folder, name, quiet.fingerprint, reason, tell)
         else:
             leased = self._stability.rule is Rule.LEASE and not quiet.untold
-            tell(FileStable(folder.file(entry.name), quiet.fingerprint, quiet.seen_at, leased))
-            folder.reported[entry.name] = quiet.fingerprint
-        folder.awaited.discard(entry.name)
-        folder.opened.pop(entry.name, None)
-        del folder.quiet[entry.name]
+            tell(FileStable(folder.file(name), quiet.fingerprint, quiet.seen_at, leased))
+            folder.reported[name] = quiet.fingerprint
+        folder.awaited.discard(name)
+        folder.opened.pop(name, None)
+        del folder.quiet[name]
 
     def _age(self, *, untold: bool) -> float:
         """Seconds of quiet that are asked for."""
@@ -192,22 +215,22 @@ class FolderScan:
                 again.append(first)
         folder.unsighted += again
 
-    def _is_closed_and_unchanged(self, folder: Folder, entry: "os.DirEntry[str]", quiet: StabilityTracker) -> bool:
+    def _is_closed_and_unchanged(self, folder: Folder, name: str, quiet: StabilityTracker) -> bool:
         """Whether one more fresh look finds the file as it was, and nobody has it open for writing, as far as that can be known.
 
         The look comes first: a file that changes still is not opened. A server that has to call a delegation back from us, because a
         writer goes on, gives none for that file for a minute.
         """
         begun = time.monotonic()
-        if self._stability.rule is None or not self._may_ask(folder, entry.name):
+        if self._stability.rule is None or not self._may_ask(folder, name):
             return False
-        seen = self._observe(entry.path)
+        seen = self._observe(f"{folder.path}/{name}")
         if seen is None:
             return False
         quiet.see_fresh(seen.fingerprint, time.monotonic())
         if quiet.verdict(begun, self._age(untold=quiet.untold), looked=True) is not Stability.STABLE:
             return False
-        return self._stability.rule is Rule.TIME or quiet.untold or self._is_closed(folder, entry, quiet)
+        return self._stability.rule is Rule.TIME or quiet.untold or self._is_closed(folder, name, quiet)
 
     def _may_ask(self, folder: Folder, name: str) -> bool:
         if name not in folder.opened:
@@ -224,10 +247,10 @@ class FolderScan:
             return None
         return seen if seen and seen.regular else None
 
-    def _is_closed(self, folder: Folder, entry: "os.DirEntry[str]", quiet: StabilityTracker) -> bool:
+    def _is_closed(self, folder: Folder, name: str, quiet: StabilityTracker) -> bool:
         """Whether nobody has the file open for writing, and it is still as it was seen a moment ago."""
         try:
-            with self._nfs.lease(entry.path) as lease:
+            with self._nfs.lease(f"{folder.path}/{name}") as lease:
                 if lease.impossible:
                     self._cannot_tell(quiet, lease.impossible)
                     return False
@@ -237,9 +260,9 @@ class FolderScan:
             return False
         now, before = time.monotonic(), quiet.fingerprint
         if not closed or lease.seen is None:
-            folder.opened.setdefault(entry.name, Opened(time.time(), now, now)).asked_at = now
+            folder.opened.setdefault(name, Opened(time.time(), now, now)).asked_at = now
             return False
-        folder.opened.pop(entry.name, None)
+        folder.opened.pop(name, None)
         quiet.see_fresh(lease.seen, now)
         return lease.seen == before
 
@@ -263,5 +286,5 @@ class FolderScan:
 
     def _refuse(self, folder: Folder, name: str, version: Fingerprint | None, reason: str, tell: Tell) -> None:
         folder.refused[name] = version
-        log.warning("refused: %s", reason, extra=about(folder.session, name, "refuse"))
+        log.warning("refused: %s", reason, extra=about(folder.session, folder.below + name, "refuse"))
         tell(FileRefused(folder.file(name), reason))

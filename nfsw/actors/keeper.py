@@ -17,6 +17,7 @@ from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.call_board import CallBoard
 from nfsw.actors.config import KeeperConfig
 from nfsw.actors.envelope import Message, Reply
+from nfsw.actors.folder_walk import remove_empty
 from nfsw.actors.lock import LockTaken, SessionLock, begun
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
@@ -172,12 +173,12 @@ class Keeper(Actor):
         """The record of the session. Returns a folder that still holds something, and so stays; None: all are gone."""
         tree = self._nfs.tree
         for instance_id in self._nfs.folders(tree.all_displaced(session)):
-            self._nfs.remove_folder(tree.displaced(session, instance_id))
+            remove_empty(self._nfs, tree.displaced(session, instance_id))
         self._nfs.remove_folder(tree.all_displaced(session))
         left = None
         for date in filter(is_date, self._nfs.folders(tree.processing)):
             folder = tree.claimed(date, session)
-            if self._nfs.remove_folder(folder):
+            if remove_empty(self._nfs, folder):
                 self._nfs.remove_folder(tree.day(date))
             elif self._nfs.observe(folder):
                 left = tree.printable(folder)

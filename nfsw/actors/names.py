@@ -54,8 +54,24 @@ def refusal(name: str, prefix: str, longest: int) -> str | None:
         return None  # as nearly every name of a flood: there is nothing to look at one by one
     if name.endswith(COMPLETED):
         return f"a name that ends in {COMPLETED} is the mark of a file that was sent"
+    if reason := _unholdable(name) or _too_long(prefix + name):
+        return reason
+    if (size := len(name.encode()) + len(COMPLETED)) > longest:
+        return f"with {COMPLETED} the name would have {size} bytes; the file system holds {longest}"
+    return None
+
+
+def folder_refusal(name: str, prefix: str) -> str | None:
+    """Why no file in a folder called `name` is ever claimed, None when they may be. `prefix`: as for `refusal`."""
+    if name.endswith(COMPLETED):
+        return f"a folder whose name ends in {COMPLETED} would have the name of a mark: of a file that was sent"
+    return _unholdable(name) or _too_long(f"{prefix}{name}/f")
+
+
+def _unholdable(name: str) -> str | None:
+    """Why Azure cannot hold the name of a file or a folder, however short it is."""
     try:
-        encoded = name.encode()
+        name.encode()
     except UnicodeEncodeError:
         return "the name is not UTF-8"
     if not name.isprintable() and any(unicodedata.category(character) == "Cc" for character in name):
@@ -66,11 +82,13 @@ def refusal(name: str, prefix: str, longest: int) -> str | None:
         return "the name has a character that Azure cannot hold (U+FFFE or U+FFFF)"
     if name.endswith("."):
         return "the name ends in a dot, which Azure drops"
+    return None
+
+
+def _too_long(blob: str) -> str | None:
     # UTF-16 code units: how the service counts a character outside of the basic plane is not documented, so the larger number holds.
-    if (characters := len((prefix + name).encode("utf-16-le")) // 2) > LONGEST_BLOB_NAME:
+    if (characters := len(blob.encode("utf-16-le")) // 2) > LONGEST_BLOB_NAME:
         return f"the blob name would have {characters} characters; Azure holds {LONGEST_BLOB_NAME}"
-    if (size := len(encoded) + len(COMPLETED)) > longest:
-        return f"with {COMPLETED} the name would have {size} bytes; the file system holds {longest}"
     return None
 
 

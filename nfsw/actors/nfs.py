@@ -86,6 +86,11 @@ class Nfs:
         with self.call("statx", path):
             return _unless_gone(lambda: statx.observe(path, fresh=True))
 
+    def look(self, path: str) -> Seen | None:
+        """What `path` is, as the attribute cache may have it; None: gone."""
+        with self.call("statx", path):
+            return _unless_gone(lambda: statx.observe(path, fresh=False))
+
     @contextmanager
     def lease(self, path: str) -> Iterator[Lease]:
         """A lease on `path`, granted or not; it ends with the block. Raises OSError when the file cannot be opened for reading.

@@ -1,4 +1,4 @@
-"""What the Scanner remembers of one folder between two scans; names that are gone are forgotten."""
+"""What the Scanner remembers of the files of one folder between two scans; names that are gone are forgotten."""
 
 import os
 from collections.abc import Iterable
@@ -37,7 +37,8 @@ class Opened:
 class Folder:
     path: str
     session: str
-    date: str | None  # of the claim; None: the folder is the one in incoming
+    date: str | None  # of the claim; None: the folder is in incoming
+    below: str = ""  # its path below the session's own folder, with a slash at its end; empty: it is that one
     quiet: dict[str, StabilityTracker] = field(default_factory=dict)  # seen, and not yet stable
     unsighted: list[tuple[int, str]] = field(default_factory=list)  # heap: mtime and name of what has had no fresh look yet
     opened: dict[str, Opened] = field(default_factory=dict)  # open for writing; whoever was looked at last comes last
@@ -49,12 +50,17 @@ class Folder:
     prefix: str = field(init=False)  # of the names of its blobs; a stand-in where the date is not known yet
 
     def __post_init__(self) -> None:
-        self.prefix = f"{self.date or '00000000'}/{self.session}/"
+        self.prefix = f"{self.date or '00000000'}/{self.session}/{self.below}"
 
     def file(self, name: str) -> File:
         """As messages have it."""
-        name = for_message(name)
+        name = for_message(self.below + name)
         return FileRef(self.date, self.session, name) if self.date else Arrival(self.session, name)
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing to remember."""
+        return not (self.quiet or self.opened or self.reported or self.awaited or self.refused or self.hidden)
 
     def tell_gone(self, names: Iterable[str], tell: Tell) -> None:
         for name in names:

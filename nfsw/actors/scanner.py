@@ -11,11 +11,13 @@ from collections.abc import Callable
 
 from nfsw.actors.abandoned import AbandonedFiles
 from nfsw.actors.actor import Actor, Tell
+from nfsw.actors.arrival_folders import ArrivalFolders
 from nfsw.actors.call_board import CallBoard
 from nfsw.actors.config import ScannerConfig
 from nfsw.actors.envelope import Message, Reply
 from nfsw.actors.files import FileRef
 from nfsw.actors.folder_scan import FolderScan, is_in_the_way
+from nfsw.actors.folder_walk import FolderWalk, Place, everything
 from nfsw.actors.messages import DisplacedFile, RefusalLifted, ReportAgain, ScanFinished, SessionFound, WatchedSessions
 from nfsw.actors.names import for_message
 from nfsw.actors.nfs import LinkInTheWay, Nfs
@@ -45,6 +47,7 @@ class Scanner(Actor):
         self._news = ScanNews(self._nfs.tree, config.writeback_age_s)
         self._stability = StabilityRule(self._nfs)
         self._files = FolderScan(self._nfs, config, self._stability, self._news.note)
+        self._arrivals = ArrivalFolders(self._nfs, recursive=config.recursive)
 
     def on_message(self, message: Message, tell: Tell) -> Reply | None:
         match message:
@@ -55,7 +58,7 @@ class Scanner(Actor):
             case ReportAgain(file):
                 path, name = os.path.split(self._nfs.tree.source(file))
                 if isinstance(file, FileRef) and file.session in self._watch.held:
-                    self._folders.setdefault(path, Folder(path, file.session, file.date)).awaited.add(name)
+                    self._folder(Place(path, file.name.removesuffix(name)), file.session, file.date).awaited.add(name)
                 if folder := self._folders.get(path):
                     folder.reported.pop(name, None)
         return None
@@ -71,8 +74,7 @@ class Scanner(Actor):
             self._find_out_rule(begun, tell)
             self._files.begin()
             found = self._look_at_processing(tell)
-            if self._watch.active:
-                self._look_at(self._nfs.tree.incoming(self._watch.active), self._watch.active, None, tell)
+            self._look_at_incoming(tell)
             if found is not None:
                 tell(ScanFinished(self._most_important(found)))
         except OSError as error:
@@ -107,9 +109,7 @@ class Scanner(Actor):
                 if session.startswith(".") or session != for_message(session):
                     continue  # no session's
                 folder = tree.claimed(date, session)
-                if session in self._watch.held:
-                    watched.add(folder)
-                files = self._look_at(folder, session, date, tell) or session in displaced
+                files = self._look_at_claimed(folder, date, session, watched, tell) or session in displaced
                 newest = found.get(session)
                 if newest is None:
                     found[session] = SessionFound(session, date, self._mtime_ns(folder), files)
@@ -152,23 +152,71 @@ class Scanner(Actor):
         self._displaced.clear()
         for session in sorted(self._watch.held):
             for instance_id in self._nfs.folders(tree.all_displaced(session)):
-                for entry in self._nfs.listing(tree.displaced(session, instance_id)):
-                    tell(DisplacedFile(session, for_message(entry.name), instance_id))
-                    self._displaced.add((session, entry.name))
+                for place, entries in everything(self._nfs, tree.displaced(session, instance_id), self._news.note):
+                    for entry in entries:
+                        if not entry.is_dir(follow_symlinks=False):
+                            name = place.below + entry.name
+                            tell(DisplacedFile(session, for_message(name), instance_id))
+                            self._displaced.add((session, name))
         return {session for session, _ in self._displaced}
 
-    def _look_at(self, path: str, session: str, date: str | None, tell: Tell) -> bool:
-        """Whether there is any file in the folder, as far as can be known. One that NFS does not let us look at holds no other up."""
-        abandoned = self._abandoned.names(date, session) if date else set()
-        try:
-            if date is None or session in self._watch.held:
-                folder = self._folders.setdefault(path, Folder(path, session, date))
-                folder.abandoned = abandoned
-                return self._files.scan(folder, self._displaced, tell)
-            return any(is_in_the_way(entry, abandoned) for entry in self._nfs.listing(path))
-        except OSError as error:
-            self._news.note(error)
-            return True
+    def _look_at_incoming(self, tell: Tell) -> None:
+        session = self._watch.active
+        self._arrivals.begin(session, tell)
+        if session is None:
+            return
+        while place := self._arrivals.next():
+            try:
+                _, others = self._look_at(place, session, None, tell)
+                self._arrivals.enter(place, others)
+            except OSError as error:
+                if not self._arrivals.cannot_list(place, error):
+                    self._news.note(error)
+        self._files.judge(tell)
+        for path in self._arrivals.end([path for path, folder in self._folders.items() if folder.date is None]):
+            self._forget(path, tell)
+
+    def _look_at_claimed(self, path: str, date: str, session: str, watched: set[str], tell: Tell) -> bool:
+        """Whether there is any file in the folder or those in it, as far as can be known. One that cannot be looked at holds no other up.
+
+        Those in it are looked at whatever APP_RECURSIVE says now: what was claimed is finished.
+        """
+        held, found = session in self._watch.held, False
+        walk = FolderWalk(path)
+        while place := walk.next():
+            try:
+                if held:
+                    watched.add(place.path)
+                    in_the_way, others = self._look_at(place, session, date, tell)
+                else:
+                    others = self._nfs.listing(place.path)
+                    abandoned = self._abandoned.names(date, session, place.below)
+                    in_the_way = any(is_in_the_way(entry, abandoned) for entry in others)
+                found = found or in_the_way
+                walk.enter(place, others)
+            except OSError as error:
+                self._news.note(error)
+                watched.update(known for known in self._folders if known.startswith(f"{place.path}/"))
+                found = True
+        if held:
+            self._files.judge(tell)
+        return found
+
+    def _look_at(self, place: Place, session: str, date: str | None, tell: Tell) -> "tuple[bool, list[os.DirEntry[str]]]":
+        """Whether a file of the folder is to be seen to, and the entries that are no files. Raises OSError."""
+        listing = self._nfs.listing(place.path)
+        folder = self._folder(place, session, date)
+        folder.abandoned = self._abandoned.names(date, session, place.below) if date else set()
+        looked = self._files.look(folder, listing, self._displaced, tell)
+        if place.below and folder.is_blank:
+            del self._folders[place.path]  # so that what is remembered grows with the files, whatever folders there are
+        return looked
+
+    def _folder(self, place: Place, session: str, date: str | None) -> Folder:
+        folder = self._folders.get(place.path)
+        if folder is None:
+            folder = self._folders[place.path] = Folder(place.path, session, date, place.below)
+        return folder
 
     def _mtime_ns(self, folder: str) -> int:
         try:

@@ -230,7 +230,8 @@ def _create(path: str, opened: contextlib.ExitStack, *, anew: bool) -> int:
         except FileNotFoundError:  # the folder is not there yet, or the Collector has just removed it, because it was empty
             if not tries_left:
                 raise
-            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # or one above it
+                os.makedirs(os.path.dirname(path), exist_ok=True)
         else:
             opened.callback(os.close, fd)
             return fd

@@ -13,9 +13,10 @@ def staged_files(staging: StagingTree) -> list[tuple[str, str, str, int]]:
     sizes: dict[tuple[str, str, str], int] = {}
     for top in (staging.copies, staging.manifests):
         for folder, _, names in os.walk(top):
-            date, _, session = os.path.relpath(folder, top).partition("/")
+            date, _, rest = os.path.relpath(folder, top).partition("/")
+            session, _, inner = rest.partition("/")
             for name in names:
-                key = (date, session, name)
+                key = (date, session, f"{inner}/{name}" if inner else name)
                 with contextlib.suppress(FileNotFoundError):  # removed meanwhile
                     sizes[key] = sizes.get(key, 0) + os.lstat(f"{folder}/{name}").st_size
     return [(*key, size) for key, size in sizes.items()]

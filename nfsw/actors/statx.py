@@ -15,10 +15,12 @@ _AT_FDCWD = -100
 _AT_SYMLINK_NOFOLLOW = 0x100
 _AT_STATX_FORCE_SYNC = 0x2000
 _BASIC = 0x7FF
+_ATTR_MOUNT_ROOT = 0x2000  # Linux 5.8
 
 # struct statx: mask, blksize, attributes, nlink, uid, gid, mode, (pad), ino, size, blocks, attributes_mask,
-# then four timestamps of (s64 seconds, u32 nanoseconds, s32 pad): access, birth, change, modification.
-_STATX = struct.Struct("=IIQIIIHxxQQQQ" + "qIi" * 4)
+# then four timestamps of (s64 seconds, u32 nanoseconds, s32 pad): access, birth, change, modification;
+# then two devices of (u32 major, u32 minor): the one that a device file stands for, and the one that it lies on.
+_STATX = struct.Struct("=IIQIIIHxxQQQQ" + "qIi" * 4 + "IIII")
 _BUFFER = 256
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -31,6 +33,8 @@ class Seen:
     fingerprint: Fingerprint
     regular: bool
     links: int
+    device: tuple[int, int] = (0, 0)  # that it lies on: major, minor
+    mount_root: bool = False  # something is mounted there; older kernels do not tell
 
 
 def observe(path: str, *, fresh: bool) -> Seen:
@@ -43,4 +47,6 @@ def observe(path: str, *, fresh: bool) -> Seen:
     fields = _STATX.unpack_from(buffer)
     mode, inode, size = fields[6], fields[7], fields[8]
     ctime_ns, mtime_ns = (fields[at] * 1_000_000_000 + fields[at + 1] for at in (17, 20))
-    return Seen(Fingerprint(size, mtime_ns, inode, ctime_ns), stat.S_ISREG(mode), fields[3])
+    return Seen(
+        Fingerprint(size, mtime_ns, inode, ctime_ns), stat.S_ISREG(mode), fields[3], fields[-2:], bool(fields[2] & _ATTR_MOUNT_ROOT)
+    )

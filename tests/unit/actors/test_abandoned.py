@@ -127,8 +127,8 @@ def test_what_is_abandoned_is_told_once_and_when_it_is_not_any_more(
         abandoned.tell_lifted(told)
         abandoned.tell_refused(told)
     assert told.taken() == [FileRefused(A, "abandoned: no", abandoned=True)]
-    assert abandoned.names(DATE, "s") == {"a"}
-    assert abandoned.names(DATE, "t") == abandoned.names("20260201", "s") == set()
+    assert abandoned.names(DATE, "s", "") == {"a"}
+    assert abandoned.names(DATE, "t", "") == abandoned.names("20260201", "s", "") == abandoned.names(DATE, "s", "a/") == set()
     (share.root / NOTE).unlink()
     abandoned.look()
     abandoned.tell_lifted(told)
@@ -143,4 +143,4 @@ def test_notes_that_cannot_be_read_are_as_they_were(share: Share, nfs: EventfulN
     nfs.at["scandir", ".nfsw/abandoned"] = refused(errno.EIO)
     with pytest.raises(OSError, match="Input/output"):
         abandoned.look()
-    assert abandoned.names(DATE, "s") == {"a"}
+    assert abandoned.names(DATE, "s", "") == {"a"}

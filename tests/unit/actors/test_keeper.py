@@ -134,9 +134,17 @@ def test_a_session_that_is_over_is_over_for_the_next_holder_too_though_something
     pod: Pod, other: Pod, share: Share
 ) -> None:
     pod.ask(START)
-    share.claimed("a folder", date="20260101").mkdir(parents=True)
+    share.claimed(".a folder", date="20260101").mkdir(parents=True)
     assert pod.ask(ReleaseLock("s", forget=True)) == SessionReleased(kept=True)
     assert other.ask(RESUME) == SessionHeld(1000.0, draining=True, recorded=True)
+
+
+def test_a_session_that_is_over_leaves_none_of_the_folders_of_its_files(pod: Pod, share: Share) -> None:
+    pod.ask(START)
+    for path in (share.claimed("a/b"), share.claimed("a/c/d"), share.root / ".nfsw/aside/s/1/a/b"):
+        path.mkdir(parents=True)
+    assert pod.ask(ReleaseLock("s", forget=True)) == SessionReleased(kept=False)
+    assert not {path for path in share.folders() if path.startswith((".processing/2", ".nfsw/aside/s"))}
 
 
 def test_what_still_holds_something_is_not_removed(pod: Pod, share: Share) -> None:
