@@ -29,14 +29,12 @@ from nfsw.actors.folder_walk import remove_empty
 from nfsw.actors.lease import Lease
 from nfsw.actors.logs import about
 from nfsw.actors.messages import DisplacedFile
+from nfsw.actors.moves import are_same, link_anew, move, remove_displaced
 from nfsw.actors.nfs import Nfs, is_gone
 from nfsw.actors.statx import Seen
 from nfsw.actors.tree import is_date
 
 log = logging.getLogger("nfsw.claimer")
-
-#: How often the folder for a name may be removed again, since it is empty, before the name is in it.
-_SWEPT_AWAY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def finish(nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, *, 
             _remove_arrival(nfs, file, seen, instance_id)
         for other in nfs.folders(nfs.tree.all_displaced(file.session)):
             if nfs.listed_inode(_displaced(nfs, file, other)) == seen.fingerprint.inode:
-                _remove_displaced(nfs, file.session, file.name, other)
+                remove_displaced(nfs, file.session, file.name, other)
         return _baseline(nfs, path, expected, lease)
 
 
@@ -106,7 +104,7 @@ def _take(nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, leas
     """Moves the file from the one name to the other."""
     source, target = nfs.tree.source(Arrival(file.session, file.name)), nfs.tree.source(file)
     _before_own_change(lease)
-    if not _link(nfs, source, target):
+    if not link_anew(nfs, source, target):
         here, there = nfs.observe(source), nfs.observe(target)
         if here is None:
             return NotClaimed.GONE
@@ -179,17 +177,17 @@ def restore(nfs: Nfs, left: DisplacedFile, today: str) -> None:
     for date in filter(is_date, nfs.folders(tree.processing)):
         claimed = nfs.observe(tree.source(FileRef(date, left.session, left.name)))
         if claimed and claimed.fingerprint.inode == inode:
-            _remove_displaced(nfs, *here)
+            remove_displaced(nfs, *here)
             return
     seen = nfs.observe(displaced)
     if seen is None or seen.fingerprint.inode != inode:
         raise OSError(errno.ESTALE, "the NFS client still takes the name for the file that had it before", displaced)
     arrival, file = tree.source(Arrival(left.session, left.name)), FileRef(today, left.session, left.name)
-    if _link(nfs, displaced, arrival) or _same(nfs, displaced, arrival):
-        _remove_displaced(nfs, *here)
+    if link_anew(nfs, displaced, arrival) or are_same(nfs, displaced, arrival):
+        remove_displaced(nfs, *here)
         log.info("the displaced name was returned to incoming", extra=about(left.session, left.name, "restore"))
-    elif not nfs.observe(tree.completed(file)) and _link(nfs, displaced, tree.source(file)):
-        _remove_displaced(nfs, *here)
+    elif not nfs.observe(tree.completed(file)) and link_anew(nfs, displaced, tree.source(file)):
+        remove_displaced(nfs, *here)
         log.info("claimed before the newer file that has its name", extra=about(left.session, left.name, "restore"))
 
 
@@ -219,60 +217,11 @@ def _remove_arrival(nfs: Nfs, file: FileRef, claimed: Seen, instance_id: str) ->
     tree = nfs.tree
     arrival = tree.source(Arrival(file.session, file.name))
     displaced = _displaced(nfs, file, instance_id)
-    if not _move(nfs, arrival, displaced):
+    if not move(nfs, arrival, displaced):
         return
     inode = nfs.listed_inode(displaced)
     if inode is not None and inode != claimed.fingerprint.inode:
         log.info("a newer file has the name in incoming: it is kept, and claimed later", extra=about(file.session, file.name, "restore"))
         restore(nfs, DisplacedFile(file.session, file.name, instance_id), file.date)
         return
-    _remove_displaced(nfs, file.session, file.name, instance_id)
-
-
-def _remove_displaced(nfs: Nfs, session: str, name: str, instance_id: str) -> None:
-    """With the folders that this leaves empty: the Scanner looks into each one in every scan."""
-    top = nfs.tree.displaced(session, instance_id)
-    nfs.unlink(f"{top}/{name}")
-    while (name := name.rpartition("/")[0]) and nfs.remove_folder(f"{top}/{name}"):
-        pass
-
-
-def _link(nfs: Nfs, path: str, name: str) -> bool:
-    """Whether `name` is new and `path`'s; False: `name` is taken, or `path` is gone."""
-    for tries in range(_SWEPT_AWAY):
-        try:
-            nfs.link(path, name)
-        except FileExistsError:
-            return False
-        except OSError as error:
-            if not is_gone(error):
-                raise
-            if tries and not nfs.observe(path):
-                return False
-            nfs.make_folder(name.rpartition("/")[0])  # either that is missing, or the file
-        else:
-            return True
-    return False
-
-
-def _move(nfs: Nfs, path: str, name: str) -> bool:
-    """Whether `path` was there and is `name` now. `name` is one that nobody else makes."""
-    for tries in range(_SWEPT_AWAY):
-        try:
-            nfs.rename(path, name)
-        except OSError as error:
-            if not is_gone(error):
-                raise
-            if nfs.observe(name):
-                return True
-            if tries and not nfs.observe(path):
-                return False
-            nfs.make_folder(name.rpartition("/")[0])
-        else:
-            return True
-    return False
-
-
-def _same(nfs: Nfs, path: str, other: str) -> bool:
-    one, two = nfs.observe(path), nfs.observe(other)
-    return one is not None and two is not None and one.fingerprint.inode == two.fingerprint.inode
+    remove_displaced(nfs, file.session, file.name, instance_id)
