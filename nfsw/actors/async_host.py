@@ -85,6 +85,7 @@ class AsyncHost:
         while True:
             await self._told.wait()
             self._told.clear()
+            await asyncio.sleep(0)  # the last news of a job are followed by its reply: a packet for each would cost more than they do
             while self._outbox:
                 batch = [self._outbox.popleft() for _ in range(min(BATCH, len(self._outbox)))]
                 await loop.sock_sendall(self._sock, pack(batch))

@@ -33,6 +33,7 @@ class MainEnd:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._heard: list[Envelope] = []
+        self.packets: list[tuple[Envelope, ...]] = []
 
     async def say(self, *envelopes: Envelope) -> None:
         await asyncio.get_running_loop().sock_sendall(self._sock, pack(envelopes))
@@ -41,7 +42,8 @@ class MainEnd:
         """The next `count` envelopes."""
         async with asyncio.timeout(PATIENCE_S):
             while len(self._heard) < count:
-                self._heard += unpack(await asyncio.get_running_loop().sock_recv(self._sock, PACKET))
+                self.packets.append(unpack(await asyncio.get_running_loop().sock_recv(self._sock, PACKET)))
+                self._heard += self.packets[-1]
         heard, self._heard = self._heard[:count], self._heard[count:]
         return heard
 
@@ -84,6 +86,14 @@ async def test_each_job_gets_its_news_and_behind_them_one_reply_with_its_number(
         assert isinstance(of_job[-1].message, Uploaded)
         assert {envelope.traceparent for envelope in of_job} == {f"00-{number}-b-01"}
     assert {envelope.number for envelope in heard} == {1, 2}
+
+
+async def test_the_last_news_of_a_job_and_its_reply_go_in_one_packet(sending: Sending) -> None:
+    staged = sending.staged(size=1).whole()
+    async with host(sending) as (main, _):
+        await main.say(Envelope(UploadFile(staged.file, staged.fingerprint, staged=True), 1))
+        await main.hears_until(Uploaded)
+    assert [type(envelope.message) for envelope in main.packets[-1]] == [UploadProgress, Uploaded]
 
 
 async def test_a_job_that_waits_holds_up_neither_another_nor_the_word_that_ends_it(sending: Sending) -> None:
