@@ -25,6 +25,10 @@ from nfsw.actors.uploader import Uploader
 
 log = logging.getLogger("nfsw.host")
 
+#: Turns of the loop that what is told waits for more to go in its packet: a packet of its own costs more than all that is done for a
+#: message. After two the last news of a job are followed by its reply; two more find what other jobs have to tell (measured).
+_TURNS = 4
+
 
 class AsyncHost:
     def __init__(self, actor: Uploader, sock: socket.socket, board: CallBoard) -> None:
@@ -85,7 +89,8 @@ class AsyncHost:
         while True:
             await self._told.wait()
             self._told.clear()
-            await asyncio.sleep(0)  # the last news of a job are followed by its reply: a packet for each would cost more than they do
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
             while self._outbox:
                 batch = [self._outbox.popleft() for _ in range(min(BATCH, len(self._outbox)))]
                 await loop.sock_sendall(self._sock, pack(batch))
