@@ -154,13 +154,23 @@ def _refs(chosen: Settings, log_export: int | None) -> list[ActorRef]:
         chosen.writeback_age_s,
         chosen.file_extensions,
         largest_staged(limit, block_size),
+        recursive=chosen.recursive,
+    )
+    collector = CollectorConfig(
+        root,
+        staging,
+        chosen.gc_interval_s,
+        workers,
+        recursive=chosen.recursive,
+        min_file_age_s=chosen.min_file_age_s,
+        writeback_age_s=chosen.writeback_age_s,
     )
     return [
         ActorRef(spec("uploader", uploader, None)),
         ActorRef(spec("keeper", KeeperConfig(root, chosen.pod_name), 1)),
         ActorRef(spec("scanner", scanner, None)),
         ActorRef(spec("claimer", claimer, workers)),
-        ActorRef(spec("collector", CollectorConfig(root, staging, chosen.gc_interval_s, workers), workers)),
+        ActorRef(spec("collector", collector, workers)),
     ]
 
 

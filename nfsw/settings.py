@@ -158,6 +158,9 @@ class Settings(BaseSettings):
         40.0, ge=0, le=86_400, description="the same where the file system cannot tell whether a writer has the file open"
     )
     file_extensions: Extensions = Field((), description="such as .bin,.mp4,.dat, compared without case; empty: all files")
+    recursive: bool = Field(
+        False, description="also take the files in folders of the session's folder; a folder that is left empty is removed once it is quiet"
+    )
     gc_interval_s: Seconds = Field(30.0, gt=0, le=86_400, description="seconds between two sweeps for .completed")
 
     hang_timeout_s: Seconds = Field(30.0, gt=0, le=86_400, description="an NFS call older than this many seconds is a hang")

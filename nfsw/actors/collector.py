@@ -2,6 +2,7 @@
 
 Every step can be repeated, and each one looks before it acts: a source that has changed since it was read is given back.
 The sweep does the same for what a crash left behind, and removes folders and staged copies that nothing stands for any more.
+With `APP_RECURSIVE` it also removes the folders that writers have left empty in `incoming`.
 """
 
 import logging
@@ -13,6 +14,7 @@ from nfsw.actors.actor import Actor, Tell
 from nfsw.actors.call_board import CallBoard
 from nfsw.actors.completion import Completion, Ending
 from nfsw.actors.config import CollectorConfig
+from nfsw.actors.empty_folders import EmptyFolders
 from nfsw.actors.envelope import Message, Reply
 from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.folder_walk import everything
@@ -50,6 +52,8 @@ class Collector(Actor):
         self._rule: Rule | None = None  # whether the file system tells that somebody has a file open; None: not known yet
         self._errors: list[OSError] = []  # of this sweep
         self._in_hand: set[FileRef] = set()
+        self._config = config
+        self._empty_folders = EmptyFolders(self._nfs)
         self._turn = threading.Condition()  # guards it
 
     def on_message(self, message: Message, tell: Tell) -> Reply | None:  # noqa: ARG002 - it has no news of a job
@@ -75,6 +79,9 @@ class Collector(Actor):
         self._errors.clear()
         with self._noted():
             self._sweep(tell)
+        if self._config.recursive:
+            with self._noted():
+                self._sweep_incoming()
         if self._errors:
             log.warning("sweep cut short, next one in %.0f s: %s", self.interval, describe(self._errors[0]), extra={"action": "sweep"})
 
@@ -136,6 +143,13 @@ class Collector(Actor):
                 observe, tree = self._nfs.observe, self._nfs.tree
                 if observe(tree.source(file)) is None and observe(tree.completed(file)) is None and self._unstage(file) is None:
                     tell(Unstaged(file.for_message()))
+
+    def _sweep_incoming(self) -> None:
+        if self._watch.active is None:
+            self._empty_folders.forget()
+        elif self._rule is not None:
+            age_s = self._config.min_file_age_s if self._rule is Rule.LEASE else self._config.writeback_age_s
+            self._empty_folders.sweep(self._watch.active, age_s, self._errors.append)
 
     def _sweep_day(self, date: str, recorded: set[str], tell: Tell) -> None:
         tree = self._nfs.tree

@@ -33,6 +33,9 @@ class CollectorConfig(msgspec.Struct, frozen=True, tag=True):
     staging_dir: str
     interval_s: float
     workers: int
+    recursive: bool = False  # the active session's folder has folders in it, which are removed once they are empty and quiet
+    min_file_age_s: float = 0.0
+    writeback_age_s: float = 0.0
 
 
 class UploaderConfig(msgspec.Struct, frozen=True, tag=True):

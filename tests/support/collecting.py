@@ -15,13 +15,24 @@ from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.mortal_nfs import EventfulNfs
 from tests.support.share import DATE, Share, fingerprint
 from tests.support.told import Told, passed
+from tests.support.watching import AGE_S, WRITEBACK_AGE_S
 
 FILE = FileRef(DATE, "s", "a")
 SENT = b"the bytes that were sent"
 
 
 class Collecting:
-    def __init__(self, share: Share, tree: NfsTree, staging: StagingTree, board: CallBoard, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self,
+        share: Share,
+        tree: NfsTree,
+        staging: StagingTree,
+        board: CallBoard,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        recursive: bool = False,
+    ) -> None:
+        self._recursive = recursive
         self.share, self.staging = share, staging
         self._tree, self._board, self._monkeypatch = tree, board, monkeypatch
         self.rule: Rule | None = Rule.LEASE
@@ -31,7 +42,16 @@ class Collecting:
         """Another process of it."""
         self.nfs = EventfulNfs(self._tree, self._board)
         self._monkeypatch.setattr("nfsw.actors.collector.Nfs", lambda *_: self.nfs)
-        self.collector = Collector(CollectorConfig(self._tree.root, self.staging.root, 30.0, 2), self._board)
+        config = CollectorConfig(
+            self._tree.root,
+            self.staging.root,
+            30.0,
+            2,
+            recursive=self._recursive,
+            min_file_age_s=AGE_S,
+            writeback_age_s=WRITEBACK_AGE_S,
+        )
+        self.collector = Collector(config, self._board)
         self.hold("s")
         if self.rule:
             self.hear(RuleFound(self.rule, "by a test"))

@@ -18,11 +18,11 @@ LARGEST = 1000
 class Watching:
     """The Scanner of a pod that holds session `s`, with what it told."""
 
-    def __init__(self, root: str, board: CallBoard, clock: FakeClock, *extensions: str) -> None:
+    def __init__(self, root: str, board: CallBoard, clock: FakeClock, *extensions: str, recursive: bool = False) -> None:
         self.clock = clock
         self.told = Told()
         self._rule: Rule | None = None
-        self.scanner = Scanner(ScannerConfig(root, POLL_S, AGE_S, WRITEBACK_AGE_S, extensions, LARGEST), board)
+        self.scanner = Scanner(ScannerConfig(root, POLL_S, AGE_S, WRITEBACK_AGE_S, extensions, LARGEST, recursive), board)
         self.watch("s")
 
     def watch(self, active: str | None, *others: str) -> None:
