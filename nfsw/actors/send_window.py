@@ -24,6 +24,8 @@ _SHORTEST_S = 0.05
 _LEAST_BLOCKS = 2
 #: Seconds without a piece that has left after which a block does not count any more.
 _STALLED_S = 2.0
+#: Bytes of a block that the kernel and the way may hold. They are taken at once when the block begins, which says nothing of the uplink.
+_HELD = 512 * 1024
 #: Of so many bytes one is the smallest file's.
 _SHARE = 8
 
@@ -45,21 +47,30 @@ class _Waiter:
 
 
 class Leaving:
-    """One block on its way: `sent` is called for each piece that has left, `done` when there is nothing more to come."""
+    """One block on its way: `sent` is called for each piece that the kernel has taken, `done` when there is nothing more to come."""
 
     def __init__(self, window: "SendWindow", length: int, now: float) -> None:
         self.length = length
-        self.left = length  # bytes that have not left
-        self.moved_at = now  # when a piece of it left last
+        self.moved_at = now  # when the kernel took a piece of it last
         self._window = window
+        self._taken = 0  # bytes, by the kernel
+        self._gone = 0  # of these, bytes that went through the uplink for certain
 
     def sent(self, size: int) -> None:
-        """`size` bytes more have left."""
-        self.left = max(0, self.left - size)
-        self._window.has_left(self, size)
+        """The kernel has taken `size` bytes more."""
+        self._taken = min(self.length, self._taken + size)
+        self._window.moves(self, self._through(self._taken - _HELD))
 
     def done(self) -> None:
-        self._window.ends(self)
+        """It was answered, or given up."""
+        whole = self._taken == self.length
+        self._window.ends(self, self._through(self.length if whole else 0))
+
+    def _through(self, gone: int) -> int:
+        """How many bytes of the first `gone` are news."""
+        more = max(0, gone - self._gone)
+        self._gone += more
+        return more
 
 
 class SendWindow:
@@ -90,19 +101,26 @@ class SendWindow:
                 waiter.turn.result().done()
             raise
 
-    def has_left(self, block: Leaving, size: int) -> None:
-        """`size` bytes of the block went through the uplink."""
-        now = block.moved_at = self._clock()
-        self._samples.append((now, size))
-        self._measured += size
-        while now - self._samples[0][0] > _MEASURED_S:
-            self._measured -= self._samples.popleft()[1]
+    def moves(self, block: Leaving, gone: int) -> None:
+        """`gone` bytes more of the block went through the uplink."""
+        block.moved_at = self._clock()
+        self._count(gone)
         self._admit()
 
-    def ends(self, block: Leaving) -> None:
-        """The block needs nothing more."""
+    def ends(self, block: Leaving, gone: int) -> None:
+        """The block needs nothing more. `gone`: as for `moves`."""
         self._on_the_way.discard(block)
+        self._count(gone)
         self._admit()
+
+    def _count(self, gone: int) -> None:
+        if not gone:
+            return
+        now = self._clock()
+        self._samples.append((now, gone))
+        self._measured += gone
+        while now - self._samples[0][0] > _MEASURED_S:
+            self._measured -= self._samples.popleft()[1]
 
     def _begin(self, length: int) -> Leaving:
         block = Leaving(self, length, self._clock())
@@ -145,7 +163,7 @@ class SendWindow:
     def _has_room(self) -> bool:
         """A block that has not moved for a while fills no uplink: it is its own peer that holds it up."""
         since = self._clock() - _STALLED_S
-        leaving = [block.length for block in self._on_the_way if block.left and block.moved_at > since]
+        leaving = [block.length for block in self._on_the_way if block.moved_at > since]
         return len(leaving) < _LEAST_BLOCKS or sum(leaving) < self._rate() * _WINDOW_S
 
     def _rate(self) -> float:

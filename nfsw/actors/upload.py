@@ -124,7 +124,7 @@ class Attempt:
 
                 try:
                     await self._write(put, there)
-                    leaving.sent(leaving.left)
+                    leaving.sent(whole.length)
                 except ForeignBlocks:
                     return False
                 except StoreTrouble as trouble:

@@ -18,13 +18,15 @@ def place(age: int, *, failed: bool = False) -> Place:
 class Uplink:
     """Sends the bodies of all blocks that may leave, a piece of each in turn, at `rate` bytes per second."""
 
-    def __init__(self, rate: float, *, answer_s: float = 0.0) -> None:
+    def __init__(self, rate: float, *, answer_s: float = 0.0, held: int = 0) -> None:
+        """`held`: bytes of a block that the kernel takes at once, whatever the rate is."""
         self.window = SendWindow(lambda: clock().now())
         self.begun: list[str] = []  # names of files, a block each
         self.most = 0  # blocks on their way at a time
         self.ended: dict[str, float] = {}
         self._rate = rate
         self._answer_s = answer_s
+        self._held = held
         self._wire = asyncio.Lock()
         self._blocks = 0
 
@@ -44,19 +46,22 @@ class Uplink:
         self._blocks += 1
         self.most = max(self.most, self._blocks)
         try:
+            at_once = min(self._held, length)
+            leaving.sent(at_once)
             pieces = -(-length // (MB // 2))
             for _ in range(pieces):
                 async with self._wire:
                     await asyncio.sleep(length / pieces / self._rate)
-                leaving.sent(length // pieces)
+                leaving.sent(-(-(length - at_once) // pieces))
             await asyncio.sleep(self._answer_s)
         finally:
             self._blocks -= 1
             leaving.done()
 
 
-async def test_on_a_slow_uplink_files_end_one_after_the_other_the_oldest_first() -> None:
-    uplink = Uplink(8 * MB)
+@pytest.mark.parametrize("held", [0, MB // 2], ids=["", "though the kernel takes much at once"])
+async def test_on_a_slow_uplink_files_end_one_after_the_other_the_oldest_first(held: int) -> None:
+    uplink = Uplink(8 * MB, held=held)
 
     await asyncio.gather(*(uplink.send(place(age), 96 * MB) for age in (3, 1, 4, 2)))
 
