@@ -3,6 +3,8 @@
 A replayed request may answer EEXIST or ENOENT though it succeeded, so whoever is told that looks.
 """
 
+import errno
+
 from nfsw.actors.nfs import Nfs, is_gone
 
 #: How often the folder for a name may be removed again, since it is empty, before the name is in it.
@@ -28,7 +30,10 @@ def link_anew(nfs: Nfs, path: str, name: str) -> bool:
 
 
 def move(nfs: Nfs, path: str, name: str) -> bool:
-    """Whether `path` was there and is `name` now. `name` is one that nobody else makes; its folder is made. Raises OSError."""
+    """Whether `path` was there and is `name` now. `name` is one that nobody else makes; its folder is made. Raises OSError.
+
+    FileNotFoundError: `path` is there and cannot be moved, because something is in the way of the folder.
+    """
     for tries in range(_SWEPT_AWAY):
         try:
             nfs.rename(path, name)
@@ -42,7 +47,7 @@ def move(nfs: Nfs, path: str, name: str) -> bool:
             nfs.make_folder(name.rpartition("/")[0])
         else:
             return True
-    return False
+    raise FileNotFoundError(errno.ENOENT, "the folder above does not stay", name)
 
 
 def are_same(nfs: Nfs, path: str, other: str) -> bool:

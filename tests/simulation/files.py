@@ -96,6 +96,7 @@ class SimulatedFiles:
             self._own_change(path)
             os.link(path, name, follow_symlinks=follow_symlinks)
             self.touched(name)
+            self.folder_changed(name)
             self._forget(name)
 
     def rename(self, path: str, name: str) -> None:
@@ -104,6 +105,8 @@ class SimulatedFiles:
             with self._checked_removal(name):
                 os.rename(path, name)
             self.touched(name)
+            self.folder_changed(path)
+            self.folder_changed(name)
             self._forget(name)
             if (dentry := self._dentries.pop(path, None)) is not None:
                 self._dentries[name] = dentry  # d_move: the client goes on with what it believed to be there
@@ -115,15 +118,18 @@ class SimulatedFiles:
             with self._checked_removal(path):
                 os.unlink(path)
             self.ctimes[inode] = time.monotonic_ns()
+            self.folder_changed(path)
             self._forget(path)
 
     def mkdir(self, path: str, mode: int = 0o777) -> None:
         with self._call("mkdir", path):
             os.mkdir(path, mode)
+            self.folder_changed(path)
 
     def rmdir(self, path: str) -> None:
         with self._call("rmdir", path):
             os.rmdir(path)
+            self.folder_changed(path)
 
     def makedirs(self, path: str, mode: int = 0o777, exist_ok: bool = False) -> None:
         with self._call("mkdir", path):
@@ -180,6 +186,7 @@ class SimulatedFiles:
                 self._forget(path)  # close-to-open: the client looks the name up again
                 if flags & os.O_CREAT:
                     self.stamp(fd)
+                    self.folder_changed(path)
             self._paths[fd] = path
             if thread := ActorThread.current():
                 self._owners[fd] = thread.child
@@ -247,6 +254,10 @@ class SimulatedFiles:
         """Something has changed the inode at `path`, on whichever client."""
         self.ctimes[os.lstat(path).st_ino] = time.monotonic_ns()
 
+    def folder_changed(self, path: str) -> None:
+        """A name has come to the folder of `path`, or gone from it, on whichever client."""
+        self.touched(os.path.dirname(path))
+
     @contextmanager
     def _call(self, call: str, path: str) -> Iterator[None]:
         """One system call: it takes a while, in which others run; the process may end, and the plan may make it fail."""
@@ -289,9 +300,8 @@ class SimulatedFiles:
 
     def _attributes_of(self, status: os.stat_result) -> Attributes:
         changed = self.ctimes.get(status.st_ino, 0)
-        return Attributes(
-            status.st_size, status.st_mtime_ns, changed, status.st_ino, status.st_mode, status.st_nlink, status.st_dev, status.st_uid
-        )
+        modified = changed if modes.S_ISDIR(status.st_mode) else status.st_mtime_ns  # which nobody sets for folders
+        return Attributes(status.st_size, modified, changed, status.st_ino, status.st_mode, status.st_nlink, status.st_dev, status.st_uid)
 
     def _on_nfs(self, path: str) -> bool:
         return path.startswith(self._root)

@@ -77,4 +77,10 @@ MUTATIONS: dict[str, Mutation] = {
         "pass",
         230,
     ),
+    "claimed files in folders are not looked for": Mutation(
+        "actors.scanner:Scanner._look_at_claimed", "walk.enter(place, others)", "pass", 27
+    ),
+    "folders that writers left empty are forgotten": Mutation(
+        "actors.empty_folders:EmptyFolders.sweep", "self._quiet[place.path] = seen, since", "pass", 6
+    ),
 }

@@ -6,13 +6,16 @@ from the same seed.
 
 import errno
 import random
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 SESSIONS = ("s", "t")
 ACTORS = ("scanner", "claimer", "collector", "uploader", "keeper")
 #: Seconds in which things happen; what comes after is left to nfsw.
 SPAN_S = 90.0
 _NAMES = ("a.bin", "b.bin", "c.bin", "d.bin")
+#: How many seeds have folders, and which. A folder that has the name of a file waits for the file, and the file for the folder.
+_RECURSIVE = 0.25
+_FOLDERS = ("", "x/", "x/y/", "a.bin/")
 _ERRORS = (errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOSPC, errno.EDQUOT)
 
 
@@ -172,6 +175,7 @@ class Setting:
     begins_at: float  # seconds since the epoch
     leases: bool  # whether the server grants any
     content_md5: bool
+    recursive: bool = False  # some names have a folder
 
 
 def make(seed: int) -> tuple[Setting, list[Action]]:
@@ -198,7 +202,19 @@ def make(seed: int) -> tuple[Setting, list[Action]]:
         # Most faults come when files are under way: a file is stable some seconds after it was written.
         at = rng.choice(bursts) + rng.uniform(4, 14) if rng.random() < 0.7 else rng.uniform(0, SPAN_S)
         actions.append(_fault(rng, pods, at))
+    setting, actions = _in_folders(random.Random(f"{seed} tree"), setting, actions)
     return setting, sorted(actions, key=lambda action: action.at)
+
+
+def _in_folders(rng: random.Random, setting: Setting, actions: list[Action]) -> tuple[Setting, list[Action]]:
+    """Of some seeds some files lie in folders. Drawn apart, so that nothing else of a plan depends on it."""
+    if rng.random() >= _RECURSIVE:
+        return setting, actions
+    folders = {name: rng.choice(_FOLDERS) for name in _NAMES}
+    return replace(setting, recursive=True), [
+        replace(action, name=folders[action.name] + action.name) if isinstance(action, Write | Append | Rewrite | Remove) else action
+        for action in actions
+    ]
 
 
 def _writer(rng: random.Random, pods: int, at: float) -> Action:

@@ -105,7 +105,8 @@ class Pod:
         world, setting = self.world, self.world.setting
         root, staging, workers, block = world.nfs, self.staging, setting.workers, setting.block_size
         largest = largest_staged(setting.staging_limit, block)
-        scanner = ScannerConfig(root, 2.0, 5.0, 40.0, (), largest)
+        scanner = ScannerConfig(root, 2.0, 5.0, 40.0, (), largest, setting.recursive)
+        collector = CollectorConfig(root, staging, 30.0, workers, recursive=setting.recursive, min_file_age_s=5.0, writeback_age_s=40.0)
         uploader = UploaderConfig(staging, None, None, "c", setting.single_put, 3, workers)
         return [
             self._ref("uploader", lambda child: Uploader(uploader, cast(Store, SimulatedStore(child))), None),
@@ -116,7 +117,7 @@ class Pod:
                 lambda child: Claimer(ClaimerConfig(root, staging, block, workers, setting.content_md5), child.own_board),
                 workers,
             ),
-            self._ref("collector", lambda child: Collector(CollectorConfig(root, staging, 30.0, workers), child.own_board), workers),
+            self._ref("collector", lambda child: Collector(collector, child.own_board), workers),
         ]
 
     def _ref(

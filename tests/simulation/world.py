@@ -291,20 +291,24 @@ class World:
 
     # --- What must hold ---
 
+    def key(self, path: str) -> tuple[str, str] | None:
+        """Session and name of the file that lies there; None: it is no file of a session."""
+        match path.removeprefix(self.nfs + "/").split("/"):
+            case ["incoming", session, *names] | [".processing", _, session, *names]:
+                return session, "/".join(names).removesuffix(".completed")
+            case [".nfsw", "aside" | "displaced", session, _, *names]:
+                return session, "/".join(names)
+            case _:
+                return None
+
     def removes(self, path: str) -> None:
         """An actor takes away the name `path`. Whatever has no other name has to be in Azure, and nobody's to write to."""
         if os.lstat(path).st_nlink > 1 or not os.path.isfile(path):
             return
-        parts = path.removeprefix(self.nfs + "/").split("/")
-        match parts:
-            case ["incoming", session, name] | [".processing", _, session, name]:
-                name = name.removesuffix(".completed")
-            case [".nfsw", "aside" | "displaced", session, _, name]:
-                pass
-            case _:
-                return
+        if (key := self.key(path)) is None:
+            return
         content = Path(path).read_bytes()
-        if content not in self._commits[session, name]:
+        if content not in self._commits[key]:
             self.violated(f"{path.removeprefix(self.nfs)} is deleted, and its {len(content)} bytes are not in Azure")
         thread = ActorThread.current()
         found = thread.child.pod.main.router.stability if thread else None
@@ -314,7 +318,7 @@ class World:
 
     def committed(self, blob: str, kept: Kept, before: Kept | None, *, sent_again: bool) -> None:
         """The service has a new blob. `sent_again`: the request was sent after the blob had become what it was before."""
-        _, session, name = blob.split("/")
+        _, session, name = blob.split("/", 2)
         self.event("azure", f"committed {blob}: {len(kept.content)} bytes")
         if kept.content not in self.writers.versions[session, name]:
             self.violated(f"{blob} is committed with {len(kept.content)} bytes that no writer has left")
@@ -352,6 +356,9 @@ class World:
             for path in sorted(Path(self.nfs, top).rglob("*"))
             if path.is_file()
         ]
+        for top, depth in (("incoming", 2), (".processing", 3)):
+            folders = (path.relative_to(self.nfs) for path in Path(self.nfs, top).rglob("*/"))
+            left += [f"the folder {path}" for path in sorted(folders) if len(path.parts) > depth]
         for (session, name), content in self.writers.latest().items():
             blobs = {blob: kept for blob, kept in self.service.blobs.items() if blob.endswith(f"/{session}/{name}")}
             if not blobs or blobs[max(blobs)].content != content:

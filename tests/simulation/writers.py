@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from tests.simulation.plan import Action, Append, Remove, Rewrite, Write
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Seconds for which another client keeps what was written to itself.
 _WRITEBACK_S = 30.0
+#: Seconds for which a writer waits for a name that it cannot have now.
+_PATIENCE_S = 60
 
 
 class Writers:
@@ -63,11 +65,11 @@ class Writers:
 
     async def _write(self, action: Write) -> None:
         final = self._path(action.session, action.name)
-        path = f"{os.path.dirname(final)}/.{action.name}.{self._numbers}" if action.rename else final
-        os.makedirs(os.path.dirname(final), exist_ok=True)
-        if not action.rename:
-            await self._opens(path)
-        with open(path, "wb", buffering=0) as file:
+        folder, name = os.path.split(final)
+        path = f"{folder}/.{name}.{self._numbers}" if action.rename else final
+        if (made := await self._made(path, action.rename)) is None:
+            return
+        with made as file:
             inode = os.fstat(file.fileno()).st_ino
             self._opened(inode)
             if not action.rename:
@@ -86,16 +88,41 @@ class Writers:
             self._world.files.stamp(file.fileno())
             content = self._closed(file.fileno())
         if action.rename:
-            os.makedirs(os.path.dirname(final), exist_ok=True)
+            if os.path.isdir(final):
+                os.unlink(path)
+                return
             os.rename(path, final)
             self._world.files.touched(final)
+            self._world.files.folder_changed(final)
             self._newest[action.session, action.name] = inode
         self._left(action.session, action.name, inode, content)
 
+    async def _made(self, path: str, hidden: bool) -> BinaryIO | None:
+        """Opens a file that need not be there, nor its folder. None: a file has the name of the folder, or a folder that of the file."""
+        for _ in range(_PATIENCE_S):
+            try:
+                self._make_folder(os.path.dirname(path))
+                if not hidden:
+                    await self._opens(path)
+                file = open(path, "wb", buffering=0)  # noqa: SIM115 - whoever asked closes it
+            except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError):
+                await asyncio.sleep(1)
+            else:
+                self._world.files.folder_changed(path)
+                return file
+        return None
+
+    def _make_folder(self, path: str) -> None:
+        if not os.path.isdir(path):
+            self._make_folder(os.path.dirname(path))
+            os.mkdir(path)
+            self._world.files.folder_changed(path)
+
     def replace(self, path: str, size: int) -> None:
         """At once, on another node: another file takes the name `path`."""
-        session, name = path.split("/")[-2:]
-        made = f"{os.path.dirname(path)}/.{name}.{self._numbers}"
+        key = self._world.key(path)
+        assert key
+        made = f"{os.path.dirname(path)}/.{os.path.basename(path)}.{self._numbers}"
         content = self._content(size)
         Path(made).write_bytes(content)
         fd = os.open(made, os.O_RDONLY)
@@ -103,8 +130,9 @@ class Writers:
         inode = os.fstat(fd).st_ino
         os.close(fd)
         os.rename(made, path)
-        self._newest[session, name] = inode
-        self._left(session, name, inode, content)
+        self._world.files.folder_changed(path)
+        self._newest[key] = inode
+        self._left(*key, inode, content)
 
     def change_at_once(self, path: str, size: int, hold_s: float) -> bool:
         """On another node, to a claimed file: whether nothing kept the writer from opening it. `size`, `hold_s`: as for `RaceCall`."""
@@ -112,7 +140,8 @@ class Writers:
             return False
         if not size and path.endswith(".completed") and not self._world.setting.leases:
             return False  # our own rename has changed the ctime just now, and without leases nothing else tells
-        session, name = path.removesuffix(".completed").split("/")[-2:]
+        key = self._world.key(path)
+        assert key
         file = open(path, "ab" if size else "r+b", buffering=0)  # noqa: SIM115 - it may stay open for a while
         status = os.fstat(file.fileno())
         self._opened(status.st_ino)
@@ -124,7 +153,7 @@ class Writers:
             self._world.files.stamp(file.fileno(), mtime=bool(size))
             content = self._closed(file.fileno())
             file.close()
-            self._left(session, name, status.st_ino, content)
+            self._left(*key, status.st_ino, content)
 
         if hold_s and self._world.setting.leases:  # else nobody can know that it is open still
             self._tasks.add(asyncio.get_running_loop().create_task(self._later(hold_s, change), name="writer"))
@@ -169,17 +198,18 @@ class Writers:
         path = self._path(action.session, action.name)
         try:
             os.unlink(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return
+        self._world.files.folder_changed(path)
         self._removed.add((action.session, action.name))
         self._world.event("writer", f"removes {action.session}/{action.name}")
 
     async def _opens(self, path: str) -> bool:
         """Whether there is anything to open, once no lease is in the way."""
-        if not os.path.exists(path):
+        if not os.path.isfile(path):
             return False
         await self._world.leases.broken(os.stat(path).st_ino)
-        return os.path.exists(path)
+        return os.path.isfile(path)
 
     def _opened(self, inode: int) -> None:
         self._open[inode] += 1
