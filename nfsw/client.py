@@ -12,7 +12,8 @@ import msgspec
 from nfsw.actors.names import printable
 from nfsw.actors.stability import Rule
 from nfsw.supervisor.actor_state import ActorState
-from nfsw.supervisor.status import ActorStatus, FileCounts, InFlight, Status
+from nfsw.supervisor.status import ActorStatus, Disk, FileCounts, InFlight, SessionState, Status
+from nfsw.units import percent, rate, size, span
 
 #: Seconds for an answer that the service has at hand.
 AT_HAND_S = 10
@@ -122,11 +123,14 @@ def default_url(environment: Mapping[str, str]) -> str:
 def report(status: Status) -> Iterator[str]:
     """What `nfsw status` prints, line by line."""
     sent = status.bytes
+    yield f"health    {health_line(status)}"
     yield f"session   {_session(status)}"
     yield f"uploads   {status.uploads}"
     yield f"files     {counts(status.files)}"
     yield f"bytes     {size(sent.completed)} completed, {size(sent.sent)} sent, of which {size(sent.resent)} for the second time"
-    yield f"staging   {size(sent.staged)} of {size(sent.staging_limit)}"
+    yield f"backlog   {backlog_line(status)}"
+    yield f"export    {disk_line(status.disks.export)}"
+    yield f"staging   {size(sent.staged)} of {size(sent.staging_limit)}; its disk: {disk_line(status.disks.staging)}"
     if stability := status.stability:
         yield f"taken     when {_RULES[stability.rule]}: {safe(stability.reason)}"
     for reason in status.waiting_for:
@@ -153,6 +157,34 @@ def report(status: Status) -> Iterator[str]:
     yield "actors"
     for actor in status.actors:
         yield f"  {actor.name:<9}  {actor_state(actor)}"
+
+
+def health_line(status: Status) -> str:
+    health = status.health
+    since = f" since {health.since.astimezone():%Y-%m-%d %H:%M:%S}" if health.since else ""
+    return f"{health.state}{since}: {safe(health.reason)}"
+
+
+def backlog_line(status: Status) -> str:
+    """What is known to wait, and for how long at the rate of the last two minutes."""
+    backlog = status.backlog
+    active = status.session is not None and status.session.state is SessionState.ACTIVE
+    uncounted = ", without incoming, which has not been counted yet" if active and backlog.counted_at is None else ""
+    if not backlog.files:
+        return f"nothing waits{uncounted}"
+    waits = f"{backlog.files} file{'' if backlog.files == 1 else 's'}, {size(backlog.bytes)} to send{uncounted}"
+    if backlog.eta_s is not None:
+        return f"{waits}; gone in {span(backlog.eta_s)}" + (f" at {rate(backlog.rate)}" if backlog.rate else "")
+    return f"{waits}; " + ("the rate is not known yet" if backlog.rate is None else "never at this rate: nothing leaves")
+
+
+def disk_line(disk: Disk | None) -> str:
+    if disk is None:
+        return "not measured yet"
+    free = f"{size(disk.free)} of {size(disk.size)} free"
+    if disk.filling is None:
+        return f"{free}; its trend is not known yet"
+    return f"{free}; " + ("not filling" if disk.full_in_s is None else f"full in {span(disk.full_in_s)} at this rate")
 
 
 def session_line(status: Status) -> str:
@@ -210,31 +242,3 @@ def actor_state(actor: ActorStatus) -> str:
 def safe(text: str) -> str:
     """`text` in one line that does nothing to a terminal, whatever it holds."""
     return printable(text.encode("utf-8", "backslashreplace").decode())
-
-
-def size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if count < 1024:
-            return f"{count:.{0 if unit == 'B' or count >= 100 else 1}f} {unit}"
-        count /= 1024
-    return f"{count:.{0 if count >= 100 else 1}f} PiB"
-
-
-def rate(per_second: float) -> str:
-    return f"{size(per_second)}/s"
-
-
-def percent(done: int, of: int) -> str:
-    """Rounded down: 100% is all of it."""
-    return f"{done * 100 // of}%" if of else "100%"
-
-
-def span(seconds: float) -> str:
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    if whole < 86_400:
-        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-    return f"{whole // 86_400} d {whole % 86_400 // 3600} h"

@@ -22,25 +22,27 @@ from nfsw.client import (
     Client,
     ClientError,
     actor_state,
+    backlog_line,
     counts,
+    disk_line,
     file_state,
+    health_line,
     last_error,
-    percent,
     progress,
-    rate,
     safe,
     session_line,
-    size,
-    span,
     unlisted,
 )
 from nfsw.supervisor.actor_state import ActorState
+from nfsw.supervisor.health import HealthState
 from nfsw.supervisor.status import InFlight, Status
+from nfsw.units import percent, rate, size, span
 
 #: Seconds between two statuses.
 INTERVAL_S = 1.0
 #: Seconds between two plain lines about one file that does nothing but move.
 PROGRESS_S = 10.0
+_STYLES = {HealthState.OK: "bold green", HealthState.WAITING: "bold yellow", HealthState.TROUBLE: "bold red"}
 #: Terminals narrower than this get no bars: the name matters more.
 BARS_FROM = 70
 
@@ -87,10 +89,11 @@ class LineScreen:
         if self._facts.pop("lost", None):
             self._line("the service answers again")
         session = status.session
+        # The reasons count seconds: the same reason with another number is no news.
+        self._fact("health", (status.health.state, re.sub(r"\d+", "", status.health.reason)), health_line(status))
         self._fact("session", session and (session.name, session.state), session_line(status))
         self._fact("uploads", status.uploads, f"uploads {status.uploads}")
         self._fact("files", status.files, counts(status.files))
-        # The reasons count seconds: the same reason with another number is no news.
         reasons = [re.sub(r"\d+", "", reason) for reason in status.waiting_for]
         if reasons:
             self._fact("waiting", reasons, f"waiting for: {'; '.join(safe(reason) for reason in status.waiting_for)}")
@@ -176,6 +179,7 @@ def picture(status: Status, width: int, height: int) -> Iterator[RenderableType]
 
 
 def _head(status: Status) -> Iterator[Text]:
+    yield _line(health_line(status), style=_STYLES[status.health.state])
     line = _line(session_line(status), style="bold")
     if status.uploads != "running":
         line.append(f"  uploads {status.uploads}", style="bold yellow")
@@ -192,6 +196,10 @@ def _tail(status: Status) -> Iterator[Text]:
         latest = status.refused[-1]
         yield _line(f"refused {safe(latest.file)}: {safe(latest.reason)}", style="red")
     yield _line(counts(status.files))
+    if status.backlog.files:
+        yield _line(f"backlog: {backlog_line(status)}", style="dim")
+    if (export := status.disks.export) and export.full_in_s is not None:
+        yield _line(f"export: {disk_line(export)}", style="dim")
     staged = f"staging {size(status.bytes.staged)} of {size(status.bytes.staging_limit)}"
     yield _line(f"{size(status.bytes.completed)} completed, {size(status.bytes.sent)} sent, {staged}", style="dim")
 

@@ -6,6 +6,7 @@ With `APP_RECURSIVE` it also removes the folders that writers have left empty in
 """
 
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,8 @@ from nfsw.actors.messages import (
     Changed,
     Completed,
     CompleteFile,
+    DiskMeasured,
+    DiskName,
     Evicted,
     EvictStaged,
     Failed,
@@ -78,12 +81,22 @@ class Collector(Actor):
     def on_tick(self, tell: Tell) -> None:
         self._errors.clear()
         with self._noted():
+            self._measure(tell)
+        with self._noted():
             self._sweep(tell)
         if self._config.recursive:
             with self._noted():
                 self._sweep_incoming()
         if self._errors:
             log.warning("sweep cut short, next one in %.0f s: %s", self.interval, describe(self._errors[0]), extra={"action": "sweep"})
+
+    def _measure(self, tell: Tell) -> None:
+        """The Scanner, which asks as well, cannot tell for as long as the queue is full. Raises OSError."""
+        with suppress(FileNotFoundError):  # it is made with the first file
+            disk = os.statvfs(self._staging.root)
+            tell(DiskMeasured(DiskName.STAGING, disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize))
+        disk = self._nfs.disk()
+        tell(DiskMeasured(DiskName.EXPORT, disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize))
 
     def _complete(self, file: FileRef, sent: Fingerprint) -> Reply:
         with self._alone(file):

@@ -75,8 +75,7 @@ class FolderScan:
         self._fresh_left, self._leases_left = FRESH_SIGHTS, OPEN_LEASES
         self._ripe.clear()  # an error may have cut the scan before short
         self._due.clear()
-        with self._nfs.call("statvfs", self._nfs.tree.root):
-            self._longest = os.statvfs(self._nfs.tree.root).f_namemax
+        self._longest = self._nfs.disk().f_namemax
 
     @_collector_paused()
     def look(
@@ -93,7 +92,11 @@ class FolderScan:
         pending = folder.pending(wanted)
         known, age, longer = folder.quiet.get, self._age(untold=False), self._age(untold=True)
         before, missed, reported = len(folder.quiet), 0, 0
+        files = size = 0
         for entry, looked in zip(pending, self._nfs.stats(folder.path, pending), strict=True):
+            if type(looked) is tuple:
+                files += 1
+                size += looked[0]
             quiet = known(entry.name)
             if quiet is None:
                 missed += 1
@@ -108,12 +111,16 @@ class FolderScan:
                 self._note(looked)
             elif looked is None:
                 folder.quiet.pop(entry.name, None)
-            elif (quiet := self._see(folder, entry.name, quiet, Fingerprint(*looked), now, tell)) and quiet.fresh:
+            elif (quiet := self._see(folder, entry.name, quiet, Fingerprint(*looked), now, tell)) is None:
+                files -= 1
+                size -= looked[0]
+            elif quiet.fresh:
                 opened = folder.opened.get(entry.name)
                 if opened is None:
                     self._ripe.append((quiet.fingerprint.mtime_ns, folder.below + entry.name, folder, entry.name))
                 elif opened.is_due(quiet, now):
                     self._due.append((opened.asked_at, folder.below + entry.name, folder, entry.name))
+        folder.counted = files, size
         self._look_first(folder)
         folder.awaited -= folder.abandoned
         gone = len(pending) - missed < before or reported < len(folder.reported)

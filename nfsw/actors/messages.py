@@ -121,6 +121,13 @@ class OpenForWriting(Message, frozen=True):
     since: float = 0.0  # when the oldest was found open (seconds since the epoch)
 
 
+class ArrivalsCounted(Message, frozen=True):
+    """What lies in `incoming` of the active session and is not refused. Told when it changes, before the files of the scan are reported."""
+
+    files: int
+    size: int  # bytes
+
+
 class HiddenFiles(Message, frozen=True):
     """How many files of the active session in `incoming` have a hidden name, and so are never taken. Told when it changes."""
 
@@ -372,6 +379,19 @@ class Withdrawn(Reply, frozen=True):
 
 
 # --- Collector -------------------------------------------------------------------------------------------------------
+
+
+class DiskName(Enum):
+    EXPORT = "export"
+    STAGING = "staging"
+
+
+class DiskMeasured(Message, frozen=True):
+    """The room on the disk of the export, or of the staging folder. Told at each sweep."""
+
+    disk: DiskName
+    size: int  # bytes
+    free: int  # bytes that the service may use
 
 
 class CompleteFile(Job, frozen=True):

@@ -229,6 +229,11 @@ class Nfs:
                 raise
             return True
 
+    def disk(self) -> os.statvfs_result:
+        """What the server says of the disk that the tree lies on. Raises OSError."""
+        with self.call("statvfs", self.tree.root):
+            return os.statvfs(self.tree.root)
+
     def kind(self, device: int) -> str | None:
         """The kind of file system that the tree lies on, such as nfs4; None: the kernel does not tell, as in a chroot.
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Collection, Iterable
 
 from nfsw.actors.actor import Tell
-from nfsw.actors.messages import HiddenFiles, LinksInTheWay, OpenForWriting, RuleFound, ScanFailed
+from nfsw.actors.messages import ArrivalsCounted, HiddenFiles, LinksInTheWay, OpenForWriting, RuleFound, ScanFailed
 from nfsw.actors.nfs import LinkInTheWay, describe
 from nfsw.actors.scanned_folder import Folder
 from nfsw.actors.stability import Rule
@@ -25,6 +25,7 @@ class ScanNews:
         self._told_rule: RuleFound | None = None
         self._told_open = OpenForWriting(0)
         self._told_hidden = HiddenFiles(0)
+        self._told_arrivals: ArrivalsCounted | None = None
         self._told_links = LinksInTheWay(())
 
     def begin(self) -> None:
@@ -53,6 +54,18 @@ class ScanNews:
                 extra={"action": "scan"},
             )
         tell(found)
+
+    def count(self, folders: Iterable[Folder], tell: Tell) -> None:
+        """All folders have been looked at. Told before the files are reported, which may take as long as to send them."""
+        arrivals = [folder.counted for folder in folders if folder.date is None]
+        now = ArrivalsCounted(sum(files for files, _ in arrivals), sum(size for _, size in arrivals))
+        if now != self._told_arrivals:
+            self._told_arrivals = now
+            tell(now)
+
+    def forget_count(self) -> None:
+        """So does the main process when another session is active."""
+        self._told_arrivals = None
 
     def end(self, folders: Collection[Folder], tell: Tell) -> None:
         """The look is done."""

@@ -47,6 +47,7 @@ class Folder:
     abandoned: set[str] = field(default_factory=set)  # not to be finished, and not in the way of the session's end
     refused: dict[str, Fingerprint | None] = field(default_factory=dict)  # the version that is refused; None: any, for its name's sake
     hidden: int = 0  # arrivals whose names are hidden
+    counted: tuple[int, int] = (0, 0)  # files that are not refused, and their bytes
     prefix: str = field(init=False)  # of the names of its blobs; a stand-in where the date is not known yet
 
     def __post_init__(self) -> None:

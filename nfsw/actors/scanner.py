@@ -52,6 +52,8 @@ class Scanner(Actor):
     def on_message(self, message: Message, tell: Tell) -> Reply | None:
         match message:
             case WatchedSessions():
+                if message.active != self._watch.active:
+                    self._news.forget_count()
                 self._watch = message
                 for path in [path for path, folder in self._folders.items() if not self._is_watched(folder)]:
                     self._forget(path, tell)
@@ -172,6 +174,7 @@ class Scanner(Actor):
             except OSError as error:
                 if not self._arrivals.cannot_list(place, error):
                     self._news.note(error)
+        self._news.count(self._folders.values(), tell)
         self._files.judge(tell)
         for path in self._arrivals.end([path for path, folder in self._folders.items() if folder.date is None]):
             self._forget(path, tell)

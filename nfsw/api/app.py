@@ -1,8 +1,6 @@
 """The HTTP application: every path of the service, over one `Service`. Main process."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,7 +12,7 @@ from nfsw.api.cross_site import CrossSite
 from nfsw.api.pages import add_pages
 from nfsw.api.problems import HANDLERS, complete
 from nfsw.api.routes import add_probes, add_uploads, add_watch
-from nfsw.api.stream import Throughput, add_stream
+from nfsw.api.stream import add_stream
 from nfsw.supervisor.service import Service
 
 DESCRIPTION = """\
@@ -24,8 +22,8 @@ A path that is not there answers 404, a method that a path does not take 405, a 
 `HEAD` answers where `GET` does. A request that changes something is refused with 403 when a browser sends it for a page of another
 origin, and every request with 421 when it calls the service by a name that is not its own.
 
-`GET /v1/watch/events` has the same status as server-sent events, once a second: `event: status`, and `limits` and
-`throughput` when they change. `GET /` is the status page."""
+`GET /v1/watch/events` has the same status as server-sent events, once a second, with at most 100 files in flight and 100 refused
+ones: `event: status`, and `limits` and `throughput` when they change. `GET /` is the status page."""
 
 
 class Api(FastAPI):
@@ -36,19 +34,7 @@ class Api(FastAPI):
 
 
 def create_app(service: Service, hosts: Iterable[str] = ()) -> FastAPI:
-    """`hosts`: the names, besides addresses and `localhost`, under which the service may be called.
-
-    The lifespan samples the throughput; all else works without it.
-    """
-    throughput = Throughput()
-
-    @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as tasks:
-            sampler = tasks.create_task(throughput.keep_sampling(service), name="throughput sampler")
-            yield
-            sampler.cancel()
-
+    """`hosts`: the names, besides addresses and `localhost`, under which the service may be called."""
     app = Api(
         title="nfsw",
         version=nfsw.__version__,
@@ -58,13 +44,12 @@ def create_app(service: Service, hosts: Iterable[str] = ()) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         exception_handlers=HANDLERS,
         redirect_slashes=False,  # an answer that OpenAPI does not know of
-        lifespan=lifespan,
     )
     app.router.route_class = BoundedRoute
     app.add_middleware(CrossSite, hosts=hosts)
     add_probes(app, service)
     add_watch(app, service)
-    add_stream(app, service, throughput)
+    add_stream(app, service)
     add_uploads(app, service)
     add_pages(app)
     _answer_head(app)

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 from typing import Annotated, Literal
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Query, Response
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
@@ -11,10 +11,10 @@ from nfsw.actors.names import bad_session_name
 from nfsw.api.encoding import Json
 from nfsw.api.problems import described, problem
 from nfsw.supervisor.service import Service
-from nfsw.supervisor.status import Limits, Status
+from nfsw.supervisor.status import FileHistory, Limits, Status
 
 #: The largest integer that every JSON reader holds exactly.
-LARGEST_RATE = 2**53 - 1
+LARGEST = 2**53 - 1
 
 
 def _session_name(name: str) -> str:
@@ -62,7 +62,7 @@ class NewLimits(_Body):
     """The limits to keep from now on, until the next call or restart."""
 
     upload_bytes_per_s: Annotated[int | None, BeforeValidator(_integral)] = Field(
-        ge=1, le=LARGEST_RATE, description="bytes per second for the whole service; null: no limit"
+        ge=1, le=LARGEST, description="bytes per second for the whole service; null: no limit"
     )
 
 
@@ -71,6 +71,8 @@ class Ok(BaseModel):
 
     status: Literal["ok"]
 
+
+After = Annotated[int, Query(ge=0, le=LARGEST, description="leave out the files whose `number` is not above this one")]
 
 _WITHOUT_NAME = Start()
 
@@ -170,6 +172,18 @@ def add_watch(app: FastAPI, service: Service) -> None:
     @app.get("/v1/watch/status", tags=["watch"], summary="The status", response_model=Status, response_description="The status.")
     async def status() -> Response:
         return Json(service.status())
+
+    @app.get(
+        "/v1/watch/history",
+        tags=["watch"],
+        summary="The files that were finished last",
+        response_model=FileHistory,
+        response_description="At most 100 files, the newest first.",
+        responses=described({HTTPStatus.BAD_REQUEST: "`after` is not a number of a file."}),
+    )
+    async def history(after: After = 0) -> Response:
+        """Kept in memory: after a restart the list is empty. `since` says from when on it counts."""
+        return Json(service.history(after))
 
 
 def add_uploads(app: FastAPI, service: Service) -> None:

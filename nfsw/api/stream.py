@@ -1,10 +1,8 @@
 """The status as server-sent events, with the throughput of the last minutes, for the status page. Main process."""
 
 import asyncio
-import time
-from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
@@ -16,49 +14,15 @@ from nfsw.supervisor.service import Service
 INTERVAL_S = 1.0
 #: How much too early a timer may fire, in seconds.
 _EARLY_S = 0.01
-#: Seconds between two samples of the throughput: several blocks long on a slow uplink, so that the plot does not jump from block to block.
-STEP_S = 5
-#: Ten minutes.
-SAMPLES = 120
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    step_s: int
-    bytes_per_s: tuple[int, ...]  # the oldest first; each one the mean over a step
-
-
-class Throughput:
-    """Sampled all the time, so that a page that is opened now shows what was before it."""
-
-    def __init__(self) -> None:
-        self._rates: deque[int] = deque(maxlen=SAMPLES)
-        self._last: tuple[int, float] | None = None
-
-    def note(self, sent: int, now: float) -> None:
-        """`sent` bytes in all had gone out at `now`, in seconds of a monotonic clock."""
-        if self._last is not None:
-            before, then = self._last
-            if now <= then:
-                return
-            self._rates.append(round((sent - before) / (now - then)))
-        self._last = sent, now
-
-    def history(self) -> History:
-        return History(STEP_S, tuple(self._rates))
-
-    async def keep_sampling(self, service: Service) -> None:
-        while True:
-            self.note(service.status().bytes.sent, time.monotonic())
-            await asyncio.sleep(STEP_S)
+#: Files in flight, and refused ones, that an event has at most: what the page has room for. Some of the readers are phones.
+LISTED = 100
 
 
 class Feed:
     """The events that all streams send: encoded once a second, by the first stream that needs them; without a stream not at all."""
 
-    def __init__(self, service: Service, throughput: Throughput) -> None:
+    def __init__(self, service: Service) -> None:
         self._service = service
-        self._throughput = throughput
         self._latest: Mapping[str, bytes] = {}
         self._next_at = 0.0  # when there is to be another one, in seconds of the loop's clock
 
@@ -74,14 +38,16 @@ class Feed:
     def _encoded(self) -> Mapping[str, bytes]:
         now = asyncio.get_running_loop().time()
         if now >= self._next_at - _EARLY_S:
-            events = {"limits": self._service.limits(), "throughput": self._throughput.history(), "status": self._service.status()}
+            status = self._service.status()
+            status = replace(status, in_flight=status.in_flight[:LISTED], refused=status.refused[:LISTED])
+            events = {"limits": self._service.limits(), "throughput": self._service.throughput(), "status": status}
             self._latest = {name: b"event: %s\ndata: %s\n\n" % (name.encode(), to_json(value)) for name, value in events.items()}
             self._next_at = now + INTERVAL_S
         return self._latest
 
 
-def add_stream(app: FastAPI, service: Service, throughput: Throughput) -> None:
-    feed = Feed(service, throughput)
+def add_stream(app: FastAPI, service: Service) -> None:
+    feed = Feed(service)
 
     # Not in the OpenAPI document: 3.1 has no words for a stream, and tools that try every path would read it for ever.
     @app.get("/v1/watch/events", include_in_schema=False)

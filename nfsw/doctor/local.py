@@ -8,10 +8,10 @@ from uuid import uuid4
 from nfsw.actors.block_size import block_size
 from nfsw.actors.staging_folder import staged_files
 from nfsw.actors.tree import StagingTree
-from nfsw.client import size
 from nfsw.doctor.check import Check, Problem, Severity, explained, known_mount
 from nfsw.settings import Settings
 from nfsw.supervisor import exporters
+from nfsw.units import size
 
 _PIECE = 1024 * 1024
 _PROTOCOLS = {"", "http/protobuf"}

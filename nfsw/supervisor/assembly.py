@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from nfsw.schedule import UploadSchedule
 from nfsw.supervisor.actor_ref import ActorRef
 from nfsw.supervisor.admission import Admission
+from nfsw.supervisor.forecast import ArrivalCount
 from nfsw.supervisor.pipeline import Pipeline
 from nfsw.supervisor.router import Router
 from nfsw.supervisor.sessions import Sessions
@@ -54,7 +55,7 @@ def assemble(
     )
     by_name["keeper"].expendable = lambda: not sessions.holds_any
     pipeline = Pipeline(by_name, files, budget, sessions, telemetry, workers=limits.workers, queue_size=limits.queue_size)
-    router = Router(by_name, pipeline, sessions)
+    router = Router(by_name, pipeline, sessions, ArrivalCount(telemetry.totals))
     supervisor = Supervisor(refs, router, limits.hang_timeout_s, limits.hang_escalate_s, lambda: telemetry.progressed_at)
-    service = TransferService(supervisor, router, sessions, telemetry.totals, schedule, limits.hang_timeout_s)
+    service = TransferService(supervisor, router, sessions, telemetry, schedule, limits.hang_timeout_s)
     return MainProcess(files, budget, sessions, pipeline, router, supervisor, service)

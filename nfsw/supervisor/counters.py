@@ -9,6 +9,7 @@ class Counters:
 
     completed: int = 0
     bytes_completed: int = 0
+    bytes_claimed: int = 0  # of the files that were claimed just now
     bytes_sent: int = 0
     bytes_resent: int = 0
     #: Files taken on, by where they were found: claimed just now, or claimed before and found so.

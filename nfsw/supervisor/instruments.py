@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from nfsw.actors.call_durations import DurationsByCall
+from nfsw.actors.messages import DiskName
 from nfsw.supervisor.assembly import MainProcess
 from nfsw.supervisor.counters import Counters
+from nfsw.supervisor.health import HealthState
+from nfsw.supervisor.status import Disk
 from nfsw.supervisor.tracked_file import Stage
 
 #: Seconds between two samples.
@@ -38,6 +41,9 @@ class Sample:
     staged: int = 0  # bytes
     restarts: Mapping[str, int] = field(default_factory=dict)  # by actor
     hangs_s: Mapping[str, float] = field(default_factory=dict)  # by actor; 0.0: it does not hang
+    health: Mapping[str, int] = field(default_factory=dict)  # 1 for the state that holds, 0 for the others
+    backlog: int = 0  # bytes
+    export: Disk | None = None  # None: not measured yet
     calls: Mapping[str, DurationsByCall] = field(default_factory=dict)  # what NFS calls took, by actor
 
 
@@ -58,7 +64,7 @@ class Instruments:
 
     def sample(self, now: float) -> Sample:
         waiting = [record.seen_at for record in self._files if record.stage in (Stage.QUEUED, Stage.WAITING)]
-        refs = self._main.supervisor.refs.values()
+        refs, overview = self._main.supervisor.refs.values(), self._main.service.overview
         return Sample(
             totals=self._totals.copy(),
             queued=self._files.count(Stage.QUEUED),
@@ -69,6 +75,9 @@ class Instruments:
             staged=self._main.budget.used,
             restarts={ref.name: ref.restarts for ref in refs},
             hangs_s={ref.name: now - ref.hang.since if ref.hang else 0.0 for ref in refs},
+            health={state: int(state is overview.health.state) for state in HealthState},
+            backlog=overview.backlog.bytes,
+            export=overview.disk(DiskName.EXPORT),
             calls={ref.name: ref.calls() for ref in refs},
         )
 
@@ -92,12 +101,19 @@ class Instruments:
         create("files.refused", [one(lambda now: now.refused)], "{file}", "Files left where they are, for their name or size")
         create("staging.usage", [one(lambda now: now.staged)], "By", "What staging holds or has promised to hold")
         create("staging.limit", [one(lambda _: self._main.budget.limit)], "By", "What staging may hold")
+        create("backlog.size", [one(lambda now: now.backlog)], "By", "Bytes that are known to be there and have not left for Azure")
+        create("export.free", [self._export(lambda disk: disk.free)], "By", "What is free on the disk of the export")
+        create("export.size", [self._export(lambda disk: disk.size)], "By", "The disk of the export")
         gauge = meter.create_observable_gauge
+        gauge("service.health", [each("state", lambda now: now.health)], "{state}", "1 for the word that the status says, 0 for the others")
         gauge("queue.oldest_age", [one(lambda now: now.oldest_age_s)], "s", "Since the oldest file that waits was seen first")
         gauge("actor.hang", [each("actor", lambda now: now.hangs_s)], "s", "How long the actor's NFS call has hung; 0: it does not")
 
     def _one(self, read: Callable[[Sample], float]) -> _Callback:
         return lambda _: [Observation(read(self.latest))]
+
+    def _export(self, read: Callable[[Disk], float]) -> _Callback:
+        return lambda _: [Observation(read(disk))] if (disk := self.latest.export) else []
 
     def _each(self, label: str, read: Callable[[Sample], Mapping[str, float]]) -> _Callback:
         return lambda _: [Observation(value, {label: key}) for key, value in read(self.latest).items()]

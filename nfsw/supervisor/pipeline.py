@@ -215,7 +215,7 @@ class Pipeline:
 
     def _take_on(self, record: TrackedFile, found: str) -> None:
         if self.files.set_taken_on(record, taken_on=True):
-            self._telemetry.taken_on(found)
+            self._telemetry.taken_on(record, found)
 
     def _give_up(self, record: TrackedFile, reason: str) -> None:
         if self.files.set_taken_on(record, taken_on=False):

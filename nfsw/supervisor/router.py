@@ -5,14 +5,18 @@ Main process. Besides, it keeps what the service asks for and what the status sh
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 
 from nfsw.actors.envelope import Envelope, Lost, Message, Reply
 from nfsw.actors.messages import (
+    ArrivalsCounted,
     AzureAnswers,
     ClockMeasured,
     ContainerReady,
     ContainerRefused,
+    DiskMeasured,
+    DiskName,
     DisplacedFile,
     FileGone,
     FileRefused,
@@ -33,6 +37,7 @@ from nfsw.actors.messages import (
     WatchedSessions,
 )
 from nfsw.supervisor.actor_ref import ActorRef, Request
+from nfsw.supervisor.forecast import ArrivalCount, DiskTrend
 from nfsw.supervisor.pipeline import Pipeline
 from nfsw.supervisor.sessions import Sessions
 
@@ -42,7 +47,7 @@ log = logging.getLogger("nfsw.router")
 class Router:
     """`refs` are the supervisor's actors."""
 
-    def __init__(self, refs: dict[str, ActorRef], pipeline: Pipeline, sessions: Sessions) -> None:
+    def __init__(self, refs: dict[str, ActorRef], pipeline: Pipeline, sessions: Sessions, arrivals: ArrivalCount) -> None:
         self.pipeline = pipeline
         self.uploads = SetUploads(None, paused=False)
         #: Set once the Uploader has said whether the container is there: None when it is, else why not.
@@ -52,8 +57,12 @@ class Router:
         #: Whether the file system tells that a file is open for writing; None: it has not been found out yet.
         self.stability: RuleFound | None = None
         self.open_for_writing = OpenForWriting(0)
+        self.open_since = 0.0  # since when the oldest of them has been (seconds, monotonic)
         self.hidden = 0  # files in `incoming` with a hidden name
         self.links = LinksInTheWay(())
+        self.arrivals = arrivals
+        self.disks = {name: DiskTrend() for name in DiskName}
+        self._watched: str | None = None  # the session whose arrivals are looked at
         self._restoring: set[DisplacedFile] = set()  # the Claimer has been asked to
         #: Whether NFS may have been away since the last scan.
         self._maybe_away = False
@@ -108,7 +117,13 @@ class Router:
                 self.stability = found
                 self._refs["collector"].tell(found)
             case OpenForWriting() as opened:
+                if opened.since != self.open_for_writing.since:
+                    self.open_since = time.monotonic() - max(0.0, time.time() - opened.since)
                 self.open_for_writing = opened
+            case ArrivalsCounted() as counted:
+                self.arrivals.note(counted)
+            case DiskMeasured(disk, size, free):
+                self.disks[disk].note(size, free, time.monotonic())
             case HiddenFiles(count):
                 self.hidden = count
             case LinksInTheWay() as links:
@@ -158,6 +173,9 @@ class Router:
 
     def show(self, watch: WatchedSessions) -> None:
         """The sessions that are held have changed."""
+        if watch.active != self._watched:
+            self._watched = watch.active
+            self.arrivals.forget()
         for actor in ("scanner", "collector"):
             self._refs[actor].tell(watch)
         self.pipeline.scheduler.wake()

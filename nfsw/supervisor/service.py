@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from nfsw.supervisor.status import Limits, Status
+from nfsw.supervisor.status import FileHistory, Limits, Status
+from nfsw.supervisor.throughput import ThroughputHistory
 
 
 class SessionConflict(Exception):
@@ -49,6 +50,11 @@ class Service(Protocol):
         """
 
     def status(self) -> Status: ...
+
+    def history(self, after: int) -> FileHistory:
+        """The files that were finished last, the newest first; without those whose number is not above `after`."""
+
+    def throughput(self) -> ThroughputHistory: ...
 
     def unhealthy_reason(self) -> str | None:
         """Why the pod has to be restarted; None in normal life. Latched: it never goes back to None."""

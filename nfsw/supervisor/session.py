@@ -38,6 +38,7 @@ class Session:
     resumed: bool = True  # it was found on NFS, not started by a call
     was_active: bool = False  # an orphan that a call had made active
     free_since: float | None = None  # since when nobody seems to hold it (monotonic)
+    holder: str | None = None  # the pod that has it, as far as is known
     lapsed: bool = False  # held by us, but NFS would not give a new Keeper the lock
     acquiring: Request | None = None
     started: "asyncio.Future[None] | None" = None  # the call that starts it waits for this

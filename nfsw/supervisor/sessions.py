@@ -127,6 +127,10 @@ class Sessions:
     def status(self) -> SessionStatus | None:
         return self.active.status() if self.active and self.active.running else None
 
+    def held_elsewhere(self) -> str | None:
+        """A session that another pod was found to hold, in words; None: none is known."""
+        return next((f"session {one.name} is held by pod {one.holder}" for one in self._by_name.values() if one.holder), None)
+
     def keeper_restarted(self) -> None:
         """Its locks are gone, and have to be ours again before it does anything else."""
         for session in sorted(self._by_name.values(), key=lambda one: one.name, reverse=True):
@@ -237,7 +241,8 @@ class Sessions:
                 if session.held:
                     self.lost(f"session {name} is held by {holder or 'another pod'} now")
                     session.holding = Holding.FREE
-                reason = f"session {name} is held by pod {holder or '(it has not noted its name yet)'}"
+                session.holder = holder or "(it has not noted its name yet)"
+                reason = f"session {name} is held by pod {session.holder}"
                 self._not_acquired(session, SessionConflict(reason))
             case Failed(error) | Lost(error):
                 log.error("cannot acquire the session's lock: %s", error, extra=extra)
@@ -252,7 +257,7 @@ class Sessions:
 
     def _on_held(self, session: Session, held: SessionHeld) -> None:
         extra = {"session_name": session.name, "action": "start"}
-        session.free_since = None
+        session.free_since = session.holder = None
         if session is self.active:
             session.holding = Holding.DRAINING if held.draining else Holding.ACTIVE
             session.started_at, session.was_active = held.started_at or session.started_at, False

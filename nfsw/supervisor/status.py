@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from nfsw.actors.stability import Rule
 from nfsw.supervisor.actor_state import ActorState
+from nfsw.supervisor.health import Condition, Health
 
 
 class SessionState(StrEnum):
@@ -95,6 +96,53 @@ class Stability:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What is known to be there and not in Azure yet."""
+
+    files: int
+    bytes: int  # of these files, those that have not left yet
+    counted_at: datetime | None  # when `incoming` was counted; None: it has not been, and the backlog is without it
+    rate: float | None  # bytes per second that have left over the last two minutes; None: not measured yet
+    eta_s: float | None  # at this rate; None: not known yet, or never
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    size: int  # bytes
+    free: int  # bytes that the service may use
+    measured_at: datetime  # UTC
+    filling: float | None  # bytes per second over the last hour; negative: it empties. None: not known yet
+    full_in_s: float | None  # at this rate; None: not known yet, or not within 30 days
+
+
+@dataclass(frozen=True, slots=True)
+class Disks:
+    export: Disk | None  # None: not measured yet
+    staging: Disk | None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedFile:
+    number: int  # 1 is the first one since the process started
+    file: str
+    session: str
+    date: str  # YYYYMMDD, UTC date of the claim
+    size: int  # bytes
+    seconds: float  # from the first attempt to the delete on NFS
+    rate: float  # bytes per second over these
+    attempts: int
+    finished_at: datetime  # UTC
+
+
+@dataclass(frozen=True, slots=True)
+class FileHistory:
+    """The files that were finished last; they are kept in memory alone."""
+
+    since: datetime  # UTC; when the process started: nothing is known of files before
+    files: tuple[FinishedFile, ...]  # the newest first
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     session: SessionStatus | None
     files: FileCounts
@@ -105,3 +153,7 @@ class Status:
     uploads: str  # "running" or "paused"
     stability: Stability | None  # None: not known yet
     waiting_for: tuple[str, ...]  # what holds the service up, in words; empty when nothing does
+    health: Health  # all of it in one word
+    conditions: tuple[Condition, ...]  # what that follows from, the most important first
+    backlog: Backlog
+    disks: Disks

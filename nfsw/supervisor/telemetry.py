@@ -15,6 +15,7 @@ from nfsw.actors.files import FileRef
 from nfsw.actors.messages import Completed, FileStable, Uploaded, UploadFailed, UploadProgress
 from nfsw.actors.names import printable
 from nfsw.supervisor.counters import Counters
+from nfsw.supervisor.finished_files import FinishedFiles
 from nfsw.supervisor.trace import Attributes, FileTrace
 from nfsw.supervisor.tracked_file import Stage, TrackedFile
 
@@ -29,6 +30,7 @@ class Telemetry:
 
     def __init__(self, tracer: Tracer, meter: Meter) -> None:
         self.totals = Counters()
+        self.finished = FinishedFiles()
         #: When bytes of a staged file last left for Azure, or a file was uploaded (seconds, monotonic).
         self.progressed_at = -math.inf
         self._tracer = tracer
@@ -50,9 +52,11 @@ class Telemetry:
         if isinstance(record.file, FileRef):
             record.trace.set("blob.name", printable(record.file.blob))
 
-    def taken_on(self, found: str) -> None:
+    def taken_on(self, record: TrackedFile, found: str) -> None:
         """A claimed file is this process's to complete. `found`: "incoming" or "processing"."""
         self.totals.claimed[found] += 1
+        if found == "incoming":
+            self.totals.bytes_claimed += record.version.size
 
     def staging(self, record: TrackedFile) -> None:
         """Handed to the Claimer, for the first time or again."""
@@ -117,6 +121,7 @@ class Telemetry:
     def completed(self, record: TrackedFile, completed: Completed, at: float) -> None:
         self.totals.completed += 1
         self.totals.bytes_completed += record.version.size
+        self.finished.note(record, at)
         if record.trace and completed.marked_at:
             record.trace.end("complete", completed.marked_at)
             record.trace.step("delete", completed.marked_at)

@@ -17,7 +17,7 @@ NO_SERIES = (
     r"\{[^}]*\}",  # which of the series
     r"\[[^\]]*\]",  # over which time
     r"\b(by|on)\s*\([^)]*\)",  # labels
-    r"\b(histogram_quantile|increase|rate|sum|unless)\b",
+    r"\b(histogram_quantile|increase|predict_linear|rate|sum|unless)\b",
 )
 
 

@@ -7,7 +7,7 @@ from nfsw.actors.collector import Collector
 from nfsw.actors.config import CollectorConfig
 from nfsw.actors.envelope import Message
 from nfsw.actors.files import FileRef, Fingerprint
-from nfsw.actors.messages import Changed, CompleteFile, RuleFound, WatchedSessions
+from nfsw.actors.messages import Changed, CompleteFile, DiskMeasured, RuleFound, WatchedSessions
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.stability import Rule
 from nfsw.actors.staging import Stager
@@ -36,6 +36,8 @@ class Collecting:
         self.share, self.staging = share, staging
         self._tree, self._board, self._monkeypatch = tree, board, monkeypatch
         self.rule: Rule | None = Rule.LEASE
+        #: What the last sweep said of the disks.
+        self.measured: list[DiskMeasured] = []
         self.restart()
 
     def restart(self) -> None:
@@ -75,9 +77,11 @@ class Collecting:
         return told
 
     def sweep(self) -> Told:
+        """What was told, but for the room on the disks."""
         told = Told()
         self.collector.on_tick(told)
-        return told
+        self.measured = told.of(DiskMeasured)
+        return Told(message for message in told if message not in self.measured)
 
     def sent(self, file: FileRef = FILE, content: bytes = SENT) -> Fingerprint:
         fingerprint = self.share.written(self.share.claimed(file.name, file.session, file.date), content)

@@ -5,16 +5,22 @@ It keeps the rules of the real one (one session at a time, no stop without a ses
 
 import dataclasses
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from nfsw.actors.stability import Rule
 from nfsw.supervisor.actor_state import ActorState
+from nfsw.supervisor.health import Condition, Health, HealthState, Kind
 from nfsw.supervisor.service import NoSession, NoSuchFile, Service, SessionConflict
 from nfsw.supervisor.status import (
     ActorStatus,
+    Backlog,
     ByteCounts,
+    Disk,
+    Disks,
     FileCounts,
+    FileHistory,
     FileState,
+    FinishedFile,
     InFlight,
     Limits,
     RefusedFile,
@@ -23,9 +29,11 @@ from nfsw.supervisor.status import (
     Stability,
     Status,
 )
+from nfsw.supervisor.throughput import STEP_S, ThroughputHistory
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+NOON_SHARP = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 NOON = datetime(2026, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
 
 ACTORS = tuple(
@@ -43,6 +51,10 @@ IDLE = Status(
     uploads="running",
     stability=Stability(Rule.LEASE, "leases are granted (nfs4)"),
     waiting_for=(),
+    health=Health(HealthState.WAITING, "No session is active in this pod.", NOON_SHARP),
+    conditions=(Condition(Kind.SESSION, HealthState.WAITING, "no session is active in this pod", None, NOON_SHARP),),
+    backlog=Backlog(0, 0, None, None, 0.0),
+    disks=Disks(None, None),
 )
 
 
@@ -64,7 +76,12 @@ def in_flight(file: str = "a.bin", **changes: object) -> InFlight:
     return dataclasses.replace(usual, **changes)  # type: ignore[arg-type]
 
 
-ACTIVE = dataclasses.replace(IDLE, session=SessionStatus("s1", SessionState.ACTIVE, NOON, resumed=False))
+ACTIVE = dataclasses.replace(
+    IDLE,
+    session=SessionStatus("s1", SessionState.ACTIVE, NOON, resumed=False),
+    health=Health(HealthState.OK, "No file waits to be sent.", None),
+    conditions=(),
+)
 
 BUSY = dataclasses.replace(
     ACTIVE,
@@ -90,6 +107,9 @@ BUSY = dataclasses.replace(
         RefusedFile("report.completed", "s1", "a name that ends in .completed is the mark of a file that was sent"),
         RefusedFile("caf\udce9.bin", "s1", "the name is not UTF-8"),
     ),
+    health=Health(HealthState.OK, "8 files are on the way to Azure.", None),
+    backlog=Backlog(1234, 1300 * GIB, NOON_SHARP, 118e6, 11_829.0),
+    disks=Disks(Disk(2000 * GIB, 412 * GIB, NOON_SHARP, 9e6, 49_153.0), Disk(110 * GIB, 79 * GIB, NOON_SHARP, -1e6, None)),
 )
 
 HUNG = dataclasses.replace(
@@ -101,6 +121,24 @@ HUNG = dataclasses.replace(
         for actor in ACTORS
     ),
     waiting_for=("scanner has waited for NFS in scandir incoming/s1 for 42 s", "a file of 3.0 GiB waits for room in staging"),
+    health=Health(HealthState.TROUBLE, "Scanner has waited for NFS in scandir incoming/s1 for 42 s.", NOON_SHARP),
+    conditions=(
+        Condition(Kind.HANG, HealthState.TROUBLE, "scanner has waited for NFS in scandir incoming/s1 for 42 s", None, NOON_SHARP),
+        Condition(Kind.ROOM, HealthState.WAITING, "a file of 3.0 GiB waits for room in staging", None, NOON_SHARP),
+    ),
+    backlog=Backlog(1234, 1300 * GIB, NOON_SHARP, 0.0, None),
+)
+
+NOTHING_FINISHED = FileHistory(NOON_SHARP, ())
+NOTHING_SENT = ThroughputHistory(STEP_S, ())
+
+#: Two files that were finished one after the other.
+HISTORY = FileHistory(
+    NOON_SHARP,
+    (
+        FinishedFile(2, "<b>lidar</b>.dat", "s1", "20260131", 700 * MIB, 6.2, 118e6, 1, NOON_SHARP + timedelta(seconds=70)),
+        FinishedFile(1, "camera.mp4", "s1", "20260131", 10 * GIB, 91.0, 118e6, 2, NOON_SHARP + timedelta(seconds=60)),
+    ),
 )
 
 
@@ -112,6 +150,8 @@ class MemoryService:
     sickness: str | None = None
     unreadiness: str | None = None
     limit: int | None = None
+    finished: FileHistory = NOTHING_FINISHED
+    sent: ThroughputHistory = NOTHING_SENT
 
     async def start(self, session: str | None) -> Status:
         self._may_refuse()
@@ -140,6 +180,12 @@ class MemoryService:
 
     def status(self) -> Status:
         return self.now
+
+    def history(self, after: int) -> FileHistory:
+        return dataclasses.replace(self.finished, files=tuple(file for file in self.finished.files if file.number > after))
+
+    def throughput(self) -> ThroughputHistory:
+        return self.sent
 
     def unhealthy_reason(self) -> str | None:
         return self.sickness

@@ -25,6 +25,10 @@ IN_FLIGHT = {
     "error": (str, type(None)),
 }
 REFUSED = {"file": TEXT, "session": TEXT, "reason": TEXT}
+HEALTH = {"state": TEXT, "reason": TEXT, "since": (str, type(None))}
+CONDITION = {"kind": TEXT, "state": TEXT, "text": TEXT, "detail": (str, type(None)), "since": TEXT}
+BACKLOG = {"files": int, "bytes": int, "counted_at": (str, type(None)), "rate": MAYBE_NUMBER, "eta_s": MAYBE_NUMBER}
+DISK = {"size": int, "free": int, "measured_at": TEXT, "filling": MAYBE_NUMBER, "full_in_s": MAYBE_NUMBER}
 ACTOR = {"name": TEXT, "state": TEXT, "pid": (int, type(None)), "restarts": int, "busy_s": NUMBER}
 
 
@@ -47,6 +51,14 @@ def check_status(status: Any) -> dict[str, Any]:
         assert refused["reason"], refused
     for actor in status["actors"]:
         _has(actor, ACTOR)
+    _has(status["health"], HEALTH)
+    assert status["health"]["state"] in {"OK", "Waiting", "Trouble"}, status
+    for condition in status["conditions"]:
+        _has(condition, CONDITION)
+    _has(status["backlog"], BACKLOG)
+    for disk in status["disks"].values():
+        if disk is not None:
+            _has(disk, DISK)
     counted = status["files"]
     assert len(status["in_flight"]) == min(MOST_LISTED, counted["staging"] + counted["uploading"]), status
     assert len(status["refused"]) == min(MOST_LISTED, counted["refused"]), status

@@ -3,7 +3,7 @@
 from nfsw.actors.call_board import CallBoard
 from nfsw.actors.config import ScannerConfig
 from nfsw.actors.envelope import Message
-from nfsw.actors.messages import FileStable, RuleFound, ScanFinished, SessionFound, WatchedSessions
+from nfsw.actors.messages import ArrivalsCounted, FileStable, RuleFound, ScanFinished, SessionFound, WatchedSessions
 from nfsw.actors.scanner import Scanner
 from nfsw.actors.stability import Rule
 from tests.support.faketime import FakeClock
@@ -21,6 +21,8 @@ class Watching:
     def __init__(self, root: str, board: CallBoard, clock: FakeClock, *extensions: str, recursive: bool = False) -> None:
         self.clock = clock
         self.told = Told()
+        #: What was said of how much lies in `incoming`.
+        self.counted: list[ArrivalsCounted] = []
         self._rule: Rule | None = None
         self.scanner = Scanner(ScannerConfig(root, POLL_S, AGE_S, WRITEBACK_AGE_S, extensions, LARGEST, recursive), board)
         self.watch("s")
@@ -33,14 +35,16 @@ class Watching:
         assert self.scanner.on_message(passed(message), self.told) is None, "it has no jobs"
 
     def tick(self) -> list[Message]:
-        """The next look; what was told since the one before, but for `ScanFinished` and the stability rule."""
+        """The next look; what was told since the one before, but for `ScanFinished`, the stability rule and the count of arrivals."""
         self.clock.advance(POLL_S)
         self.scanner.on_tick(self.told)
         told = self.told.taken()
         for message in told:
             if isinstance(message, RuleFound):
                 self._rule = message.rule
-        return [message for message in told if not isinstance(message, ScanFinished | RuleFound)]
+            if isinstance(message, ArrivalsCounted):
+                self.counted.append(message)
+        return [message for message in told if not isinstance(message, ScanFinished | RuleFound | ArrivalsCounted)]
 
     def rule(self) -> Rule | None:
         """The stability rule as it was told last."""

@@ -23,6 +23,9 @@ from tests.support.waiting import until
 EXPORTED = {
     ("actor.hang", "s", "gauge", False),
     ("actor.restarts", "{restart}", "sum", True),
+    ("backlog.size", "By", "sum", False),
+    ("export.free", "By", "sum", False),
+    ("export.size", "By", "sum", False),
     ("file.size", "By", "histogram", False),
     ("files.claimed", "{file}", "sum", True),
     ("files.failed", "{file}", "sum", True),
@@ -34,6 +37,7 @@ EXPORTED = {
     ("nfs.call.duration", "s", "histogram", False),
     ("queue.depth", "{file}", "sum", False),
     ("queue.oldest_age", "s", "gauge", False),
+    ("service.health", "{state}", "gauge", False),
     ("staging.limit", "By", "sum", False),
     ("staging.usage", "By", "sum", False),
     ("upload.duration", "s", "histogram", False),
@@ -44,7 +48,7 @@ ACTORS = {"keeper", "scanner", "claimer", "uploader", "collector"}
 #: Every attribute of the service's own metrics, and every value that it may have.
 VALUES = {
     "actor": ACTORS,
-    "state": {"queued", "staging", "uploading", "completing", "waiting"},
+    "state": {"queued", "staging", "uploading", "completing", "waiting", "OK", "Waiting", "Trouble"},
     "found": {"incoming", "processing"},
     "reason": {"gone", "refused"},
     "step": {"queue", "claim", "stage", "upload", "complete"},
@@ -118,6 +122,9 @@ def test_the_numbers_are_those_of_what_was_moved(received: Received) -> None:
     assert metrics["staging.limit"].total() == 90 * 1024**3
     assert metrics["queue.depth"].total() == metrics["files.in_flight"].total() == metrics["files.failed"].total() == 0
     assert {dict(key)["actor"] for key in metrics["actor.restarts"].points} == ACTORS
+    assert [metrics["service.health"].total(state=word) for word in ("OK", "Waiting", "Trouble")] == [1, 0, 0]
+    assert metrics["backlog.size"].total() == 0
+    assert 0 < metrics["export.free"].total() <= metrics["export.size"].total()
 
 
 def test_nfs_calls_are_counted_by_actor_and_kind(received: Received) -> None:
@@ -194,7 +201,7 @@ def series_asked_for() -> Iterator[str]:
     expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     expressions += [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
     for expression in expressions:
-        yield from re.findall(r"\b(?:actor|file|files|nfs|queue|staging|upload)_\w+", expression)
+        yield from re.findall(r"\b(?:actor|backlog|export|file|files|nfs|queue|service|staging|upload)_\w+", expression)
 
 
 def test_a_hang_is_a_gauge_of_its_actor_and_its_end_a_restart(shaky: Site, disk: FaultyFileSystem, collector: Collector) -> None:

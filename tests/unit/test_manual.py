@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nfsw.settings import PREFIX, Settings, variable
+from nfsw.supervisor.health import RULES, HealthState, Kind, Rule
 from tests.deploy.overlays import CHECKOUT, K3S, OVERLAYS, quantity, service_container, service_pod
 
 MANUAL = (CHECKOUT / "docs/operations.md").read_text()
@@ -83,3 +84,13 @@ def _logged(file: Path) -> Iterator[tuple[str, str]]:
         match node:
             case ast.Call(func=ast.Attribute(attr=level), args=[ast.Constant(value=str(message)), *_]) if level in LEVELS:
                 yield level.upper(), re.sub(r"%(\.\d+)?[sdrf]", "…", message)
+
+
+def test_the_conditions_of_the_health_are_the_real_ones_the_most_important_first() -> None:
+    row = r"^\| `(\w+)` \| .+ \| `(\w+)` \|(?: `(\w+)` after (\d+) (min|h))? \|$"
+    seconds = {"min": 60, "h": 3600, "": 0}
+    told = [
+        (kind, Rule(HealthState(word), HealthState(later) if later else None, int(after or 0) * seconds[unit]))
+        for kind, word, later, after, unit in re.findall(row, MANUAL, re.MULTILINE)
+    ]
+    assert told == list({**RULES, Kind.STALLED: Rule(HealthState.TROUBLE)}.items()), "one that stalls is not shown before it is trouble"

@@ -2,13 +2,14 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import FileRef
-from nfsw.actors.messages import CompleteFile, ReportAgain, RuleFound, Unstaged
+from nfsw.actors.messages import CompleteFile, DiskName, ReportAgain, RuleFound, Unstaged
 from nfsw.actors.stability import Rule
 from nfsw.actors.staging_folder import staged_files
 from nfsw.actors.tree import NfsTree, StagingTree
@@ -187,3 +188,27 @@ def test_what_cannot_be_swept_holds_nothing_else_up(
     assert "EIO" in caplog.text
     assert not [path for path in share.files() if path.endswith(".completed")]
     assert not collecting.nfs.at
+
+
+# --- The disks ---
+
+
+def test_each_sweep_measures_the_disks_and_one_that_is_not_there_yet_is_left_out(
+    collecting: Collecting, share: Share, staging: StagingTree
+) -> None:
+    shutil.rmtree(staging.root, ignore_errors=True)
+    assert collecting.sweep() == []
+    [export] = collecting.measured
+    disk = os.statvfs(share.root)
+    assert (export.disk, export.size) == (DiskName.EXPORT, disk.f_blocks * disk.f_frsize)
+    assert 0 < export.free <= export.size
+    os.makedirs(staging.root)
+    collecting.sweep()
+    assert [measured.disk for measured in collecting.measured] == [DiskName.STAGING, DiskName.EXPORT]
+
+
+def test_a_disk_that_cannot_be_measured_keeps_nobody_from_sweeping(collecting: Collecting, share: Share) -> None:
+    marked(collecting)
+    collecting.nfs.at["statvfs", str(share.root)] = refused(errno.EIO)
+    assert collecting.sweep() == [Unstaged(FILE)]
+    assert [measured.disk for measured in collecting.measured] == [DiskName.STAGING]

@@ -17,7 +17,9 @@ def headers(url: str, method: str, path: str) -> tuple[int, dict[str, str], byte
         connection.close()
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/v1/watch/status", "/v1/limits"])
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/openapi.json", "/healthz", "/readyz", "/v1/watch/status", "/v1/watch/history", "/v1/limits"]
+)
 def test_head_has_the_headers_of_get_and_no_body(url: str, path: str) -> None:
     status, got, body = headers(url, "GET", path)
     assert (status, bool(body)) == (200, True)

@@ -61,6 +61,7 @@ def test_every_error_is_a_problem() -> None:
         ("post /v1/watch/stop", {200, 403, 409, 503}),
         ("post /v1/watch/abandon", {200, 403, 404, 408, 409, 413, 503}),
         ("get /v1/watch/status", {200}),
+        ("get /v1/watch/history", {200}),
         ("get /v1/limits", {200}),
         ("put /v1/limits", {200, 403, 408, 413}),
         ("post /v1/uploads/pause", {200, 403}),

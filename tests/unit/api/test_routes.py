@@ -9,7 +9,7 @@ from nfsw.actors.names import bad_session_name
 from nfsw.api import body as request_body
 from nfsw.supervisor.service import AzureSilent, NfsSilent
 from tests.support.http import Answer, raw_call
-from tests.support.memory_service import ACTIVE, BUSY, MemoryService
+from tests.support.memory_service import ACTIVE, BUSY, HISTORY, MemoryService
 from tests.unit.api.conftest import Ask
 
 JSON = {"Content-Type": "application/json"}
@@ -282,3 +282,37 @@ def test_a_service_that_is_not_ready_says_why_and_is_alive(service: MemoryServic
     answer = ask("GET", "/readyz")
     assert (answer.status, answer.detail) == (503, "claimer has waited in open incoming/s1/caf\\xe9.bin for 42 s")
     assert ask("GET", "/healthz").status == 200
+
+
+# --- History ---
+
+
+def test_the_history_has_the_newest_file_first_and_says_since_when_it_counts(ask: Ask, service: MemoryService) -> None:
+    assert ask("GET", "/v1/watch/history").json() == {"since": "2026-01-31T12:00:00Z", "files": []}
+    service.finished = HISTORY
+    newest, oldest = ask("GET", "/v1/watch/history").json()["files"]
+    assert newest == {
+        "number": 2,
+        "file": "<b>lidar</b>.dat",
+        "session": "s1",
+        "date": "20260131",
+        "size": 734003200,
+        "seconds": 6.2,
+        "rate": 118000000.0,
+        "attempts": 1,
+        "finished_at": "2026-01-31T12:01:10Z",
+    }
+    assert oldest["number"] == 1
+
+
+def test_the_history_after_a_file_has_those_that_came_later(ask: Ask, service: MemoryService) -> None:
+    service.finished = HISTORY
+    assert [file["number"] for file in ask("GET", "/v1/watch/history?after=1").json()["files"]] == [2]
+    assert ask("GET", "/v1/watch/history?after=2").json()["files"] == []
+
+
+@pytest.mark.parametrize("after", ["-1", "x", "1.5", "9" * 30])
+def test_what_is_no_number_of_a_file_is_a_bad_request(ask: Ask, after: str) -> None:
+    answer = ask("GET", f"/v1/watch/history?after={after}")
+    assert answer.status == 400
+    assert answer.detail.startswith("after: ")

@@ -1,6 +1,7 @@
-"""The status as server-sent events: at once, once a second, and nothing when nobody listens; and the throughput over a bounded time."""
+"""The status as server-sent events: at once, once a second, and nothing when nobody listens."""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from nfsw.api.stream import SAMPLES, STEP_S, Feed, History, Throughput
-from nfsw.supervisor.status import Status
+from nfsw.api.stream import LISTED, Feed
+from nfsw.supervisor.status import RefusedFile, Status
+from nfsw.supervisor.throughput import ThroughputHistory
 from tests.support.faketime import clock
-from tests.support.memory_service import BUSY, MemoryService
+from tests.support.memory_service import BUSY, MemoryService, in_flight
 from tests.support.serving import served
 
 
@@ -60,31 +62,24 @@ def next_status(stream: HTTPResponse) -> Any:
             return data
 
 
-def next_but_throughput(stream: HTTPResponse) -> tuple[str, Any]:
-    """Of which there is news every five seconds, whenever that is."""
-    while (event := next_event(stream))[0] == "throughput":
-        pass
-    return event
-
-
 def test_a_new_listener_hears_everything_at_once(service: MemoryService, url: str) -> None:
-    service.now, service.limit = BUSY, 2_097_152
+    service.now, service.limit, service.sent = BUSY, 2_097_152, ThroughputHistory(5, (7,))
     with listening(url) as stream:
         assert stream.headers.get_content_type() == "text/event-stream"
         assert stream.headers["Cache-Control"] == "no-store"
         events = dict(next_event(stream) for _ in range(3))
     assert events["limits"] == {"upload_bytes_per_s": 2_097_152}
     assert events["throughput"]["step_s"] == 5
-    assert not any(events["throughput"]["bytes_per_s"])  # one empty step may have passed since the service began
+    assert events["throughput"]["bytes_per_s"] == [7]
     assert events["status"]["session"]["name"] == "s1"
 
 
 def test_the_status_comes_again_even_when_nothing_changed_and_the_limits_only_when_they_did(service: MemoryService, url: str) -> None:
     with listening(url) as stream:
         next_status(stream)
-        assert next_but_throughput(stream)[0] == "status"
+        assert next_event(stream)[0] == "status"
         service.limit = 7
-        assert ("limits", {"upload_bytes_per_s": 7}) in [next_but_throughput(stream), next_but_throughput(stream)]
+        assert ("limits", {"upload_bytes_per_s": 7}) in [next_event(stream), next_event(stream)]
         service.now = BUSY
         assert any(next_status(stream)["session"] for _ in range(2))
 
@@ -107,7 +102,7 @@ def test_nobody_asks_for_a_status_when_nobody_listens(service: Counting, url: st
 
 
 async def test_a_status_is_encoded_once_a_second_however_many_listen_and_whenever_they_came(service: Counting) -> None:
-    feed = Feed(service, Throughput())
+    feed = Feed(service)
     heard = [0, 0, 0]
 
     async def listen(number: int) -> None:
@@ -126,7 +121,7 @@ async def test_a_status_is_encoded_once_a_second_however_many_listen_and_wheneve
 
 
 async def test_a_listener_who_was_slow_goes_on_with_the_latest_status(service: Counting) -> None:
-    feed = Feed(service, Throughput())
+    feed = Feed(service)
     stream = feed.stream()
     await anext(stream)
     await asyncio.sleep(60)
@@ -135,31 +130,11 @@ async def test_a_listener_who_was_slow_goes_on_with_the_latest_status(service: C
     assert clock().passed < 61
 
 
-def test_before_the_second_sample_nothing_is_known() -> None:
-    throughput = Throughput()
-    throughput.note(1000, 50.0)
-    assert throughput.history() == History(STEP_S, ())
-
-
-def test_a_rate_is_what_was_sent_over_the_time_that_really_passed() -> None:
-    throughput = Throughput()
-    for sent, now in ((1000, 50.0), (6000, 55.0), (6000, 60.0), (26000, 70.0)):
-        throughput.note(sent, now)
-    assert throughput.history().bytes_per_s == (1000, 0, 2000)
-
-
-def test_two_samples_at_one_time_are_one() -> None:
-    throughput = Throughput()
-    for sent in (0, 1000, 2000):
-        throughput.note(sent, 50.0)
-    throughput.note(3000, 51.0)
-    assert throughput.history().bytes_per_s == (3000,)
-
-
-def test_the_history_is_bounded_and_keeps_the_newest() -> None:
-    throughput = Throughput()
-    for second in range(2 * SAMPLES):
-        throughput.note(second * second, float(second))
-    rates = throughput.history().bytes_per_s
-    assert len(rates) == SAMPLES
-    assert rates[-1] == 2 * (2 * SAMPLES - 1) - 1
+async def test_an_event_lists_as_many_files_as_the_page_shows_and_counts_the_others(service: Counting) -> None:
+    files = tuple(in_flight(f"{number}.bin") for number in range(1000))
+    refused = tuple(RefusedFile(f"{number}.bin", "s1", "no") for number in range(1000))
+    service.now = dataclasses.replace(BUSY, in_flight=files, refused=refused)
+    [data] = [line for line in (await anext(Feed(service).stream())).split(b"\n") if b'"session"' in line]
+    status = json.loads(data.removeprefix(b"data: "))
+    assert len(status["in_flight"]) == len(status["refused"]) == LISTED
+    assert (status["files"]["uploading"], status["files"]["refused"]) == (4, 2)

@@ -202,7 +202,7 @@ def test_a_watch_outlives_a_restart_of_the_service(port: int) -> None:
             [*NFSW, "status", "--watch", "--url", url], cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         assert watching.stdout is not None
-        assert watching.stdout.readline().endswith("no session is active\n")
+        assert watching.stdout.readline().endswith(": No session is active in this pod.\n")
     lines = iter(watching.stdout.readline, "")
     assert any(line.endswith("Connection refused; trying again\n") for line in lines)
     with served(MemoryService(BUSY), port):

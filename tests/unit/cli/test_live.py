@@ -39,7 +39,9 @@ def reader() -> Reader:
 
 
 def test_at_first_everything_is_printed_and_then_nothing(reader: Reader) -> None:
-    assert reader.read(IDLE) == [
+    [health, *lines] = reader.read(IDLE)
+    assert re.fullmatch(r"Waiting since .*: No session is active in this pod\.", health)
+    assert lines == [
         "no session is active",
         "uploads running",
         "0 queued, 0 staging, 0 uploading, 0 completed, 0 failed, 0 refused",
@@ -49,7 +51,9 @@ def test_at_first_everything_is_printed_and_then_nothing(reader: Reader) -> None
 
 def test_a_session_that_starts_and_a_pause_are_printed(reader: Reader) -> None:
     reader.read(IDLE)
-    assert reader.read(ACTIVE)[0].startswith("session s1, active")
+    health, session = reader.read(ACTIVE)
+    assert health == "OK: No file waits to be sent."
+    assert session.startswith("session s1, active")
     assert reader.read(dataclasses.replace(ACTIVE, uploads="paused")) == ["uploads paused"]
 
 
@@ -83,8 +87,9 @@ def test_a_reason_to_wait_is_printed_once_though_its_seconds_change(reader: Read
         "waiting for: scanner has waited for NFS in scandir incoming/s1 for 42 s; a file of 3.0 GiB waits for room in staging"
     ]
     later = tuple(reason.replace("42", "43") for reason in HUNG.waiting_for)
-    assert reader.read(dataclasses.replace(HUNG, waiting_for=later)) == []
-    assert reader.read(BUSY) == ["no longer waiting"]
+    health = dataclasses.replace(HUNG.health, reason=HUNG.health.reason.replace("42", "43"))
+    assert reader.read(dataclasses.replace(HUNG, waiting_for=later, health=health)) == []
+    assert reader.read(BUSY) == ["OK: 8 files are on the way to Azure.", "no longer waiting"]
 
 
 def test_a_service_that_is_gone_is_reported_once_and_so_is_its_return(reader: Reader) -> None:

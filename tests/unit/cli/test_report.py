@@ -7,15 +7,46 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nfsw.actors.stability import Rule
-from nfsw.client import REFUSED_LISTED, counts, percent, report, safe, session_line, size, span
-from nfsw.supervisor.status import RefusedFile, SessionState, Stability
-from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE
+from nfsw.client import REFUSED_LISTED, backlog_line, counts, disk_line, report, safe, session_line
+from nfsw.supervisor.status import Backlog, Disk, RefusedFile, SessionState, Stability
+from nfsw.units import percent, size, span
+from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE, NOON
 
 
 def test_an_idle_service_says_so() -> None:
     lines = list(report(IDLE))
     assert "session   none is active" in lines
+    assert lines[0].startswith("health    Waiting since 2026-01-31 ")
+    assert lines[0].endswith(": No session is active in this pod.")
+    assert "backlog   nothing waits" in lines
+    assert "export    not measured yet" in lines
     assert not any("in flight" in line or line == "refused" for line in lines)
+
+
+def test_how_long_the_backlog_takes_and_when_the_export_is_full_is_there() -> None:
+    lines = list(report(BUSY))
+    assert lines[0] == "health    OK: 8 files are on the way to Azure."
+    assert "backlog   1234 files, 1.3 TiB to send; gone in 3 h 17 min at 113 MiB/s" in lines
+    assert "export    412 GiB of 2.0 TiB free; full in 13 h 39 min at this rate" in lines
+    assert "staging   31.0 GiB of 90.0 GiB; its disk: 79.0 GiB of 110 GiB free; not filling" in lines
+
+
+@pytest.mark.parametrize(
+    ("backlog", "line"),
+    [
+        (Backlog(1, 100, NOON, None, None), "1 file, 100 B to send; the rate is not known yet"),
+        (Backlog(2, 100, NOON, 0.0, None), "2 files, 100 B to send; never at this rate: nothing leaves"),
+        (Backlog(2, 0, NOON, None, 0.0), "2 files, 0 B to send; gone in 0 s"),
+        (Backlog(2, 9, None, 3.0, 3.0), "2 files, 9 B to send, without incoming, which has not been counted yet; gone in 3 s at 3 B/s"),
+        (Backlog(0, 0, None, None, 0.0), "nothing waits, without incoming, which has not been counted yet"),
+    ],
+)
+def test_what_is_not_known_of_the_backlog_is_said(backlog: Backlog, line: str) -> None:
+    assert backlog_line(dataclasses.replace(ACTIVE, backlog=backlog)) == line
+
+
+def test_a_disk_whose_trend_is_not_known_says_so() -> None:
+    assert disk_line(Disk(100, 50, NOON, None, None)) == "50 B of 100 B free; its trend is not known yet"
 
 
 def test_each_file_has_a_line_with_its_progress_and_one_with_its_trouble() -> None:

@@ -33,10 +33,10 @@ from nfsw.actors.messages import (
 from nfsw.actors.stability import Rule
 from nfsw.schedule import UploadSchedule
 from nfsw.supervisor.actor_state import ActorState
+from nfsw.supervisor.overview import MOST_LISTED
 from nfsw.supervisor.service import AzureSilent, NfsSilent, NoSession, NoSuchFile, Service, SessionConflict
 from nfsw.supervisor.status import FileState, InFlight, SessionState, Stability, Status
 from nfsw.supervisor.tracked_file import Stage, TrackedFile
-from nfsw.supervisor.transfer_service import MOST_LISTED
 from tests.support.faketime import clock, settled
 from tests.unit.supervisor.company import HANG_S
 from tests.unit.supervisor.works import CRASH, DATE, MANIFEST, Works, arrival, azure_is, claimed, version

@@ -245,11 +245,15 @@ class Works(Company):
         await self.completes(name, size)
         await self.replies("collector", name, Completed())
 
+    async def ends_upload(self, name: str) -> None:
+        """What the Uploader has in hand is sent and completed."""
+        await self.replies("uploader", name, UPLOADED)
+        await self.replies("collector", name, Completed())
+
     async def ends(self, name: str) -> None:
         """What the Claimer has in hand is staged, sent and completed, without a hitch."""
         await self.replies("claimer", name, Staged())
-        await self.replies("uploader", name, UPLOADED)
-        await self.replies("collector", name, Completed())
+        await self.ends_upload(name)
 
 
 def _is_for(job: Job, name: str) -> bool:

@@ -1,0 +1,274 @@
+"""The overview: what the status says, read off the records and the actors in one look. Main process."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from nfsw.actors.files import FileRef
+from nfsw.actors.messages import DiskName
+from nfsw.actors.names import printable
+from nfsw.supervisor.actor_ref import ActorRef
+from nfsw.supervisor.actor_state import ActorState
+from nfsw.supervisor.forecast import backlog
+from nfsw.supervisor.health import Condition, Conditions, Finding, Kind, health
+from nfsw.supervisor.holdup import holdup
+from nfsw.supervisor.router import Router
+from nfsw.supervisor.session import Holding
+from nfsw.supervisor.sessions import Sessions
+from nfsw.supervisor.status import (
+    ActorStatus,
+    ByteCounts,
+    Disk,
+    Disks,
+    FileCounts,
+    FileState,
+    InFlight,
+    RefusedFile,
+    Stability,
+    Status,
+)
+from nfsw.supervisor.supervisor import Supervisor
+from nfsw.supervisor.telemetry import Telemetry
+from nfsw.supervisor.throughput import Throughput
+from nfsw.supervisor.tracked_file import Stage, TrackedFile
+from nfsw.units import size, span
+
+#: Files in flight, and refused ones, that the status lists; the counts have them all.
+MOST_LISTED = 1000
+#: A disk that is full within so many seconds, or has less than this share left, is trouble.
+SOON_S, LITTLE = 14_400.0, 0.01
+#: From so many seconds on it is worth a word that nothing has left.
+_STALLED_S = 1800.0
+
+#: What the field `waiting_for` has in words. The others came later, and have their place in `conditions` alone.
+_WAITED_FOR = frozenset(Kind) - {Kind.EXPORT, Kind.STALLED, Kind.REFUSED, Kind.SESSION}
+
+
+@dataclass(slots=True)
+class _Files:
+    """What one pass over the records finds."""
+
+    in_flight: list[tuple[TrackedFile, FileState]] = field(default_factory=list)
+    refused: list[TrackedFile] = field(default_factory=list)
+    left_in_place: list[TrackedFile] = field(default_factory=list)  # of the refused ones; an operator has given up on the others
+    waiting: int = 0  # for their next attempt
+    failed: int = 0  # attempts, and have not succeeded since
+    error: str | None = None  # of one of them
+    queued: int = 0  # arrivals
+    queued_size: int = 0  # bytes
+    claimed: int = 0
+    unsent: int = 0  # bytes of claimed files that have not left
+
+
+class Overview:
+    def __init__(self, supervisor: Supervisor, router: Router, sessions: Sessions, telemetry: Telemetry, throughput: Throughput) -> None:
+        #: As of the latest look.
+        self.health = health((), "The service starts.")
+        self.backlog = backlog(0, 0, None, None)
+        self._supervisor = supervisor
+        self._router = router
+        self._files = router.pipeline.files
+        self._budget = router.pipeline.budget
+        self._sessions = sessions
+        self._telemetry = telemetry
+        self._throughput = throughput
+        self._conditions = Conditions()
+        self._sending_since: float | None = None  # since when there has been something to send (monotonic)
+
+    def look(self) -> None:
+        """Brings `health` and `backlog` up to date, and notices what begins and ends while nobody asks."""
+        files = self._pass()
+        self._judge(files, time.monotonic())
+        self._count(files)
+
+    def status(self) -> Status:
+        now, totals, budget = time.monotonic(), self._telemetry.totals, self._budget
+        files = self._pass()
+        counted = Counter(state for _, state in files.in_flight)
+        conditions, waiting_for = self._judge(files, now)
+        self._count(files)
+        return Status(
+            session=self._sessions.status(),
+            files=FileCounts(
+                open_for_writing=self._router.open_for_writing.count,
+                queued=self._files.count(Stage.QUEUED),
+                staging=counted[FileState.STAGING],
+                uploading=counted[FileState.UPLOADING],
+                completed=totals.completed,
+                failed=totals.failed,
+                refused=len(files.refused),
+                hidden=self._router.hidden,
+            ),
+            bytes=ByteCounts(totals.bytes_completed, budget.used, budget.limit, totals.bytes_sent, totals.bytes_resent),
+            in_flight=tuple(_in_flight(record, state, now) for record, state in _listed(files.in_flight)),
+            refused=tuple(
+                RefusedFile(printable(record.file.name), record.file.session, record.refused or "")
+                for record in files.refused[:MOST_LISTED]
+            ),
+            actors=tuple(_actor(ref) for ref in self._supervisor.refs.values()),
+            uploads="paused" if self._router.uploads.paused else "running",
+            stability=Stability(found.rule, found.reason) if (found := self._router.stability) else None,
+            waiting_for=waiting_for,
+            health=self.health,
+            conditions=conditions,
+            backlog=self.backlog,
+            disks=Disks(self.disk(DiskName.EXPORT), self.disk(DiskName.STAGING)),
+        )
+
+    def disk(self, name: DiskName) -> Disk | None:
+        """None: not measured yet."""
+        return self._router.disks[name].disk(time.monotonic())
+
+    def _pass(self) -> _Files:
+        found = _Files()
+        for record in self._files:
+            if state := _state(record):
+                found.in_flight.append((record, state))
+            if record.not_before is not None:
+                found.waiting += 1
+            if record.refused:
+                found.refused.append(record)
+                if not record.abandoned:
+                    found.left_in_place.append(record)
+            elif record.error is not None:
+                found.failed += 1
+                found.error = found.error or record.error
+            if record.stage is Stage.UNSEEN:
+                continue
+            if isinstance(record.file, FileRef):
+                found.claimed += 1
+                found.unsent += max(0, record.version.size - record.left)
+            else:
+                found.queued += 1
+                found.queued_size += record.version.size
+        return found
+
+    def _count(self, files: _Files) -> None:
+        """What is known to be there and not in Azure. The queued files are in a count of `incoming`, unless they are newer."""
+        arrivals, rate = self._router.arrivals, self._throughput.rate()
+        waiting, unsent = max(files.queued, arrivals.files), max(files.queued_size, arrivals.size)
+        self.backlog = backlog(files.claimed + waiting, files.unsent + unsent, rate, arrivals.counted_at)
+
+    # --- Is everything all right? ---
+
+    def _judge(self, files: _Files, now: float) -> tuple[tuple[Condition, ...], tuple[str, ...]]:
+        """The conditions, and those that are waited for in words."""
+        conditions = self._conditions.judged(self._found(files, now))
+        moving = files.claimed + files.queued
+        well = f"{moving} {'file is' if moving == 1 else 'files are'} on the way to Azure." if moving else "No file waits to be sent."
+        self.health = health(conditions, well)
+        waited_for = (one for one in conditions if one.kind in _WAITED_FOR and not (one.kind is Kind.FAILED and not files.waiting))
+        return conditions, tuple(one.text for one in waited_for)
+
+    def _found(self, files: _Files, now: float) -> Iterator[Finding]:
+        yield from self._found_of_actors()
+        yield from self._found_of_nfs()
+        yield from self._found_of_files(files, now)
+        router, active = self._router, self._sessions.active
+        if router.uploads.paused:
+            yield Finding(Kind.PAUSED, "uploads are paused")
+        if router.pipeline.scheduler.short_of_room:
+            yield Finding(Kind.ROOM, "room in staging")
+        if active and active.holding is Holding.DRAINING and (reason := holdup(active.name, self._files, router.open_for_writing.oldest)):
+            yield Finding(Kind.DRAINING, f"the end of session {active.name}: {reason}")
+        if self._sessions.status() is None and not self._sessions.admission.session_refusal():
+            elsewhere = self._sessions.held_elsewhere()
+            yield Finding(Kind.SESSION, f"no session is active in this pod{f'; {elsewhere}' if elsewhere else ''}")
+
+    def _found_of_actors(self) -> Iterator[Finding]:
+        refs = self._supervisor.refs.values()
+        if reason := self._supervisor.unhealthy_reason():
+            yield Finding(Kind.RESTART, reason)
+        elif reason := self._supervisor.unready():
+            idle = next(ref for ref in refs if ref.hang or ref.state is not ActorState.RUNNING)
+            yield Finding(Kind.HANG, reason, idle.hang.since) if idle.hang else Finding(Kind.STARTING, reason)
+        if reason := self._sessions.admission.session_refusal():
+            yield Finding(Kind.AZURE, reason)
+        elif reason := self._sessions.admission.claim_refusal():
+            yield Finding(Kind.CLOCK, reason)
+
+    def _found_of_nfs(self) -> Iterator[Finding]:
+        router = self._router
+        if router.nfs_trouble:
+            yield Finding(Kind.NFS, f"NFS: {router.nfs_trouble}")
+        for path in router.links.paths:
+            yield Finding(Kind.LINK, f"{path} is a symbolic link, which is not followed: nothing is taken from there")
+        if export := self.disk(DiskName.EXPORT):
+            if export.free < LITTLE * export.size:
+                yield Finding(Kind.EXPORT, f"the disk of the export is full: {size(export.free)} of {size(export.size)} are free")
+            elif export.full_in_s is not None and export.full_in_s < SOON_S:
+                yield Finding(Kind.EXPORT, f"the disk of the export is full in {span(export.full_in_s)} at this rate")
+        if opened := router.open_for_writing.oldest:
+            since = datetime.fromtimestamp(router.open_for_writing.since, UTC)
+            count = router.open_for_writing.count
+            files = "1 file" if count == 1 else f"{count} files"
+            oldest = f"{opened.session}/{printable(opened.name)}"
+            text = f"the writers of {files} that are still open, the oldest since {since:%Y-%m-%dT%H:%M:%SZ}: {oldest}"
+            yield Finding(Kind.OPEN, text, router.open_since)
+
+    def _found_of_files(self, files: _Files, now: float) -> Iterator[Finding]:
+        if count := files.waiting or files.failed:
+            attempt = "the next attempt" if files.waiting else "the present attempt"
+            yield Finding(Kind.FAILED, f"{attempt} of {count} {'file' if count == 1 else 'files'} that failed", detail=files.error)
+        if refused := files.left_in_place:
+            text = "1 file is refused" if len(refused) == 1 else f"{len(refused)} files are refused"
+            yield Finding(Kind.REFUSED, text, detail=f"{printable(refused[0].file.name)}: {refused[0].refused}")
+        if not files.claimed + files.queued or self._router.uploads.paused:
+            self._sending_since = None
+            return
+        self._sending_since = since = now if self._sending_since is None else self._sending_since
+        since = max(since, self._telemetry.progressed_at)
+        if now - since >= _STALLED_S:
+            yield Finding(Kind.STALLED, "files are there to be sent, and nothing has left for Azure", since)
+
+
+def _state(record: TrackedFile) -> FileState | None:
+    """As the status shows it; None: not in flight."""
+    match record.stage:
+        case Stage.STAGING:
+            return FileState.STAGING
+        case Stage.UPLOADING | Stage.COMPLETING:
+            return FileState.UPLOADING
+        case Stage.WAITING:
+            return FileState.UPLOADING if record.attempts else FileState.STAGING
+        case Stage.UNSEEN | Stage.QUEUED:
+            return None
+
+
+def _listed(in_flight: list[tuple[TrackedFile, FileState]]) -> list[tuple[TrackedFile, FileState]]:
+    """If there are too many, those that wait for their next attempt are left out first."""
+    if len(in_flight) > MOST_LISTED:
+        in_flight = sorted(in_flight, key=lambda one: one[0].not_before is not None)
+    return in_flight[:MOST_LISTED]
+
+
+def _in_flight(record: TrackedFile, state: FileState, now: float) -> InFlight:
+    size, done, file = record.version.size, record.done, record.file
+    rate = record.meter.rate(now) if record.meter else 0.0
+    return InFlight(
+        file=printable(file.name),
+        session=file.session,
+        date=file.date if isinstance(file, FileRef) else f"{datetime.now(UTC):%Y%m%d}",  # which its claim is about to give it
+        state=state,
+        size=size,
+        done=done,
+        rate=rate,
+        eta_s=(size - done) / rate if rate > 0 else None,
+        attempts=record.attempts,
+        error=record.error,
+        retry_in_s=max(0.0, record.not_before - now) if record.not_before is not None else None,
+    )
+
+
+def _actor(ref: ActorRef) -> ActorStatus:
+    call = ref.child.board.oldest() if ref.child else None
+    return ActorStatus(
+        ref.name,
+        ref.state,
+        ref.child.pid if ref.child else None,
+        ref.restarts,
+        call.seconds if call else 0.0,
+        call.what if call else None,
+    )
