@@ -75,7 +75,7 @@ MUTATIONS: dict[str, Mutation] = {
         "supervisor.pipeline:Pipeline._on_staged",
         'self._tell("uploader", MoreStaged(self._claimed(record), whole=True), record)',
         "pass",
-        230,
+        314,
     ),
     "claimed files in folders are not looked for": Mutation(
         "actors.scanner:Scanner._look_at_claimed", "walk.enter(place, others)", "pass", 27
