@@ -200,6 +200,8 @@ def _session(status: Status) -> str:
 
 def counts(files: FileCounts) -> str:
     waiting = f"{files.open_for_writing} open for writing, " if files.open_for_writing else ""
+    if files.waiting_for_marker:
+        waiting += f"{files.waiting_for_marker} waiting for their marker, "
     hidden = f", {files.hidden} hidden" if files.hidden else ""
     return (
         f"{waiting}{files.queued} queued, {files.staging} staging, {files.uploading} uploading, "

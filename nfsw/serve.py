@@ -146,7 +146,7 @@ def _refs(chosen: Settings, log_export: int | None) -> list[ActorRef]:
         chosen.azure_tier,
         chosen.azure_tags,
     )
-    claimer = ClaimerConfig(root, staging, block_size, workers, chosen.content_md5)
+    claimer = ClaimerConfig(root, staging, block_size, workers, chosen.content_md5, chosen.done_suffix)
     scanner = ScannerConfig(
         root,
         chosen.poll_interval_s,
@@ -155,6 +155,7 @@ def _refs(chosen: Settings, log_export: int | None) -> list[ActorRef]:
         chosen.file_extensions,
         largest_staged(limit, block_size),
         recursive=chosen.recursive,
+        done_suffix=chosen.done_suffix,
     )
     collector = CollectorConfig(
         root,

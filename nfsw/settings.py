@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from nfsw.actors.names import COMPLETED
 from nfsw.schedule import BadSchedule, UploadSchedule
 
 PREFIX = "APP_"
@@ -30,6 +31,9 @@ _EXTENSION = re.compile(r"\.[^/]+", re.DOTALL)
 #: Azure's limits for the index tags of a blob. `{session}` and `{date}` stand for those of its name.
 _MOST_TAGS = 10
 _TAG = re.compile(r"[\w +\-./:]{1,128}=([\w +\-./:=]|\{session\}|\{date\}){0,256}", re.ASCII)
+
+#: Of a marker's name, in characters.
+_LONGEST_SUFFIX = 64
 
 #: Settings whose wrong values are not shown: a token is easily pasted with the account's URL.
 _MAY_BE_SECRET = {"azure_account_url", "azure_connection_string"}
@@ -100,6 +104,13 @@ Extensions = Annotated[
     AfterValidator(lambda extensions: tuple(extension.casefold() for extension in extensions)),
     _names(_EXTENSION, "each extension begins with a dot, such as .bin"),
 ]
+DoneSuffix = Annotated[
+    str,
+    AfterValidator(str.strip),
+    _valid(lambda suffix: len(suffix) <= _LONGEST_SUFFIX, "has at most 64 characters"),
+    _valid(lambda suffix: suffix.isprintable() and "/" not in suffix, "must be printable, and without a slash"),
+    _valid(lambda suffix: not suffix.endswith(COMPLETED), "must not end in .completed, which is nfsw's own mark"),
+]
 HostNames = Annotated[
     tuple[str, ...], NoDecode, _names(_HOST_NAME, "each one is a host name, without scheme and port, such as nfsw.site.example")
 ]
@@ -160,6 +171,9 @@ class Settings(BaseSettings):
     file_extensions: Extensions = Field((), description="such as .bin,.mp4,.dat, compared without case; empty: all files")
     recursive: bool = Field(
         False, description="also take the files in folders of the session's folder; a folder that is left empty is removed once it is quiet"
+    )
+    done_suffix: DoneSuffix = Field(
+        "", description="such as .done: a file is taken once its writer has left x.bin.done beside x.bin; empty: files need no marker"
     )
     gc_interval_s: Seconds = Field(30.0, gt=0, le=86_400, description="seconds between two sweeps for .completed")
 
@@ -239,7 +253,7 @@ def help_lines() -> Iterator[str]:
             default = "the host name"
         elif field.is_required() or field.default is None:
             default = "none"
-        elif isinstance(field.default, tuple):
+        elif field.default in ((), ""):
             default = "empty"
         elif isinstance(field.default, bool):
             default = str(field.default).lower()

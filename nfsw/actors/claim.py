@@ -28,6 +28,7 @@ from nfsw.actors.files import Arrival, FileRef, Fingerprint
 from nfsw.actors.folder_walk import remove_empty
 from nfsw.actors.lease import Lease
 from nfsw.actors.logs import about
+from nfsw.actors.marker import after_put_back, is_displaced_marker, remove_marker, see_to_displaced_marker
 from nfsw.actors.messages import DisplacedFile
 from nfsw.actors.moves import are_same, link_anew, move, remove_displaced
 from nfsw.actors.nfs import Nfs, is_gone
@@ -55,14 +56,19 @@ class NotClaimed(Enum):
     GONE = "gone"
 
 
-def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, *, leased: bool) -> ClaimedFile | NotClaimed:
+def claim(
+    nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, *, leased: bool, marker: Fingerprint | None = None
+) -> ClaimedFile | NotClaimed:
     """Claims the arrival of the same session and name as `file`. Raises OSError.
 
-    `expected`: what was seen stable. `instance_id`: of this claimer. `leased`: whether a lease has to be granted.
+    `expected`: what was seen stable. `instance_id`: of this claimer. `leased`: whether a lease has to be granted. `marker`: what was seen
+    beside it, and has to be there still; None: it needs none.
     """
     arrival = nfs.tree.source(Arrival(file.session, file.name))
     if nfs.observe(nfs.tree.completed(file)) or nfs.observe(_displaced(nfs, file, instance_id)):
         return NotClaimed.TAKEN  # an older file of the name is on its way out, or waits to be put back and goes first
+    if marker and (reason := _no_marker(nfs, Arrival(file.session, file.name), marker, leased)):
+        return reason
     with _lease(nfs, arrival, leased) as lease:
         if isinstance(lease, NotClaimed):
             return lease
@@ -71,7 +77,7 @@ def claim(nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, *, l
             return NotClaimed.GONE
         if seen.fingerprint != expected or not seen.regular:
             return NotClaimed.CHANGED
-        return _take(nfs, file, expected, instance_id, lease)
+        return _take(nfs, file, expected, instance_id, lease, marker)
 
 
 def finish(nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, *, leased: bool) -> ClaimedFile | NotClaimed:
@@ -88,19 +94,35 @@ def finish(nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, *, 
             return NotClaimed.GONE
         if seen.fingerprint != expected or not seen.regular:
             return NotClaimed.CHANGED
+        inode = seen.fingerprint.inode
+        if nfs.tree.done_suffix:
+            remove_marker(nfs, file, inode, instance_id, None)
+            seen = nfs.observe(path) or seen
         if seen.links < 2:
             return ClaimedFile(seen.fingerprint, lease is None or lease.held())
         _before_own_change(lease)
         arrival = nfs.observe(nfs.tree.source(Arrival(file.session, file.name)))
-        if arrival and arrival.fingerprint.inode == seen.fingerprint.inode:
+        if arrival and arrival.fingerprint.inode == inode:
             _remove_arrival(nfs, file, seen, instance_id)
         for other in nfs.folders(nfs.tree.all_displaced(file.session)):
-            if nfs.listed_inode(_displaced(nfs, file, other)) == seen.fingerprint.inode:
+            if nfs.listed_inode(_displaced(nfs, file, other)) == inode:
                 remove_displaced(nfs, file.session, file.name, other)
         return _baseline(nfs, path, expected, lease)
 
 
-def _take(nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, lease: Lease | None) -> ClaimedFile | NotClaimed:
+def _no_marker(nfs: Nfs, arrival: Arrival, expected: Fingerprint, leased: bool) -> NotClaimed | None:
+    """Why the marker does not count any more; None: it does."""
+    path = nfs.tree.marker(arrival)
+    with _lease(nfs, path, leased) as lease:
+        if isinstance(lease, NotClaimed):
+            return NotClaimed.OPEN if lease is NotClaimed.OPEN else NotClaimed.CHANGED
+        seen = nfs.observe(path)
+    return None if seen and seen.regular and seen.fingerprint == expected else NotClaimed.CHANGED
+
+
+def _take(
+    nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, lease: Lease | None, marker: Fingerprint | None
+) -> ClaimedFile | NotClaimed:
     """Moves the file from the one name to the other."""
     source, target = nfs.tree.source(Arrival(file.session, file.name)), nfs.tree.source(file)
     _before_own_change(lease)
@@ -116,12 +138,27 @@ def _take(nfs: Nfs, file: FileRef, expected: Fingerprint, instance_id: str, leas
     if not claimed.regular:
         nfs.unlink(target)  # the name was a link's or a pipe's by then
         return NotClaimed.CHANGED
+    if nfs.tree.done_suffix and not claimed.fingerprint.same_but_ctime(expected):
+        return _give_back(nfs, file, claimed, marker, instance_id)
     if claimed.links > 2 and (older := _of_another_day(nfs, file, claimed)):
         nfs.unlink(target)  # a crash cut its claim off before midnight: one file, one blob
         _remove_arrival(nfs, older, claimed, instance_id)
         return NotClaimed.GONE
-    _remove_arrival(nfs, file, claimed, instance_id)
+    if nfs.tree.done_suffix:
+        remove_marker(nfs, file, claimed.fingerprint.inode, instance_id, marker)
+        claimed = nfs.observe(target) or claimed
+    if claimed.links > 1 or not nfs.tree.done_suffix:  # else the next version has the name, which is to stay as its marker found it
+        _remove_arrival(nfs, file, claimed, instance_id)
     return _baseline(nfs, target, expected, lease)
+
+
+def _give_back(nfs: Nfs, file: FileRef, claimed: Seen, marker: Fingerprint | None, instance_id: str) -> NotClaimed:
+    """A writer was at the name in the instant of the claim, and has not said of what is claimed now that it is complete."""
+    if move(nfs, nfs.tree.source(file), _displaced(nfs, file, instance_id)):
+        if marker:
+            remove_marker(nfs, file, claimed.fingerprint.inode, instance_id, marker)  # it was the version's before
+        restore(nfs, DisplacedFile(file.session, file.name, instance_id), file.date)
+    return NotClaimed.CHANGED
 
 
 @contextmanager
@@ -169,6 +206,9 @@ def restore(nfs: Nfs, left: DisplacedFile, today: str) -> None:
     being processed. `today`: the date of a claim made now. Raises OSError.
     """
     tree = nfs.tree
+    if is_displaced_marker(left.name, left.instance_id, tree.done_suffix):
+        see_to_displaced_marker(nfs, left)
+        return
     displaced = f"{tree.displaced(left.session, left.instance_id)}/{left.name}"
     here = left.session, left.name, left.instance_id
     inode = nfs.listed_inode(displaced)
@@ -186,6 +226,8 @@ def restore(nfs: Nfs, left: DisplacedFile, today: str) -> None:
     if link_anew(nfs, displaced, arrival) or are_same(nfs, displaced, arrival):
         remove_displaced(nfs, *here)
         log.info("the displaced name was returned to incoming", extra=about(left.session, left.name, "restore"))
+        if tree.done_suffix:
+            after_put_back(nfs, Arrival(left.session, left.name), inode, left.instance_id)
     elif not nfs.observe(tree.completed(file)) and link_anew(nfs, displaced, tree.source(file)):
         remove_displaced(nfs, *here)
         log.info("claimed before the newer file that has its name", extra=about(left.session, left.name, "restore"))

@@ -39,7 +39,7 @@ log = logging.getLogger("nfsw.claimer")
 class Claimer(Actor):
     def __init__(self, config: ClaimerConfig, board: CallBoard) -> None:
         self.capacity = config.workers
-        self._nfs = Nfs(NfsTree(config.nfs_root), board)
+        self._nfs = Nfs(NfsTree(config.nfs_root, config.done_suffix), board)
         self._staging = StagingTree(config.staging_dir)
         self._stager = Stager(self._nfs, self._staging, config.block_size, content_md5=config.content_md5)
         self._instance_id = uuid.uuid4().hex
@@ -89,7 +89,7 @@ class Claimer(Actor):
                 if self._is_behind_link(file):
                     return Gone()  # to the Scanner as well, which says so
                 self._refuse_links(claimed)
-                outcome = claim(self._nfs, claimed, job.version, self._instance_id, leased=job.leased)
+                outcome = claim(self._nfs, claimed, job.version, self._instance_id, leased=job.leased, marker=job.marker)
                 if isinstance(outcome, ClaimedFile):
                     log.info("claimed", extra=about(file.session, file.name, "claim"))
                     tell(Claimed(claimed, outcome.version))

@@ -18,6 +18,7 @@ class ScannerConfig(msgspec.Struct, frozen=True, tag=True):
     extensions: tuple[str, ...]
     largest: int  # bytes: a file of more than that can never be staged
     recursive: bool = False  # also the folders in the session's folder
+    done_suffix: str = ""  # of the marker that a file needs; empty: it needs none
 
 
 class ClaimerConfig(msgspec.Struct, frozen=True, tag=True):
@@ -26,6 +27,7 @@ class ClaimerConfig(msgspec.Struct, frozen=True, tag=True):
     block_size: int | None  # bytes; None: it grows with the file
     workers: int
     content_md5: bool  # the blobs are to have an MD5 of the whole file
+    done_suffix: str = ""  # of markers; empty: files need none
 
 
 class CollectorConfig(msgspec.Struct, frozen=True, tag=True):

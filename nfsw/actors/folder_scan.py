@@ -20,6 +20,7 @@ from nfsw.actors.actor import Tell
 from nfsw.actors.config import ScannerConfig
 from nfsw.actors.files import Fingerprint
 from nfsw.actors.logs import about
+from nfsw.actors.marked_files import MarkedFiles
 from nfsw.actors.messages import FileRefused, FileStable, RefusalLifted
 from nfsw.actors.names import COMPLETED, is_hidden, is_wanted, refusal
 from nfsw.actors.nfs import Nfs, describe, is_gone
@@ -56,6 +57,8 @@ class FolderScan:
     """`note` is told what NFS refuses; it holds no other file up."""
 
     def __init__(self, nfs: Nfs, config: ScannerConfig, stability: StabilityRule, note: Callable[[OSError], None]) -> None:
+        #: None: files need no marker.
+        self.marked = MarkedFiles(nfs, config.done_suffix, note) if config.done_suffix else None
         self._nfs = nfs
         self._min_age = config.min_file_age_s
         self._writeback_age = config.writeback_age_s
@@ -76,6 +79,8 @@ class FolderScan:
         self._ripe.clear()  # an error may have cut the scan before short
         self._due.clear()
         self._longest = self._nfs.disk().f_namemax
+        if self.marked:
+            self.marked.begin()
 
     @_collector_paused()
     def look(
@@ -88,6 +93,9 @@ class FolderScan:
         wanted, others, in_the_way = self._sorted_out(folder, listing)
         if folder.date is None and displaced:
             wanted = [entry for entry in wanted if (folder.session, folder.below + entry.name) not in displaced]
+        vouched_for: list[os.DirEntry[str]] = []
+        if folder.date is None and self.marked:
+            wanted, vouched_for = self.marked.sort_out(folder, listing, wanted, leased=self._stability.rule is Rule.LEASE)
         now = time.monotonic()
         pending = folder.pending(wanted)
         known, age, longer = folder.quiet.get, self._age(untold=False), self._age(untold=True)
@@ -115,18 +123,41 @@ class FolderScan:
                 files -= 1
                 size -= looked[0]
             elif quiet.fresh:
-                opened = folder.opened.get(entry.name)
-                if opened is None:
-                    self._ripe.append((quiet.fingerprint.mtime_ns, folder.below + entry.name, folder, entry.name))
-                elif opened.is_due(quiet, now):
-                    self._due.append((opened.asked_at, folder.below + entry.name, folder, entry.name))
+                self._to_be_judged(folder, entry.name, quiet, now)
         folder.counted = files, size
+        if vouched_for:
+            self._look_at_vouched_for(folder, vouched_for, now, tell)
         self._look_first(folder)
         folder.awaited -= folder.abandoned
         gone = len(pending) - missed < before or reported < len(folder.reported)
-        if gone or pending is not wanted or folder.refused or folder.awaited:
-            folder.forget_all_but({entry.name for entry in wanted}, tell)
+        if gone or pending is not wanted or folder.refused or folder.awaited or vouched_for:
+            folder.forget_all_but({entry.name for entry in (*wanted, *vouched_for)}, tell)
         return in_the_way, others
+
+    def _look_at_vouched_for(self, folder: Folder, entries: "list[os.DirEntry[str]]", now: float, tell: Tell) -> None:
+        """Files that have their marker."""
+        pending = folder.pending(entries)
+        files, size = folder.counted
+        for entry, looked in zip(pending, self._nfs.stats(folder.path, pending), strict=True):
+            if isinstance(looked, OSError):
+                self._note(looked)
+            elif looked is not None:
+                version = Fingerprint(*looked)
+                if version != folder.reported.get(entry.name):
+                    quiet = self._see(folder, entry.name, folder.quiet.get(entry.name), version, now, tell)
+                    if quiet is None:
+                        continue
+                    quiet.vouched_for = True
+                    self._to_be_judged(folder, entry.name, quiet, now)
+                files, size = files + 1, size + version.size
+        folder.counted = files, size
+
+    def _to_be_judged(self, folder: Folder, name: str, quiet: StabilityTracker, now: float) -> None:
+        opened = folder.opened.get(name)
+        if opened is None:
+            self._ripe.append((quiet.fingerprint.mtime_ns, folder.below + name, folder, name))
+        elif opened.is_due(quiet, now):
+            self._due.append((opened.asked_at, folder.below + name, folder, name))
 
     @_collector_paused()
     def judge(self, tell: Tell) -> None:
@@ -196,7 +227,8 @@ class FolderScan:
             self._refuse(folder, name, quiet.fingerprint, reason, tell)
         else:
             leased = self._stability.rule is Rule.LEASE and not quiet.untold
-            tell(FileStable(folder.file(name), quiet.fingerprint, quiet.seen_at, leased))
+            marker = folder.markers.get(name)
+            tell(FileStable(folder.file(name), quiet.fingerprint, quiet.seen_at, leased, marker.fingerprint if marker else None))
             folder.reported[name] = quiet.fingerprint
         folder.awaited.discard(name)
         folder.opened.pop(name, None)
@@ -237,6 +269,8 @@ class FolderScan:
         quiet.see_fresh(seen.fingerprint, time.monotonic())
         if quiet.verdict(begun, self._age(untold=quiet.untold), looked=True) is not Stability.STABLE:
             return False
+        if folder.date is None and self.marked and not self.marked.is_marked(folder, name, quiet, self._age(untold=quiet.untold)):
+            return False
         return self._stability.rule is Rule.TIME or quiet.untold or self._is_closed(folder, name, quiet)
 
     def _may_ask(self, folder: Folder, name: str) -> bool:
@@ -255,23 +289,28 @@ class FolderScan:
         return seen if seen and seen.regular else None
 
     def _is_closed(self, folder: Folder, name: str, quiet: StabilityTracker) -> bool:
-        """Whether nobody has the file open for writing, and it is still as it was seen a moment ago."""
-        try:
-            with self._nfs.lease(f"{folder.path}/{name}") as lease:
-                if lease.impossible:
-                    self._cannot_tell(quiet, lease.impossible)
-                    return False
-                closed = lease.held()
-        except OSError as error:
-            self._cannot_open(quiet, error)
-            return False
-        now, before = time.monotonic(), quiet.fingerprint
-        if not closed or lease.seen is None:
-            folder.opened.setdefault(name, Opened(time.time(), now, now)).asked_at = now
-            return False
+        """Whether nobody has the file or its marker open for writing, and they are still as they were seen a moment ago."""
+        asked, unchanged = [(f"{folder.path}/{name}", quiet)], True
+        if self.marked and (marker := folder.markers.get(name)):
+            asked.append((self.marked.path(folder, name), marker))
+        for path, tracker in asked:
+            try:
+                with self._nfs.lease(path) as lease:
+                    if lease.impossible:
+                        self._cannot_tell(quiet, lease.impossible)
+                        return False
+                    closed = lease.held()
+            except OSError as error:
+                self._cannot_open(quiet, error)
+                return False
+            now, before = time.monotonic(), tracker.fingerprint
+            if not closed or lease.seen is None:
+                folder.opened.setdefault(name, Opened(time.time(), now, now)).asked_at = now
+                return False
+            tracker.see_fresh(lease.seen, now)
+            unchanged = unchanged and lease.seen == before
         folder.opened.pop(name, None)
-        quiet.see_fresh(lease.seen, now)
-        return lease.seen == before
+        return unchanged
 
     def _cannot_open(self, quiet: StabilityTracker, error: OSError) -> None:
         if error.errno in (errno.EACCES, errno.EPERM):

@@ -57,6 +57,7 @@ class FileStable(Message, frozen=True):
     version: Fingerprint
     seen_at: float = 0.0  # when a scan first saw it (seconds, CLOCK_MONOTONIC)
     leased: bool = False  # a lease was granted: nobody had it open for writing. Else that could not be known
+    marker: Fingerprint | None = None  # that its writer has left beside it; None: it needs none
 
 
 class FileRefused(Message, frozen=True):
@@ -126,6 +127,15 @@ class ArrivalsCounted(Message, frozen=True):
 
     files: int
     size: int  # bytes
+
+
+class WaitingForMarker(Message, frozen=True):
+    """How many files of the active session in `incoming` wait for the marker that their writers are to leave. Told when it changes."""
+
+    count: int
+    older: int = 0  # of these, files that have one which is older than they are, so that it does not count
+    oldest: File | None = None
+    since: float = 0.0  # when the oldest was first seen without one (seconds since the epoch)
 
 
 class HiddenFiles(Message, frozen=True):
@@ -234,6 +244,7 @@ class StageFile(Job, frozen=True):
     version: Fingerprint
     restage: bool = False  # what is staged of it is worthless
     leased: bool = False  # take it only if a lease is granted, as it was when it was seen stable
+    marker: Fingerprint | None = None  # take it only if this is still beside it; None: it needs none
 
 
 class Claimed(Message, frozen=True):

@@ -5,7 +5,15 @@ import os
 from collections.abc import Collection, Iterable
 
 from nfsw.actors.actor import Tell
-from nfsw.actors.messages import ArrivalsCounted, HiddenFiles, LinksInTheWay, OpenForWriting, RuleFound, ScanFailed
+from nfsw.actors.messages import (
+    ArrivalsCounted,
+    HiddenFiles,
+    LinksInTheWay,
+    OpenForWriting,
+    RuleFound,
+    ScanFailed,
+    WaitingForMarker,
+)
 from nfsw.actors.nfs import LinkInTheWay, describe
 from nfsw.actors.scanned_folder import Folder
 from nfsw.actors.stability import Rule
@@ -26,6 +34,7 @@ class ScanNews:
         self._told_open = OpenForWriting(0)
         self._told_hidden = HiddenFiles(0)
         self._told_arrivals: ArrivalsCounted | None = None
+        self._told_unmarked = WaitingForMarker(0)
         self._told_links = LinksInTheWay(())
 
     def begin(self) -> None:
@@ -71,6 +80,7 @@ class ScanNews:
         """The look is done."""
         self._say_links(tell)
         self._say_open(folders, tell)
+        self._say_unmarked(folders, tell)
         self._say_hidden(folders, tell)
         self._say_trouble(tell)
 
@@ -84,6 +94,18 @@ class ScanNews:
         now = OpenForWriting(count, oldest[1], oldest[0]) if oldest else OpenForWriting(0)
         if now != self._told_open:
             self._told_open = now
+            tell(now)
+
+    def _say_unmarked(self, folders: Iterable[Folder], tell: Tell) -> None:
+        count, older, oldest = 0, 0, None
+        for folder in folders:
+            count, older = count + len(folder.unmarked), older + folder.older_markers
+            if folder.unmarked and (oldest is None or min(folder.unmarked.values()) < oldest[0]):
+                name, since = min(folder.unmarked.items(), key=lambda waiting: (waiting[1], waiting[0]))
+                oldest = since, folder.file(name)
+        now = WaitingForMarker(count, older, oldest[1], oldest[0]) if oldest else WaitingForMarker(0)
+        if now != self._told_unmarked:
+            self._told_unmarked = now
             tell(now)
 
     def _say_hidden(self, folders: Iterable[Folder], tell: Tell) -> None:

@@ -48,6 +48,9 @@ class Folder:
     refused: dict[str, Fingerprint | None] = field(default_factory=dict)  # the version that is refused; None: any, for its name's sake
     hidden: int = 0  # arrivals whose names are hidden
     counted: tuple[int, int] = (0, 0)  # files that are not refused, and their bytes
+    markers: dict[str, StabilityTracker] = field(default_factory=dict)  # by the name of the file beside which one lies
+    unmarked: dict[str, float] = field(default_factory=dict)  # wait for their marker, and since when (seconds since the epoch)
+    older_markers: int = 0  # of these, files whose marker does not count, since it is older than they are
     prefix: str = field(init=False)  # of the names of its blobs; a stand-in where the date is not known yet
 
     def __post_init__(self) -> None:
@@ -61,7 +64,7 @@ class Folder:
     @property
     def is_blank(self) -> bool:
         """Whether there is nothing to remember."""
-        return not (self.quiet or self.opened or self.reported or self.awaited or self.refused or self.hidden)
+        return not (self.quiet or self.opened or self.reported or self.awaited or self.refused or self.hidden or self.unmarked)
 
     def tell_gone(self, names: Iterable[str], tell: Tell) -> None:
         for name in names:

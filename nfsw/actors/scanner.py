@@ -18,6 +18,7 @@ from nfsw.actors.envelope import Message, Reply
 from nfsw.actors.files import FileRef
 from nfsw.actors.folder_scan import FolderScan, is_in_the_way
 from nfsw.actors.folder_walk import FolderWalk, Place, everything
+from nfsw.actors.marker import is_displaced_marker
 from nfsw.actors.messages import DisplacedFile, RefusalLifted, ReportAgain, ScanFinished, SessionFound, WatchedSessions
 from nfsw.actors.names import for_message
 from nfsw.actors.nfs import LinkInTheWay, Nfs
@@ -38,7 +39,7 @@ _LONG_LOOK_S = 10.0
 class Scanner(Actor):
     def __init__(self, config: ScannerConfig, board: CallBoard) -> None:
         self.interval = config.poll_interval_s
-        self._nfs = Nfs(NfsTree(config.nfs_root), board)
+        self._nfs = Nfs(NfsTree(config.nfs_root, config.done_suffix), board)
         self._watch = WatchedSessions(None, frozenset(), frozenset())
         self._folders: dict[str, Folder] = {}
         self._displaced: set[tuple[str, str]] = set()  # session and name
@@ -159,7 +160,10 @@ class Scanner(Actor):
                         if not entry.is_dir(follow_symlinks=False):
                             name = place.below + entry.name
                             tell(DisplacedFile(session, for_message(name), instance_id))
-                            self._displaced.add((session, name))
+                            if self._files.marked and is_displaced_marker(name, instance_id, tree.done_suffix):
+                                self._files.marked.found_displaced(session, name, entry.path)
+                            else:
+                                self._displaced.add((session, name))
         return {session for session, _ in self._displaced}
 
     def _look_at_incoming(self, tell: Tell) -> None:

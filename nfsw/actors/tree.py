@@ -19,6 +19,7 @@ class NfsTree:
     """Paths below APP_NFS_ROOT. `incoming` and `.processing` are the contract's; `.nfsw` is ours alone."""
 
     root: str
+    done_suffix: str = ""  # of markers; empty: there are none
 
     @property
     def processing(self) -> str:
@@ -43,6 +44,10 @@ class NfsTree:
 
     def completed(self, file: FileRef) -> str:
         return self.source(file) + COMPLETED
+
+    def marker(self, arrival: Arrival) -> str:
+        """What its writer leaves beside it once it is complete. Not to be asked for without a suffix."""
+        return self.source(arrival) + self.done_suffix
 
     @property
     def sessions(self) -> str:

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     DRAINING = "draining"  # a session that was stopped cannot end
     SESSION = "session"  # none is active
     OPEN = "open"  # writers have files open
+    MARKER = "marker"  # files wait for their marker
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,11 @@ RULES: Mapping[Kind, Rule] = {
     Kind.DRAINING: _WAITING,
     Kind.SESSION: _WAITING,
     Kind.OPEN: Rule(HealthState.OK, HealthState.WAITING, 21_600),
+    Kind.MARKER: Rule(HealthState.OK, HealthState.WAITING, 21_600),
 }
 
 #: Those whose text says what is waited for; that of the others is a sentence.
-_WAITED_FOR = frozenset({Kind.FAILED, Kind.ROOM, Kind.DRAINING, Kind.OPEN})
+_WAITED_FOR = frozenset({Kind.FAILED, Kind.ROOM, Kind.DRAINING, Kind.OPEN, Kind.MARKER})
 _SEVERITY = list(HealthState)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from nfsw.actors.files import FileRef
+from nfsw.actors.files import File, FileRef
 from nfsw.actors.messages import DiskName
 from nfsw.actors.names import printable
 from nfsw.supervisor.actor_ref import ActorRef
@@ -93,6 +93,7 @@ class Overview:
             session=self._sessions.status(),
             files=FileCounts(
                 open_for_writing=self._router.open_for_writing.count,
+                waiting_for_marker=self._router.waiting_for_marker.count,
                 queued=self._files.count(Stage.QUEUED),
                 staging=counted[FileState.STAGING],
                 uploading=counted[FileState.UPLOADING],
@@ -201,12 +202,14 @@ class Overview:
             elif export.full_in_s is not None and export.full_in_s < SOON_S:
                 yield Finding(Kind.EXPORT, f"the disk of the export is full in {span(export.full_in_s)} at this rate")
         if opened := router.open_for_writing.oldest:
-            since = datetime.fromtimestamp(router.open_for_writing.since, UTC)
-            count = router.open_for_writing.count
-            files = "1 file" if count == 1 else f"{count} files"
-            oldest = f"{opened.session}/{printable(opened.name)}"
-            text = f"the writers of {files} that are still open, the oldest since {since:%Y-%m-%dT%H:%M:%SZ}: {oldest}"
+            oldest = _oldest(opened, router.open_for_writing.since)
+            text = f"the writers of {_files(router.open_for_writing.count)} that are still open, {oldest}"
             yield Finding(Kind.OPEN, text, router.open_since)
+        unmarked = router.waiting_for_marker
+        if unmarked.oldest:
+            older = f" ({unmarked.older} of them has one that is older than the file, and needs it anew)" if unmarked.older else ""
+            text = f"the markers of {_files(unmarked.count)}{older}, {_oldest(unmarked.oldest, unmarked.since)}"
+            yield Finding(Kind.MARKER, text, router.unmarked_since)
 
     def _found_of_files(self, files: _Files, now: float) -> Iterator[Finding]:
         if count := files.waiting or files.failed:
@@ -222,6 +225,15 @@ class Overview:
         since = max(since, self._telemetry.progressed_at)
         if now - since >= _STALLED_S:
             yield Finding(Kind.STALLED, "files are there to be sent, and nothing has left for Azure", since)
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count} files"
+
+
+def _oldest(file: File, since: float) -> str:
+    """`since`: seconds since the epoch."""
+    return f"the oldest since {datetime.fromtimestamp(since, UTC):%Y-%m-%dT%H:%M:%SZ}: {file.session}/{printable(file.name)}"
 
 
 def _state(record: TrackedFile) -> FileState | None:

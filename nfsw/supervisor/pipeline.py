@@ -83,8 +83,9 @@ class Pipeline:
         """Waits while the queue is full, and only then notes anything: a Scanner that dies at the door leaves nothing behind."""
         record = self.files.get(stable.file)
         if record and record.stage is not Stage.UNSEEN:
-            if record.stage in (Stage.QUEUED, Stage.WAITING) and record.version != stable.version:
+            if record.stage in (Stage.QUEUED, Stage.WAITING) and (record.version, record.marker) != (stable.version, stable.marker):
                 record.version, record.leased, record.staged_whole, record.uploaded = stable.version, stable.leased, False, None
+                record.marker = stable.marker
             return  # else it is under way, and whoever has it will see that it is another version
         if self._is_wanted(stable.file):
             await self.scheduler.room()
@@ -150,7 +151,7 @@ class Pipeline:
     def _queue(self, stable: FileStable, at: float) -> None:
         file = stable.file
         record = self.files.get(file) or self.files.add(TrackedFile(file, stable.version))
-        record.version, record.leased = stable.version, stable.leased
+        record.version, record.leased, record.marker = stable.version, stable.leased, stable.marker
         record.refused, record.abandoned = None, False
         self._telemetry.queued(record, stable, at)
         if isinstance(file, FileRef):
@@ -240,7 +241,7 @@ class Pipeline:
             record.staging = None
             self._rest(record)
             return None
-        return StageFile(record.file, record.version, restage, record.leased)
+        return StageFile(record.file, record.version, restage, record.leased, record.marker)
 
     def _on_stage_news(self, record: TrackedFile, news: Message, at: float) -> None:
         match news:
@@ -261,7 +262,7 @@ class Pipeline:
             self.budget.release(older)
             self.files.remove(older)
         self.files.rename(record, file)
-        record.version = version
+        record.version, record.marker = version, None
         self._take_on(record, "incoming")
         self._retry.got_over(record)
         self._telemetry.claimed(record, file, at)

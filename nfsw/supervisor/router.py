@@ -34,6 +34,7 @@ from nfsw.actors.messages import (
     SetUploads,
     StagingFound,
     Unstaged,
+    WaitingForMarker,
     WatchedSessions,
 )
 from nfsw.supervisor.actor_ref import ActorRef, Request
@@ -58,6 +59,8 @@ class Router:
         self.stability: RuleFound | None = None
         self.open_for_writing = OpenForWriting(0)
         self.open_since = 0.0  # since when the oldest of them has been (seconds, monotonic)
+        self.waiting_for_marker = WaitingForMarker(0)
+        self.unmarked_since = 0.0  # since when the oldest of them has waited (seconds, monotonic)
         self.hidden = 0  # files in `incoming` with a hidden name
         self.links = LinksInTheWay(())
         self.arrivals = arrivals
@@ -78,6 +81,7 @@ class Router:
             case "scanner":
                 self.pipeline.scanner_restarted()
                 self.open_for_writing, self.hidden, self.links = OpenForWriting(0), 0, LinksInTheWay(())
+                self.waiting_for_marker = WaitingForMarker(0)
                 self._maybe_away = True  # it may have hung
                 return [self._sessions.watch()]
             case "collector":
@@ -118,12 +122,16 @@ class Router:
                 self._refs["collector"].tell(found)
             case OpenForWriting() as opened:
                 if opened.since != self.open_for_writing.since:
-                    self.open_since = time.monotonic() - max(0.0, time.time() - opened.since)
+                    self.open_since = _monotonic(opened.since)
                 self.open_for_writing = opened
             case ArrivalsCounted() as counted:
                 self.arrivals.note(counted)
             case DiskMeasured(disk, size, free):
                 self.disks[disk].note(size, free, time.monotonic())
+            case WaitingForMarker() as waiting:
+                if waiting.since != self.waiting_for_marker.since:
+                    self.unmarked_since = _monotonic(waiting.since)
+                self.waiting_for_marker = waiting
             case HiddenFiles(count):
                 self.hidden = count
             case LinksInTheWay() as links:
@@ -197,3 +205,8 @@ class Router:
     def _settle_container(self, reason: str | None) -> None:
         if not self.container.done():
             self.container.set_result(reason)
+
+
+def _monotonic(since: float) -> float:
+    """The moment on the other clock. `since`: seconds since the epoch, not in the future."""
+    return time.monotonic() - max(0.0, time.time() - since)

@@ -34,6 +34,7 @@ class SessionStatus:
 @dataclass(frozen=True, slots=True)
 class FileCounts:
     open_for_writing: int  # they would be taken if nobody had them open
+    waiting_for_marker: int  # in incoming: their writers have not yet said that they are complete
     queued: int  # stable and waiting to be claimed
     staging: int
     uploading: int

@@ -70,6 +70,8 @@ class TrackedFile:
     stage: Stage = Stage.UNSEEN
     #: Nobody had it open for writing when it was seen stable; it is taken only if that is so still.
     leased: bool = False
+    #: What its writer has left beside it, and has to be there still when it is claimed; None: it needs none.
+    marker: Fingerprint | None = None
     #: It had its claimed name when it was seen: an earlier process may have sent it.
     found_claimed: bool = False
     #: It is claimed and not yet completed, given up or gone: it counts as taken on.

@@ -43,7 +43,7 @@ ACTORS = tuple(
 
 IDLE = Status(
     session=None,
-    files=FileCounts(0, 0, 0, 0, 0, 0, 0, 0),
+    files=FileCounts(0, 0, 0, 0, 0, 0, 0, 0, 0),
     bytes=ByteCounts(completed=0, staged=0, staging_limit=90 * GIB, sent=0, resent=0),
     in_flight=(),
     refused=(),
@@ -85,7 +85,7 @@ ACTIVE = dataclasses.replace(
 
 BUSY = dataclasses.replace(
     ACTIVE,
-    files=FileCounts(open_for_writing=1, queued=3, staging=1, uploading=4, completed=17, failed=1, refused=2, hidden=5),
+    files=FileCounts(1, 0, queued=3, staging=1, uploading=4, completed=17, failed=1, refused=2, hidden=5),
     bytes=ByteCounts(completed=123_456_789, staged=31 * GIB, staging_limit=90 * GIB, sent=5 * GIB, resent=12 * MIB),
     in_flight=(
         in_flight("camera-left_20260131T115900.mp4"),

@@ -11,7 +11,9 @@ MAYBE_NUMBER = (int, float, type(None))
 TEXT = str
 
 SESSION = {"name": TEXT, "state": TEXT, "started_at": TEXT, "resumed": bool}
-FILES = dict.fromkeys(("open_for_writing", "queued", "staging", "uploading", "completed", "failed", "refused", "hidden"), int)
+FILES = dict.fromkeys(
+    ("open_for_writing", "waiting_for_marker", "queued", "staging", "uploading", "completed", "failed", "refused", "hidden"), int
+)
 IN_FLIGHT = {
     "file": TEXT,
     "session": TEXT,

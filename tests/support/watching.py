@@ -18,13 +18,16 @@ LARGEST = 1000
 class Watching:
     """The Scanner of a pod that holds session `s`, with what it told."""
 
-    def __init__(self, root: str, board: CallBoard, clock: FakeClock, *extensions: str, recursive: bool = False) -> None:
+    def __init__(
+        self, root: str, board: CallBoard, clock: FakeClock, *extensions: str, recursive: bool = False, done_suffix: str = ""
+    ) -> None:
         self.clock = clock
         self.told = Told()
         #: What was said of how much lies in `incoming`.
         self.counted: list[ArrivalsCounted] = []
         self._rule: Rule | None = None
-        self.scanner = Scanner(ScannerConfig(root, POLL_S, AGE_S, WRITEBACK_AGE_S, extensions, LARGEST, recursive), board)
+        config = ScannerConfig(root, POLL_S, AGE_S, WRITEBACK_AGE_S, extensions, LARGEST, recursive, done_suffix)
+        self.scanner = Scanner(config, board)
         self.watch("s")
 
     def watch(self, active: str | None, *others: str) -> None:

@@ -33,6 +33,7 @@ def test_the_status_is_the_contract_word_for_word(service: MemoryService, ask: A
     assert status["session"] == {"name": "s1", "state": "active", "started_at": "2026-01-31T12:00:00Z", "resumed": False}
     assert status["files"] == {
         "open_for_writing": 1,
+        "waiting_for_marker": 0,
         "queued": 3,
         "staging": 1,
         "uploading": 4,

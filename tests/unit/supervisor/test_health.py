@@ -39,6 +39,7 @@ def test_there_is_a_rule_for_each_kind() -> None:
         (Kind.DRAINING, WAITING, 1_000_000, WAITING),
         (Kind.SESSION, WAITING, 1_000_000, WAITING),
         (Kind.OPEN, OK, 21_600, WAITING),
+        (Kind.MARKER, OK, 21_600, WAITING),
     ],
 )
 def test_each_kind_gives_its_word_at_once_and_another_one_after_its_time(

@@ -62,6 +62,17 @@ async def test_a_file_that_is_reported_twice_is_taken_once() -> None:
         assert works.reports_again() == []
 
 
+async def test_a_marker_that_was_seen_has_to_be_there_at_the_claim_and_never_after_it() -> None:
+    async with Works() as works:
+        marker, newer = version(0), version(1)
+        await works.says("scanner", FileStable(A, version(100), marker=marker))
+        assert works["claimer"].hears() == [StageFile(A, version(100), marker=marker)]
+        await works.says("scanner", FileStable(B, version(100), marker=marker), FileStable(B, version(100), marker=newer))
+        await works.news("claimer", "a", Claimed(CLAIMED_A, version(100)))
+        await works.dies("claimer")
+        assert works["claimer"].hears()[0] == StageFile(CLAIMED_A, version(100))
+
+
 async def test_a_claim_renames_the_record_and_the_job() -> None:
     async with Works() as works:
         await works.takes(A)

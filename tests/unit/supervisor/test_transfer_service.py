@@ -29,6 +29,7 @@ from nfsw.actors.messages import (
     StagingProgress,
     UploadFailed,
     UploadProgress,
+    WaitingForMarker,
 )
 from nfsw.actors.stability import Rule
 from nfsw.schedule import UploadSchedule
@@ -460,6 +461,22 @@ async def test_files_that_somebody_has_open_are_counted_and_the_oldest_is_named(
         await works.says("scanner", OpenForWriting(0))
         status = works.service.status()
         assert (status.files.open_for_writing, status.waiting_for) == (0, ())
+
+
+async def test_files_that_wait_for_their_marker_are_counted_and_the_oldest_is_named() -> None:
+    async with Works() as works:
+        await works.says("scanner", WaitingForMarker(3, 1, Arrival("s", "a\n"), 1_800_000_000.5))
+        status = works.service.status()
+        assert status.files.waiting_for_marker == 3
+        assert status.waiting_for == (
+            "the markers of 3 files (1 of them has one that is older than the file, and needs it anew), "
+            "the oldest since 2027-01-15T08:00:00Z: s/a\\x0a",
+        )
+        await works.says("scanner", WaitingForMarker(1, 0, Arrival("s", "a"), 1_800_000_000.5))
+        assert works.service.status().waiting_for == ("the markers of 1 file, the oldest since 2027-01-15T08:00:00Z: s/a",)
+        await works.dies("scanner")
+        status = works.service.status()
+        assert (status.files.waiting_for_marker, status.waiting_for) == (0, ())
 
 
 async def test_a_scanner_that_starts_anew_finds_anew_what_is_open_and_where_links_are() -> None:
