@@ -22,7 +22,7 @@ from nfsw.actors.files import Fingerprint
 from nfsw.actors.logs import about
 from nfsw.actors.marked_files import MarkedFiles
 from nfsw.actors.messages import FileRefused, FileStable, RefusalLifted
-from nfsw.actors.names import COMPLETED, is_hidden, is_wanted, refusal
+from nfsw.actors.names import COMPLETED, is_wanted, refusal
 from nfsw.actors.nfs import Nfs, describe, is_gone
 from nfsw.actors.scanned_folder import Folder, Opened
 from nfsw.actors.stability import Rule, Stability, StabilityTracker
@@ -98,7 +98,8 @@ class FolderScan:
             wanted, vouched_for = self.marked.sort_out(folder, listing, wanted, leased=self._stability.rule is Rule.LEASE)
         now = time.monotonic()
         pending = folder.pending(wanted)
-        known, age, longer = folder.quiet.get, self._age(untold=False), self._age(untold=True)
+        known = folder.quiet.get
+        ripe_since, ripe_since_untold = now - self._age(untold=False), now - self._age(untold=True)
         before, missed, reported = len(folder.quiet), 0, 0
         files = size = 0
         for entry, looked in zip(pending, self._nfs.stats(folder.path, pending), strict=True):
@@ -112,7 +113,9 @@ class FolderScan:
                     reported += 1
                     if looked == version:
                         continue
-            elif looked == quiet.fingerprint and (not quiet.fresh or now - quiet.since < (longer if quiet.untold else age)):
+            elif looked == quiet.fingerprint and (
+                quiet.since > ripe_since or not quiet.fresh or (quiet.untold and quiet.since > ripe_since_untold)
+            ):
                 quiet.scans += 1
                 continue  # the common case, at the price of one comparison
             if isinstance(looked, OSError):
@@ -186,7 +189,7 @@ class FolderScan:
                 others.append(entry)
                 continue
             name = entry.name
-            if is_hidden(name):
+            if name[0] == ".":  # as `is_hidden` has it
                 hidden += 1
                 in_the_way = in_the_way or is_in_the_way(entry, abandoned)
             elif name not in abandoned:

@@ -5,7 +5,6 @@ import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -84,19 +83,22 @@ def test_stats_are_those_of_lstat_and_none_for_what_has_gone(nfs: Nfs, share: Sh
     assert found == [fingerprint(folder / entry.name) for entry in entries[:-1]] + [None]
 
 
-class Broken:
-    """An entry whose inode the server cannot read."""
-
-    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
-        raise OSError(errno.EUCLEAN, "Structure needs cleaning")
-
-
-def test_a_file_that_cannot_be_looked_at_ends_nothing(nfs: Nfs, share: Share) -> None:
+def test_a_file_that_cannot_be_looked_at_ends_nothing(nfs: Nfs, share: Share, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose inode the server cannot read, say."""
     share.written(share.incoming("a"))
-    (entry,) = nfs.listing(str(share.incoming("")))
-    broken, whole = nfs.stats(str(share.incoming("")), [cast("os.DirEntry[str]", Broken()), entry])
+    share.written(share.incoming("b"))
+    entries = sorted(nfs.listing(str(share.incoming(""))), key=lambda entry: entry.name)
+    lstat = os.lstat
+
+    def cannot_read_a(path: str) -> os.stat_result:
+        if path.endswith("/a"):
+            raise OSError(errno.EUCLEAN, "Structure needs cleaning")
+        return lstat(path)
+
+    monkeypatch.setattr(os, "lstat", cannot_read_a)
+    broken, whole = nfs.stats(str(share.incoming("")), entries)
     assert isinstance(broken, OSError)
-    assert whole == fingerprint(share.incoming("a"))
+    assert whole == fingerprint(share.incoming("b"))
 
 
 def test_folders_are_made_with_those_above_them_and_may_be_there(nfs: Nfs, share: Share) -> None:
