@@ -91,7 +91,7 @@ def test_a_file_that_cannot_be_looked_at_ends_nothing(nfs: Nfs, share: Share, mo
     lstat = os.lstat
 
     def cannot_read_a(path: str) -> os.stat_result:
-        if path.endswith("/a"):
+        if str(path).endswith("/a"):
             raise OSError(errno.EUCLEAN, "Structure needs cleaning")
         return lstat(path)
 
