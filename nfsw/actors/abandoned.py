@@ -7,7 +7,7 @@ the name later is a file like any other. To remove a note is to have its file ta
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import asdict, dataclass
 
 from nfsw.actors.actor import Tell
@@ -104,8 +104,10 @@ class AbandonedFiles:
         """Reads the notes of all sessions. One call while there is none. Raises OSError; then what was known before stays so."""
         self._notes = dict(self._read())
 
-    def names(self, date: str, session: str, below: str) -> set[str]:
+    def names(self, date: str, session: str, below: str) -> Set[str]:
         """Of the abandoned files in one folder. `below`: its path below the session's own, with a slash at its end."""
+        if not self._notes:
+            return frozenset()
         names = (file.name for file in self._notes if (file.date, file.session) == (date, session))
         return {name.removeprefix(below) for name in names if name[: name.rfind("/") + 1] == below}
 

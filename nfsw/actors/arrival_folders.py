@@ -19,7 +19,7 @@ from nfsw.actors.nfs import Nfs
 
 log = logging.getLogger("nfsw.scanner")
 
-#: Folders that one scan looks at. On NFS each one costs about half a millisecond, so this is one second.
+#: Folders that one scan looks at: each one costs a few calls, so a scan of these takes about as long as a poll interval at most.
 FOLDERS_A_SCAN = 2_000
 #: Folders and links that are refused by name. The status lists no more than these; the others stay where they are all the same.
 MOST_REFUSED = 1_000

@@ -184,7 +184,8 @@ class Collector(Actor):
             for name in marks:
                 with self._noted():
                     self._finish(FileRef(date, session, place.below + name.removesuffix(COMPLETED)), tell)
-            if place.below and all(entry.name in marks or entry.is_dir(follow_symlinks=False) for entry in entries):
+            folders = sum(entry.is_dir(follow_symlinks=False) for entry in entries)
+            if place.below and len(marks) + folders == len(entries):
                 emptied.append(place.path)
         for path in reversed(emptied):
             self._nfs.remove_folder(path)

@@ -1,7 +1,7 @@
 """What the Scanner remembers of the files of one folder between two scans; names that are gone are forgotten."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -44,7 +44,7 @@ class Folder:
     opened: dict[str, Opened] = field(default_factory=dict)  # open for writing; whoever was looked at last comes last
     reported: dict[str, Fingerprint] = field(default_factory=dict)  # the version
     awaited: set[str] = field(default_factory=set)  # claimed files that the main process waits to hear of again
-    abandoned: set[str] = field(default_factory=set)  # not to be finished, and not in the way of the session's end
+    abandoned: Set[str] = frozenset()  # not to be finished, and not in the way of the session's end
     refused: dict[str, Fingerprint | None] = field(default_factory=dict)  # the version that is refused; None: any, for its name's sake
     hidden: int = 0  # arrivals whose names are hidden
     counted: tuple[int, int] = (0, 0)  # files that are not refused, and their bytes

@@ -190,7 +190,7 @@ class Scanner(Actor):
         """
         held, found = session in self._watch.held, False
         walk = FolderWalk(path)
-        while place := walk.next():
+        while (held or not found) and (place := walk.next()):
             try:
                 if held:
                     watched.add(place.path)
@@ -213,7 +213,7 @@ class Scanner(Actor):
         """Whether a file of the folder is to be seen to, and the entries that are no files. Raises OSError."""
         listing = self._nfs.listing(place.path)
         folder = self._folder(place, session, date)
-        folder.abandoned = self._abandoned.names(date, session, place.below) if date else set()
+        folder.abandoned = self._abandoned.names(date, session, place.below) if date else frozenset()
         looked = self._files.look(folder, listing, self._displaced, tell)
         if place.below and folder.is_blank:
             del self._folders[place.path]  # so that what is remembered grows with the files, whatever folders there are

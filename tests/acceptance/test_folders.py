@@ -49,6 +49,15 @@ def test_files_keep_their_paths_and_the_folders_that_they_leave_empty_go(site: S
     assert {line["file_name"] for line in service.log() if line["message"].startswith("in Azure and deleted")} >= {"a/b/c/deep.bin"}
 
 
+def test_markers_in_folders_go_with_their_files(site: Site) -> None:
+    site.serve(**RECURSIVE, APP_DONE_SUFFIX=".done").start_session("s")
+    for name in ("a/one.mcap", "a/b/two.mcap"):
+        written(site, name, name.encode())
+        (site.incoming("s") / f"{name}.done").touch()
+    site.all_arrived()
+    until(lambda: not folders_of(site), within=30, what=lambda: f"no folder is left: {folders_of(site)}\n{site.report()}")
+
+
 def test_without_the_setting_folders_are_left_alone_and_what_was_claimed_in_them_is_finished(site: Site) -> None:
     service = site.serve()
     service.start_session("s")
