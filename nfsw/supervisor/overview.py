@@ -116,6 +116,7 @@ class Overview:
             conditions=conditions,
             backlog=self.backlog,
             disks=Disks(self.disk(DiskName.EXPORT), self.disk(DiskName.STAGING)),
+            at=datetime.fromtimestamp(int(time.time()), UTC),
         )
 
     def disk(self, name: DiskName) -> Disk | None:

@@ -158,3 +158,4 @@ class Status:
     conditions: tuple[Condition, ...]  # what that follows from, the most important first
     backlog: Backlog
     disks: Disks
+    at: datetime  # UTC; when all of this was so

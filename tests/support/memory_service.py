@@ -55,6 +55,7 @@ IDLE = Status(
     conditions=(Condition(Kind.SESSION, HealthState.WAITING, "no session is active in this pod", None, NOON_SHARP),),
     backlog=Backlog(0, 0, None, None, 0.0),
     disks=Disks(None, None),
+    at=NOON_SHARP + timedelta(hours=3, minutes=20),
 )
 
 

@@ -58,6 +58,7 @@ def check_status(status: Any) -> dict[str, Any]:
     for condition in status["conditions"]:
         _has(condition, CONDITION)
     _has(status["backlog"], BACKLOG)
+    assert datetime.fromisoformat(status["at"]).utcoffset() == timedelta(0), status
     for disk in status["disks"].values():
         if disk is not None:
             _has(disk, DISK)
