@@ -2,7 +2,8 @@
 
 Three states of the directory: files that are seen for the first time, files that are pending (seen before, too young), and files
 of another extension than the wanted one, of which only the names are read. Besides, a smaller directory whose files are all quiet
-and all kept open for writing: what they cost a scan for as long as that lasts.
+and all kept open for writing: what they cost a scan for as long as that lasts. At the end a tree with a file in each of its folders, which
+takes several scans.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from nfsw.actors.call_board import CallBoard
 from nfsw.actors.config import ScannerConfig
-from nfsw.actors.messages import OpenForWriting, WatchedSessions
+from nfsw.actors.messages import ArrivalsCounted, OpenForWriting, WatchedSessions
 from nfsw.actors.scanner import Scanner
 
 SESSION = "s"
@@ -30,6 +31,7 @@ def main() -> int:
     wanted.add_argument("--entries", type=int, default=100_000)
     wanted.add_argument("--rounds", type=int, default=7)
     wanted.add_argument("--open", type=int, default=10_000, help="files that are kept open for writing")
+    wanted.add_argument("--folders", type=int, default=10_000, help="folders of the tree")
     wanted.add_argument(
         "--root", help="folder in which the directories are made, such as an NFS mount; default: the one for temporary files"
     )
@@ -41,6 +43,8 @@ def main() -> int:
         _compare(root, str(folder), given.rounds)
     with tempfile.TemporaryDirectory(dir=given.root) as root:
         _keep_open(root, given.open, given.rounds)
+    with tempfile.TemporaryDirectory(dir=given.root) as root:
+        _walk(root, given.folders)
     return 0
 
 
@@ -76,6 +80,29 @@ def _keep_open(root: str, files: int, rounds: int) -> None:
         os.close(writer)
 
 
+def _walk(root: str, folders: int) -> None:
+    top = _folder(root)
+    for number in range(folders):
+        folder = top / f"{number // 100:04}" / f"{number:06}"
+        folder.mkdir(parents=True)
+        (folder / "file").touch()
+    scanner, waiting = _scanner(root, "", recursive=True), 0
+    seconds: list[float] = []
+
+    def note(message: object) -> None:
+        nonlocal waiting
+        if isinstance(message, ArrivalsCounted):
+            waiting = message.files
+
+    while waiting < folders:
+        begun = time.perf_counter()
+        scanner.on_tick(note)
+        seconds.append(time.perf_counter() - begun)
+    print(
+        f"a tree, {folders} folders with a file:   {len(seconds)} scans, median {statistics.median(seconds):.3f} s, most {max(seconds):.3f}"
+    )
+
+
 def _compare(root: str, folder: str, rounds: int) -> None:
     costs: dict[str, list[float]] = {}
 
@@ -97,8 +124,8 @@ def _compare(root: str, folder: str, rounds: int) -> None:
         print(f"{what + ':':<36}{median:6.3f} s, {median / bare:5.2f} of bare; least {min(costs[what]):.3f}, most {max(costs[what]):.3f}")
 
 
-def _scanner(root: str, extension: str, board: CallBoard | None = None, age_s: float = 3600.0) -> Scanner:
-    config = ScannerConfig(root, 1.0, age_s, 3600.0, (extension,) if extension else (), LARGEST)
+def _scanner(root: str, extension: str, board: CallBoard | None = None, age_s: float = 3600.0, *, recursive: bool = False) -> Scanner:
+    config = ScannerConfig(root, 1.0, age_s, 3600.0, (extension,) if extension else (), LARGEST, recursive)
     scanner = Scanner(config, board or CallBoard(CallBoard.create(4), 4))
     scanner.on_message(WatchedSessions(SESSION, frozenset({SESSION}), frozenset()), _nobody)
     return scanner

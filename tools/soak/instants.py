@@ -130,7 +130,9 @@ class Hunter:
         return None
 
     def _half_copied(self, quarry: Quarry) -> bool:
-        for copy in quarry.staging.glob(f"copies/*/{quarry.session}/*"):
+        for copy in quarry.staging.glob(f"copies/*/{quarry.session}/**/*"):
+            if copy.is_dir():
+                continue
             with contextlib.suppress(FileNotFoundError):
                 source = self.share / ".processing" / copy.relative_to(quarry.staging / "copies")
                 if 0 < copy.stat().st_size < source.stat().st_size:

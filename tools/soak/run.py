@@ -49,6 +49,7 @@ class Plan:
     kills: int
     seconds: float
     pods: int = 1
+    folders: bool = False  # files lie in folders of the sessions too
 
     @property
     def sessions(self) -> list[str]:
@@ -82,7 +83,7 @@ def soak(plan: Plan, folder: Path, endpoint: Endpoint, container: Container) -> 
             looking.add(f"kubelet of {pod.name}", pod.keep)
         looking.add("checker", checker.run)
         looking.add("watch over the sessions", holders.run)
-        ground = Ground(share / "incoming", scratch, book, Noise(chance))
+        ground = Ground(share / "incoming", scratch, book, Noise(chance), plan.folders)
         for number in range(WRITERS):
             writing.add(f"writer {number}", Writer(ground, plan.sessions, number, plan.seed).run)
         storm.run(plan.kills, plan.seconds, writing.enough)
@@ -106,6 +107,7 @@ def _pods(plan: Plan, folder: Path, endpoint: Endpoint, container: Container, co
             staging.mkdir()
             settings = {
                 **_SETTINGS,
+                "APP_RECURSIVE": str(plan.folders),
                 "APP_NFS_ROOT": str(folder / "share"),
                 "APP_STAGING_DIR": str(staging),
                 "APP_POD_NAME": name,
@@ -130,7 +132,8 @@ def _calm(plan: Plan, share: Path, pods: list[Pod], book: Book, complaints: Comp
 
     def left() -> list[Path]:
         folders = [share / "incoming", share / ".processing", share / ".nfsw/aside", *(pod.staging for pod in pods)]
-        return [Path(parent, name) for folder in folders for parent, _, names in folder.walk() for name in names]
+        files = [Path(parent, name) for folder in folders for parent, _, names in folder.walk() for name in names]
+        return files + [path for session in plan.sessions for path in (share / "incoming" / session).rglob("*/")]
 
     def at_rest() -> bool:
         return not book.owed() and not left() and {pod.session for pod in pods} >= set(plan.sessions)

@@ -4,6 +4,7 @@ A version is in the book before anybody else can read it whole. Then its writer 
 finished, and whether it was taken back before the service claimed it. `swap` tells it exactly which file it has replaced.
 """
 
+import contextlib
 import io
 import os
 import random
@@ -26,6 +27,7 @@ NAMES = 12
 BACKLOG = 150
 #: A writer that keeps its file open waits at most this long for the claim, in seconds.
 _CLAIMED_WITHIN_S = 6.0
+_FOLDERS = ("", "", "run/", "run/camera/", "other run/")
 _LONG_AGO = 978_307_200.0  # 2001
 
 
@@ -35,6 +37,7 @@ class Ground:
     scratch: Path  # on the same file system, outside of the share
     book: Book
     noise: Noise
+    folders: bool = False  # some files lie in folders, which the service removes once they are empty
 
     def path(self, name: Name) -> Path:
         return self.incoming.joinpath(*name)
@@ -148,10 +151,14 @@ class Writer:
 
     def _create(self, name: Name, pieces: list[bytes], style: str) -> tuple[io.FileIO, Version] | None:
         """The file, empty, and its version in the book. None: the version before it is there still."""
+        path = self._ground.path(name)
         try:
-            file = self._ground.path(name).open("xb", buffering=0)
+            file = path.open("xb", buffering=0)
         except FileExistsError:
             return None
+        except FileNotFoundError:
+            _make_folder(path)
+            return self._create(name, pieces, style)
         return file, self._book.begin(name, Content.of(pieces), os.fstat(file.fileno()).st_ino, style)
 
     def _finish(self, version: Version, file: io.FileIO, instead: Version | None = None) -> None:
@@ -172,10 +179,11 @@ class Writer:
 
     def _some_name(self) -> Name:
         session = self._chance.choice(self._sessions)
+        folder = self._chance.choice(_FOLDERS) if self._ground.folders else ""
         if self._chance.random() < 0.5:
-            return session, f"{self._number} again {self._chance.randrange(NAMES)}.bin"
+            return session, f"{folder}{self._number} again {self._chance.randrange(NAMES)}.bin"
         self._files += 1
-        return session, f"{self._number} once {self._files}.bin"
+        return session, f"{folder}{self._number} once {self._files}.bin"
 
 
 def _put(scratch: Path, path: Path) -> bool:
@@ -191,4 +199,13 @@ def _put(scratch: Path, path: Path) -> bool:
             swap.move(scratch, path)
         except FileExistsError:
             continue  # it came back from the service's hands in between
+        except FileNotFoundError:
+            _make_folder(path)
+            continue
         return False
+
+
+def _make_folder(path: Path) -> None:
+    """For a file at `path`. One above it may go in the same instant, because it is empty: whoever needs it asks again."""
+    with contextlib.suppress(FileNotFoundError):
+        path.parent.mkdir(parents=True, exist_ok=True)
