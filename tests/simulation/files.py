@@ -152,7 +152,9 @@ class SimulatedFiles:
                     self._forget(entry.path)
         return _Listing(entries)
 
-    def lstat(self, path: str) -> os.stat_result:
+    def lstat(self, path: str) -> Attributes | os.stat_result:
+        if self._on_nfs(path) and os.path.isfile(path):  # mostly of many files in a row, whose attributes have come with the listing
+            return self.cached(path)
         with self._call("lstat", path):
             return os.lstat(path)
 
