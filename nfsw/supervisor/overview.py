@@ -1,9 +1,7 @@
 """The overview: what the status says, read off the records and the actors in one look. Main process."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from nfsw.actors.files import File, FileRef
@@ -14,6 +12,7 @@ from nfsw.supervisor.actor_state import ActorState
 from nfsw.supervisor.forecast import backlog
 from nfsw.supervisor.health import Condition, Conditions, Finding, Kind, health
 from nfsw.supervisor.holdup import holdup
+from nfsw.supervisor.record_summary import RecordSummary, state_of, summary
 from nfsw.supervisor.router import Router
 from nfsw.supervisor.session import Holding
 from nfsw.supervisor.sessions import Sessions
@@ -23,7 +22,6 @@ from nfsw.supervisor.status import (
     Disk,
     Disks,
     FileCounts,
-    FileState,
     InFlight,
     RefusedFile,
     Stability,
@@ -46,22 +44,6 @@ _STALLED_S = 1800.0
 _WAITED_FOR = frozenset(Kind) - {Kind.EXPORT, Kind.STALLED, Kind.REFUSED, Kind.SESSION}
 
 
-@dataclass(slots=True)
-class _Files:
-    """What one pass over the records finds."""
-
-    in_flight: list[tuple[TrackedFile, FileState]] = field(default_factory=list)
-    refused: list[TrackedFile] = field(default_factory=list)
-    left_in_place: list[TrackedFile] = field(default_factory=list)  # of the refused ones; an operator has given up on the others
-    waiting: int = 0  # for their next attempt
-    failed: int = 0  # attempts, and have not succeeded since
-    error: str | None = None  # of one of them
-    queued: int = 0  # arrivals
-    queued_size: int = 0  # bytes
-    claimed: int = 0
-    unsent: int = 0  # bytes of claimed files that have not left
-
-
 class Overview:
     def __init__(self, supervisor: Supervisor, router: Router, sessions: Sessions, telemetry: Telemetry, throughput: Throughput) -> None:
         #: As of the latest look.
@@ -79,14 +61,13 @@ class Overview:
 
     def look(self) -> None:
         """Brings `health` and `backlog` up to date, and notices what begins and ends while nobody asks."""
-        files = self._pass()
+        files = summary(self._files)
         self._judge(files, time.monotonic())
         self._count(files)
 
     def status(self) -> Status:
         now, totals, budget = time.monotonic(), self._telemetry.totals, self._budget
-        files = self._pass()
-        counted = Counter(state for _, state in files.in_flight)
+        files = summary(self._files)
         conditions, waiting_for = self._judge(files, now)
         self._count(files)
         return Status(
@@ -95,15 +76,15 @@ class Overview:
                 open_for_writing=self._router.open_for_writing.count,
                 waiting_for_marker=self._router.waiting_for_marker.count,
                 queued=self._files.count(Stage.QUEUED),
-                staging=counted[FileState.STAGING],
-                uploading=counted[FileState.UPLOADING],
+                staging=files.staging,
+                uploading=len(files.in_flight) - files.staging,
                 completed=totals.completed,
                 failed=totals.failed,
                 refused=len(files.refused),
                 hidden=self._router.hidden,
             ),
             bytes=ByteCounts(totals.bytes_completed, budget.used, budget.limit, totals.bytes_sent, totals.bytes_resent),
-            in_flight=tuple(_in_flight(record, state, now) for record, state in _listed(files.in_flight)),
+            in_flight=tuple(_in_flight(record, now) for record in _listed(files.in_flight)),
             refused=tuple(
                 RefusedFile(printable(record.file.name), record.file.session, record.refused or "")
                 for record in files.refused[:MOST_LISTED]
@@ -123,31 +104,7 @@ class Overview:
         """None: not measured yet."""
         return self._router.disks[name].disk(time.monotonic())
 
-    def _pass(self) -> _Files:
-        found = _Files()
-        for record in self._files:
-            if state := _state(record):
-                found.in_flight.append((record, state))
-            if record.not_before is not None:
-                found.waiting += 1
-            if record.refused:
-                found.refused.append(record)
-                if not record.abandoned:
-                    found.left_in_place.append(record)
-            elif record.error is not None:
-                found.failed += 1
-                found.error = found.error or record.error
-            if record.stage is Stage.UNSEEN:
-                continue
-            if isinstance(record.file, FileRef):
-                found.claimed += 1
-                found.unsent += max(0, record.version.size - record.left)
-            else:
-                found.queued += 1
-                found.queued_size += record.version.size
-        return found
-
-    def _count(self, files: _Files) -> None:
+    def _count(self, files: RecordSummary) -> None:
         """What is known to be there and not in Azure. The queued files are in a count of `incoming`, unless they are newer."""
         arrivals, rate = self._router.arrivals, self._throughput.rate()
         waiting, unsent = max(files.queued, arrivals.files), max(files.queued_size, arrivals.size)
@@ -155,7 +112,7 @@ class Overview:
 
     # --- Is everything all right? ---
 
-    def _judge(self, files: _Files, now: float) -> tuple[tuple[Condition, ...], tuple[str, ...]]:
+    def _judge(self, files: RecordSummary, now: float) -> tuple[tuple[Condition, ...], tuple[str, ...]]:
         """The conditions, and those that are waited for in words."""
         conditions = self._conditions.judged(self._found(files, now))
         moving = files.claimed + files.queued
@@ -164,7 +121,7 @@ class Overview:
         waited_for = (one for one in conditions if one.kind in _WAITED_FOR and not (one.kind is Kind.FAILED and not files.waiting))
         return conditions, tuple(one.text for one in waited_for)
 
-    def _found(self, files: _Files, now: float) -> Iterator[Finding]:
+    def _found(self, files: RecordSummary, now: float) -> Iterator[Finding]:
         yield from self._found_of_actors()
         yield from self._found_of_nfs()
         yield from self._found_of_files(files, now)
@@ -212,13 +169,13 @@ class Overview:
             text = f"the markers of {_files(unmarked.count)}{older}, {_oldest(unmarked.oldest, unmarked.since)}"
             yield Finding(Kind.MARKER, text, router.unmarked_since)
 
-    def _found_of_files(self, files: _Files, now: float) -> Iterator[Finding]:
+    def _found_of_files(self, files: RecordSummary, now: float) -> Iterator[Finding]:
         if count := files.waiting or files.failed:
             attempt = "the next attempt" if files.waiting else "the present attempt"
             yield Finding(Kind.FAILED, f"{attempt} of {count} {'file' if count == 1 else 'files'} that failed", detail=files.error)
-        if refused := files.left_in_place:
-            text = "1 file is refused" if len(refused) == 1 else f"{len(refused)} files are refused"
-            yield Finding(Kind.REFUSED, text, detail=f"{printable(refused[0].file.name)}: {refused[0].refused}")
+        if first := files.first_left:
+            text = f"{files.left_in_place} {'file is' if files.left_in_place == 1 else 'files are'} refused"
+            yield Finding(Kind.REFUSED, text, detail=f"{printable(first.file.name)}: {first.refused}")
         if not files.claimed + files.queued or self._router.uploads.paused:
             self._sending_since = None
             return
@@ -237,34 +194,21 @@ def _oldest(file: File, since: float) -> str:
     return f"the oldest since {datetime.fromtimestamp(since, UTC):%Y-%m-%dT%H:%M:%SZ}: {file.session}/{printable(file.name)}"
 
 
-def _state(record: TrackedFile) -> FileState | None:
-    """As the status shows it; None: not in flight."""
-    match record.stage:
-        case Stage.STAGING:
-            return FileState.STAGING
-        case Stage.UPLOADING | Stage.COMPLETING:
-            return FileState.UPLOADING
-        case Stage.WAITING:
-            return FileState.UPLOADING if record.attempts else FileState.STAGING
-        case Stage.UNSEEN | Stage.QUEUED:
-            return None
-
-
-def _listed(in_flight: list[tuple[TrackedFile, FileState]]) -> list[tuple[TrackedFile, FileState]]:
+def _listed(in_flight: list[TrackedFile]) -> list[TrackedFile]:
     """If there are too many, those that wait for their next attempt are left out first."""
     if len(in_flight) > MOST_LISTED:
-        in_flight = sorted(in_flight, key=lambda one: one[0].not_before is not None)
+        in_flight = sorted(in_flight, key=lambda record: record.not_before is not None)
     return in_flight[:MOST_LISTED]
 
 
-def _in_flight(record: TrackedFile, state: FileState, now: float) -> InFlight:
+def _in_flight(record: TrackedFile, now: float) -> InFlight:
     size, done, file = record.version.size, record.done, record.file
     rate = record.meter.rate(now) if record.meter else 0.0
     return InFlight(
         file=printable(file.name),
         session=file.session,
         date=file.date if isinstance(file, FileRef) else f"{datetime.now(UTC):%Y%m%d}",  # which its claim is about to give it
-        state=state,
+        state=state_of(record),
         size=size,
         done=done,
         rate=rate,
