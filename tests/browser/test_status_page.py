@@ -38,6 +38,7 @@ async def test_everything_of_a_busy_service_is_shown_and_hostile_names_are_text(
         "a file of 3.0 GiB waits for room in staging",
     ):
         assert text in shown, text
+    assert await page.evaluate("document.querySelectorAll('progress:indeterminate').length") == 0
     assert await page.evaluate("document.images.length") == 0
     assert await page.evaluate("document.title") == "Trouble (5) · s1 · nfsw"
     assert page.complaints == []
