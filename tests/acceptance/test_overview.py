@@ -30,7 +30,7 @@ def test_a_service_at_work_says_that_all_is_well_what_waits_and_what_was_finishe
     site.all_arrived()
 
     def finished() -> bool:
-        return service.status()["files"]["completed"] == 4
+        return bool(service.status()["files"]["completed"] == 4)
 
     until(finished, within=60, what=lambda: f"all is finished\n{service.report()}")
     history = service.call("GET", "/v1/watch/history").json()
