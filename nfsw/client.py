@@ -174,7 +174,8 @@ def backlog_line(status: Status) -> str:
         return f"nothing waits{uncounted}"
     waits = f"{backlog.files} file{'' if backlog.files == 1 else 's'}, {size(backlog.bytes)} to send{uncounted}"
     if backlog.eta_s is not None:
-        return f"{waits}; gone in {span(backlog.eta_s)}" + (f" at {rate(backlog.rate)}" if backlog.rate else "")
+        limited = f", limited to {rate(backlog.limit)}" if backlog.limit else ""
+        return f"{waits}; gone in {span(backlog.eta_s)}" + (f" at {rate(backlog.rate)}{limited}" if backlog.rate else "")
     return f"{waits}; " + ("the rate is not known yet" if backlog.rate is None else "never at this rate: nothing leaves")
 
 

@@ -86,10 +86,10 @@ class ArrivalCount:
         return max(0, self._left_size - self._totals.bytes_claimed) if self.counted_at else 0
 
 
-def backlog(files: int, unsent: int, rate: float | None, counted_at: datetime | None) -> Backlog:
-    """`unsent`: bytes of these files that have not left yet. `rate`: bytes per second."""
+def backlog(files: int, unsent: int, rate: float | None, counted_at: datetime | None, limit: int | None = None) -> Backlog:
+    """`unsent`: bytes of these files that have not left yet. `rate`, `limit`: bytes per second."""
     if unsent == 0:
         eta_s: float | None = 0.0
     else:
         eta_s = unsent / rate if rate else None
-    return Backlog(files, unsent, counted_at, rate, eta_s)
+    return Backlog(files, unsent, counted_at, rate, eta_s, limit)

@@ -108,7 +108,7 @@ class Overview:
         """What is known to be there and not in Azure. The queued files are in a count of `incoming`, unless they are newer."""
         arrivals, rate = self._router.arrivals, self._throughput.rate()
         waiting, unsent = max(files.queued, arrivals.files), max(files.queued_size, arrivals.size)
-        self.backlog = backlog(files.claimed + waiting, files.unsent + unsent, rate, arrivals.counted_at)
+        self.backlog = backlog(files.claimed + waiting, files.unsent + unsent, rate, arrivals.counted_at, self._router.uploads.bytes_per_s)
 
     # --- Is everything all right? ---
 

@@ -105,6 +105,7 @@ class Backlog:
     counted_at: datetime | None  # when `incoming` was counted; None: it has not been, and the backlog is without it
     rate: float | None  # bytes per second that have left over the last two minutes; None: not measured yet
     eta_s: float | None  # at this rate; None: not known yet, or never
+    limit: int | None = None  # bytes per second that uploads may take at the moment, by schedule or call; None: no limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ async def test_the_other_conditions_are_listed_with_their_time_and_the_reason_is
         (BUSY.backlog, "3 h 17 min\n1234 files, 1.3 TiB at 113 MiB/s"),
         (Backlog(0, 0, NOON_SHARP, 0.0, 0.0), "Nothing waits"),
         (Backlog(1, 100, NOON_SHARP, None, None), "Not known yet\n1 file, 100 B"),
+        (Backlog(2, 100, NOON_SHARP, 50.0, 2.0, 2**20), "2 s\n2 files, 100 B at 50 B/s, limited to 1.0 MiB/s"),
         (Backlog(2, 100, NOON_SHARP, 0.0, None), "Never: nothing leaves\n2 files, 100 B"),
         (Backlog(2, 100, None, 50.0, 2.0), "2 s\n2 files, 100 B at 50 B/s, without incoming, which has not been counted yet"),
     ],

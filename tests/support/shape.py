@@ -29,7 +29,7 @@ IN_FLIGHT = {
 REFUSED = {"file": TEXT, "session": TEXT, "reason": TEXT}
 HEALTH = {"state": TEXT, "reason": TEXT, "since": (str, type(None))}
 CONDITION = {"kind": TEXT, "state": TEXT, "text": TEXT, "detail": (str, type(None)), "since": TEXT}
-BACKLOG = {"files": int, "bytes": int, "counted_at": (str, type(None)), "rate": MAYBE_NUMBER, "eta_s": MAYBE_NUMBER}
+BACKLOG = {"files": int, "bytes": int, "counted_at": (str, type(None)), "rate": MAYBE_NUMBER, "eta_s": MAYBE_NUMBER, "limit": MAYBE_NUMBER}
 DISK = {"size": int, "free": int, "measured_at": TEXT, "filling": MAYBE_NUMBER, "full_in_s": MAYBE_NUMBER}
 ACTOR = {"name": TEXT, "state": TEXT, "pid": (int, type(None)), "restarts": int, "busy_s": NUMBER}
 

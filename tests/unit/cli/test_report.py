@@ -37,6 +37,7 @@ def test_how_long_the_backlog_takes_and_when_the_export_is_full_is_there() -> No
         (Backlog(1, 100, NOON, None, None), "1 file, 100 B to send; the rate is not known yet"),
         (Backlog(2, 100, NOON, 0.0, None), "2 files, 100 B to send; never at this rate: nothing leaves"),
         (Backlog(2, 0, NOON, None, 0.0), "2 files, 0 B to send; gone in 0 s"),
+        (Backlog(2, 9, NOON, 3.0, 3.0, 4), "2 files, 9 B to send; gone in 3 s at 3 B/s, limited to 4 B/s"),
         (Backlog(2, 9, None, 3.0, 3.0), "2 files, 9 B to send, without incoming, which has not been counted yet; gone in 3 s at 3 B/s"),
         (Backlog(0, 0, None, None, 0.0), "nothing waits, without incoming, which has not been counted yet"),
     ],

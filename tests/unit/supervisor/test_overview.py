@@ -232,10 +232,13 @@ async def test_the_backlog_takes_its_bytes_over_the_rate_of_the_last_two_minutes
             await asyncio.sleep(5)
         backlog = works.service.status().backlog
         assert backlog.rate == pytest.approx(100, abs=1)
+        assert backlog.limit is None
         assert backlog.eta_s == pytest.approx(970, abs=10)
         await asyncio.sleep(180)
         backlog = works.service.status().backlog
         assert (backlog.rate, backlog.eta_s) == (0, None), "never at this rate"
+        await works.service.limit_uploads(1000)
+        assert works.service.status().backlog.limit == 1000
 
 
 # --- Disks ---
