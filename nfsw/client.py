@@ -12,7 +12,7 @@ import msgspec
 from nfsw.actors.names import printable
 from nfsw.actors.stability import Rule
 from nfsw.supervisor.actor_state import ActorState
-from nfsw.supervisor.status import ActorStatus, Disk, FileCounts, InFlight, SessionState, Status
+from nfsw.supervisor.status import ActorStatus, Disk, FileCounts, InFlight, Kept, SessionState, Status
 from nfsw.units import percent, rate, size, span
 
 #: Seconds for an answer that the service has at hand.
@@ -131,6 +131,8 @@ def report(status: Status) -> Iterator[str]:
     yield f"backlog   {backlog_line(status)}"
     yield f"export    {disk_line(status.disks.export)}"
     yield f"staging   {size(sent.staged)} of {size(sent.staging_limit)}; its disk: {disk_line(status.disks.staging)}"
+    if status.kept.files:
+        yield f"kept      {kept(status.kept)}"
     if stability := status.stability:
         yield f"taken     when {_RULES[stability.rule]}: {safe(stability.reason)}"
     for reason in status.waiting_for:
@@ -208,6 +210,10 @@ def counts(files: FileCounts) -> str:
         f"{waiting}{files.queued} queued, {files.staging} staging, {files.uploading} uploading, "
         f"{files.completed} completed, {files.failed} failed, {files.refused} refused{hidden}"
     )
+
+
+def kept(files: Kept) -> str:
+    return f"{files.files} completed {'file' if files.files == 1 else 'files'} on NFS, {size(files.bytes)}"
 
 
 def unlisted(status: Status) -> int:

@@ -162,6 +162,7 @@ def _refs(chosen: Settings, log_export: int | None) -> list[ActorRef]:
         staging,
         chosen.gc_interval_s,
         workers,
+        chosen.keep_completed_s,
         recursive=chosen.recursive,
         min_file_age_s=chosen.min_file_age_s,
         writeback_age_s=chosen.writeback_age_s,

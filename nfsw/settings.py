@@ -176,6 +176,9 @@ class Settings(BaseSettings):
         "", description="such as .done: a file is taken once its writer has left x.bin.done beside x.bin; empty: files need no marker"
     )
     gc_interval_s: Seconds = Field(30.0, gt=0, le=86_400, description="seconds between two sweeps for .completed")
+    keep_completed_s: Seconds = Field(
+        0.0, ge=0, le=31_536_000, description="seconds for which a file in Azure stays on NFS as .completed; 0: it is deleted at once"
+    )
 
     hang_timeout_s: Seconds = Field(30.0, gt=0, le=86_400, description="an NFS call older than this many seconds is a hang")
     hang_escalate_s: Seconds = Field(

@@ -16,7 +16,7 @@ class Actor:
 
     #: Messages in hand at a time, one a thread.
     capacity: int = 1
-    #: Seconds between two calls of `on_tick`; None: never.
+    #: Seconds from one call of `on_tick` to the next, which that call may change; None: never.
     interval: float | None = None
 
     def on_start(self, tell: Tell) -> None:

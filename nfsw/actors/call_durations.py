@@ -25,6 +25,7 @@ KINDS = (
     "create",
     "write",
     "flock",
+    "utime",
     "link",
     "rename",
     "unlink",

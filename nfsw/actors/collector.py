@@ -1,4 +1,4 @@
-"""The Collector ends a file's story: it marks what is safe in Azure as `.completed`, and deletes it. A child process.
+"""The Collector ends a file's story: it marks what is safe in Azure as `.completed`, and deletes it, at once or later. A child process.
 
 Every step can be repeated, and each one looks before it acts: a source that has changed since it was read is given back.
 The sweep does the same for what a crash left behind, and removes folders and staged copies that nothing stands for any more.
@@ -8,6 +8,7 @@ With `APP_RECURSIVE` it also removes the folders that writers have left empty in
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -19,6 +20,8 @@ from nfsw.actors.empty_folders import EmptyFolders
 from nfsw.actors.envelope import Message, Reply
 from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.folder_walk import everything
+from nfsw.actors.kept import noted_marks, read_note
+from nfsw.actors.kept_sweep import KeptSweep
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
     Changed,
@@ -29,6 +32,7 @@ from nfsw.actors.messages import (
     Evicted,
     EvictStaged,
     Failed,
+    FilesKept,
     Outage,
     ReportAgain,
     RuleFound,
@@ -47,13 +51,17 @@ log = logging.getLogger("nfsw.collector")
 
 class Collector(Actor):
     def __init__(self, config: CollectorConfig, board: CallBoard) -> None:
-        self.interval = config.interval_s
+        self.interval = self._interval_s = config.interval_s
         self.capacity = config.workers
         self._nfs = Nfs(NfsTree(config.nfs_root), board)
         self._staging = StagingTree(config.staging_dir)
         self._watch = WatchedSessions(None, frozenset(), frozenset())
         self._rule: Rule | None = None  # whether the file system tells that somebody has a file open; None: not known yet
+        self._keep = config.keep_s > 0
         self._errors: list[OSError] = []  # of this sweep
+        self._kept = KeptSweep(self._nfs, config.keep_s, self._completion, self._alone, self._noted, self._errors.append)
+        self._told_kept = FilesKept(0, 0)
+        self._sweep_at: float | None = None  # until then (seconds, CLOCK_MONOTONIC) ticks are for kept files alone
         self._in_hand: set[FileRef] = set()
         self._config = config
         self._empty_folders = EmptyFolders(self._nfs)
@@ -80,13 +88,22 @@ class Collector(Actor):
 
     def on_tick(self, tell: Tell) -> None:
         self._errors.clear()
+        whole = self._sweep_at is None or time.monotonic() >= self._sweep_at
+        wait_s = None
         with self._noted():
-            self._measure(tell)
-        with self._noted():
-            self._sweep(tell)
-        if self._config.recursive:
+            wait_s = self._kept.step(self._watch.held, whole=whole, may_end=self._rule is not None)
+        if self._files_kept() != self._told_kept:
+            self._told_kept = self._files_kept()
+            tell(self._told_kept)
+        if whole:
             with self._noted():
-                self._sweep_incoming()
+                self._measure(tell)
+            with self._noted():
+                self._sweep(tell)
+            if self._config.recursive:
+                with self._noted():
+                    self._sweep_incoming()
+        self._next_tick(wait_s, whole=whole)
         if self._errors:
             log.warning("sweep cut short, next one in %.0f s: %s", self.interval, describe(self._errors[0]), extra={"action": "sweep"})
 
@@ -98,18 +115,37 @@ class Collector(Actor):
         disk = self._nfs.disk()
         tell(DiskMeasured(DiskName.EXPORT, disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize))
 
+    def _next_tick(self, kept_due_s: float | None, *, whole: bool) -> None:
+        """The next whole sweep comes `interval_s` seconds after the last one. If a kept file is due before it, there is a tick for that."""
+        now = time.monotonic()
+        sweep_at = now + self._interval_s if whole or self._sweep_at is None else self._sweep_at
+        until_sweep_s = max(0.0, sweep_at - now)
+        early = kept_due_s is not None and kept_due_s < until_sweep_s
+        self._sweep_at = sweep_at if early or not whole else None
+        self.interval = kept_due_s if early and kept_due_s is not None else until_sweep_s
+
+    def _files_kept(self) -> FilesKept:
+        return FilesKept(self._kept.files.count, self._kept.files.size)
+
     def _complete(self, file: FileRef, sent: Fingerprint) -> Reply:
         with self._alone(file):
             ending, marked_at = self._completion(file).complete(sent)
-            if ending is Ending.DELETED:
-                return Completed(marked_at, unstaged=self._unstage(file) is None)
-        self._log_kept(file, ending)
+            if ending in (Ending.DELETED, Ending.KEPT):
+                return Completed(marked_at, unstaged=self._unstage(file) is None, kept=self._now_kept(file, ending))
+        self._log_given_back(file, ending)
         return StillOpen() if ending is Ending.OPEN else Changed()
 
-    def _completion(self, file: FileRef) -> Completion:
-        return Completion(self._nfs, self._staging, file, leased=self._rule is not Rule.TIME)
+    def _now_kept(self, file: FileRef, ending: Ending) -> FilesKept | None:
+        if ending is not Ending.KEPT:
+            return None
+        with suppress(OSError):  # the next sweep looks at it
+            self._kept.files.add(file)
+        return self._files_kept()
 
-    def _log_kept(self, file: FileRef, ending: Ending) -> None:
+    def _completion(self, file: FileRef) -> Completion:
+        return Completion(self._nfs, self._staging, file, leased=self._rule is not Rule.TIME, keep=self._keep)
+
+    def _log_given_back(self, file: FileRef, ending: Ending) -> None:
         if ending is Ending.OPEN:
             log.info("somebody has it open for writing: it is looked at again once it is closed", extra=self._about(file))
         else:
@@ -151,11 +187,19 @@ class Collector(Actor):
             with self._noted():
                 self._sweep_day(date, recorded, tell)
         for date, session, name, _ in staged_files(self._staging):
-            file = FileRef(date, session, name)
-            with self._noted(), self._alone(file):
-                observe, tree = self._nfs.observe, self._nfs.tree
-                if observe(tree.source(file)) is None and observe(tree.completed(file)) is None and self._unstage(file) is None:
-                    tell(Unstaged(file.for_message()))
+            with self._noted():
+                self._sweep_staged(FileRef(date, session, name), tell)
+
+    def _sweep_staged(self, file: FileRef, tell: Tell) -> None:
+        """Removes the staged copy of a file that is gone, or that a crash left kept and staged."""
+        tree = self._nfs.tree
+        with self._alone(file):
+            if self._nfs.observe(tree.source(file)) is not None:
+                return
+            marked = self._nfs.observe(tree.completed(file))
+            proven = marked is None or marked.fingerprint == read_note(self._nfs, file)
+            if proven and self._unstage(file) is None:
+                tell(Unstaged(file.for_message()))
 
     def _sweep_incoming(self) -> None:
         if self._watch.active is None:
@@ -181,7 +225,10 @@ class Collector(Actor):
         emptied: list[str] = []  # folders inside it that may be empty now
         for place, entries in everything(self._nfs, self._nfs.tree.claimed(date, session), self._errors.append):
             marks = [entry.name for entry in entries if entry.is_file(follow_symlinks=False) and entry.name.endswith(COMPLETED)]
+            kept = noted_marks(self._nfs, date, session, place.below) if marks else set()
             for name in marks:
+                if name in kept:
+                    continue
                 with self._noted():
                     self._finish(FileRef(date, session, place.below + name.removesuffix(COMPLETED)), tell)
             folders = sum(entry.is_dir(follow_symlinks=False) for entry in entries)
@@ -202,14 +249,16 @@ class Collector(Actor):
                 return
             with suppress(FileExistsError):
                 ending = self._completion(file).finish()
-                if ending is not Ending.DELETED:
-                    self._log_kept(file, ending)
+                if ending not in (Ending.DELETED, Ending.KEPT):
+                    self._log_given_back(file, ending)
                     tell(ReportAgain(file.for_message()))
                     return
+                self._now_kept(file, ending)
                 if self._unstage(file) is None:
                     tell(Unstaged(file.for_message()))
                 log.info(
-                    "in Azure and deleted from NFS: blob %s, %d bytes, sent by an earlier process",
+                    "in Azure and %s NFS: blob %s, %d bytes, sent by an earlier process",
+                    "kept on" if ending is Ending.KEPT else "deleted from",
                     printable(file.blob),
                     marked.fingerprint.size,
                     extra=self._about(file),

@@ -2,7 +2,7 @@
 
 1. While nobody has the source open for writing it is what was sent, by size, mtime, inode and ctime: it is renamed to `.completed`.
 2. The rename has changed the ctime. So under the new name a new baseline is taken, and noted in the manifest of the staged copy.
-3. While nobody has it open for writing it is deleted.
+3. While nobody has it open for writing it is deleted. Or it is kept for a while: a note says what it is, and this comes when it is due.
 
 A lease is held over each look and the change that follows it. On NFS it has to be let go right before our own change, and another one is
 asked for after it. One that a writer breaks ends at once: the writer goes first, and the file is given back.
@@ -10,7 +10,8 @@ asked for after it. One that a writer breaks ends at once: the writer goes first
 To give a file back means that it becomes a claimed file again: it is linked to its old name, which replaces nothing, and then the mark
 goes. It has to become stable again, and is staged and looked for in Azure like any other: what is there already is not sent again.
 
-A mark that a crash left is deleted only when the manifest proves it to be what was sent: when its ctime was noted after the rename.
+A mark that a crash left is deleted or kept only when the manifest or a note proves it to be what was sent: when its ctime was noted after
+the rename.
 """
 
 import errno
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from nfsw.actors.files import FileRef, Fingerprint
+from nfsw.actors.kept import read_note, remove_note, write_note
 from nfsw.actors.lease import Lease
 from nfsw.actors.logs import about
 from nfsw.actors.manifest import BadManifest, ManifestReader, completed_line
@@ -51,6 +53,8 @@ type _Asked = Lease | _NotThere | None
 
 class Ending(Enum):
     DELETED = "deleted"
+    #: It is marked, and a note proves that it is what was sent.
+    KEPT = "kept"
     #: It is not what was sent, or it is not known what was sent. It is a claimed file.
     CHANGED = "changed"
     #: Somebody has it open for writing. It is a claimed file.
@@ -65,6 +69,7 @@ class Completion:
     staging: StagingTree
     file: FileRef
     leased: bool  # whether a lease has to be granted, where that is possible
+    keep: bool = False  # the mark stays for now
 
     @property
     def _source(self) -> str:
@@ -75,7 +80,7 @@ class Completion:
         return self.nfs.tree.completed(self.file)
 
     def complete(self, sent: Fingerprint) -> tuple[Ending, float | None]:
-        """Marks and deletes the source if it is `sent`. Also returns when it was marked (seconds, CLOCK_MONOTONIC); None: it was before."""
+        """Marks and ends the source if it is `sent`. Also returns when it was marked (seconds, CLOCK_MONOTONIC); None: it was before."""
         with self._lease(self._source) as lease:
             seen = self.nfs.observe(self._source)
             if seen is None:
@@ -86,25 +91,58 @@ class Completion:
             if not _is_closed(lease):
                 return Ending.OPEN, None
             _before_own_change(lease)
-            kept = lease if lease and lease.held() else None
+            still_held = lease if lease and lease.held() else None
             if marked_before:
                 self._remove_mark()
             self._rename()
             marked_at = time.monotonic()
-            with nullcontext(kept) if kept else self._lease(self._mark) as lease_now:
-                return self._delete_marked(sent, lease_now), marked_at
+            with nullcontext(still_held) if still_held else self._lease(self._mark) as lease_now:
+                return self._end_marked(sent, lease_now), marked_at
 
     def finish(self) -> Ending:
-        """Deletes the mark that was left, if it is proven to be what was sent. DELETED also when there is none."""
+        """Deletes or keeps the mark that was left, if it is proven to be what was sent. DELETED also when there is none."""
         with self._lease(self._mark) as lease:
             seen = self.nfs.observe(self._mark)
+            noted = read_note(self.nfs, self.file)
+            proven = seen is not None and seen.fingerprint in (noted, self._noted())
+            if noted and not proven:
+                remove_note(self.nfs, self.file)
             if seen is None:
                 return Ending.DELETED
-            if seen.fingerprint != self._noted():
+            if not proven:
                 return self._give_back(lease, Ending.CHANGED)
-            return self._delete(lease)
+            if self.keep:
+                return self._keep(lease, seen.fingerprint, noted)
+            ending = self._delete(lease)
+            if noted:
+                remove_note(self.nfs, self.file)
+            return ending
 
-    def _delete_marked(self, sent: Fingerprint, lease: _Asked) -> Ending:
+    def finish_kept(self, due_ns: int) -> Ending | None:
+        """Deletes a kept file that was marked at `due_ns` at the latest (ns since the epoch, the server's clock); else it is KEPT.
+
+        One that is not what its note says, or is open for writing, loses the note: who holds the session gives it back. None: there
+        is no note, so it is not kept.
+        """
+        with self._lease(self._mark) as lease:
+            noted = read_note(self.nfs, self.file)
+            if noted is None:
+                return None
+            seen = self.nfs.observe(self._mark)
+            if seen and seen.fingerprint == noted and noted.ctime_ns > due_ns:
+                return Ending.KEPT
+            ending = Ending.DELETED
+            if seen and seen.fingerprint != noted:
+                ending = Ending.CHANGED
+            elif seen and not _is_closed(lease):
+                ending = Ending.OPEN
+            elif seen:
+                _before_own_change(lease)
+                self._remove_mark()
+        remove_note(self.nfs, self.file)
+        return ending
+
+    def _end_marked(self, sent: Fingerprint, lease: _Asked) -> Ending:
         """`lease`: asked for after the rename, or kept over it."""
         seen = self.nfs.observe(self._mark)
         if seen is None:
@@ -114,7 +152,19 @@ class Completion:
         if not _is_closed(lease):
             return self._give_back(lease, Ending.OPEN)
         self._note(seen.fingerprint.ctime_ns)
-        return self._delete(lease)
+        return self._keep(lease, seen.fingerprint, None) if self.keep else self._delete(lease)
+
+    def _keep(self, lease: _Asked, marked: Fingerprint, noted: Fingerprint | None) -> Ending:
+        """`noted`: by the note that is there."""
+        if not _is_closed(lease):
+            if noted:
+                remove_note(self.nfs, self.file)
+            return self._give_back(lease, Ending.OPEN)
+        if lease:
+            lease.let_go()  # a writer that comes now changes the ctime, which shows when the file is due
+        if noted != marked:
+            write_note(self.nfs, self.file, marked)
+        return Ending.KEPT
 
     def _delete(self, lease: _Asked) -> Ending:
         if not _is_closed(lease):

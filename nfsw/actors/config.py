@@ -35,6 +35,7 @@ class CollectorConfig(msgspec.Struct, frozen=True, tag=True):
     staging_dir: str
     interval_s: float
     workers: int
+    keep_s: float = 0.0  # for which a `.completed` stays
     recursive: bool = False  # the active session's folder has folders in it, which are removed once they are empty and quiet
     min_file_age_s: float = 0.0
     writeback_age_s: float = 0.0

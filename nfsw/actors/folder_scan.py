@@ -18,13 +18,13 @@ from operator import itemgetter
 
 from nfsw.actors.actor import Tell
 from nfsw.actors.config import ScannerConfig
-from nfsw.actors.files import Fingerprint
+from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.logs import about
 from nfsw.actors.marked_files import MarkedFiles
 from nfsw.actors.messages import FileRefused, FileStable, RefusalLifted
 from nfsw.actors.names import COMPLETED, is_wanted, refusal
 from nfsw.actors.nfs import Nfs, describe, is_gone
-from nfsw.actors.scanned_folder import Folder, Opened
+from nfsw.actors.scanned_folder import Folder, Waiting
 from nfsw.actors.stability import Rule, Stability, StabilityTracker
 from nfsw.actors.stability_rule import StabilityRule
 from nfsw.actors.statx import Seen
@@ -33,14 +33,16 @@ log = logging.getLogger("nfsw.scanner")
 
 #: Files that one scan observes afresh on first sight, each a round trip on NFS. The others of a flood get theirs in a later scan.
 FRESH_SIGHTS = 2_000
-#: Files that were open for writing and that one scan asks for a lease again, each an `open`. The others have their turn in later scans.
+#: Files that were open for writing, or whose names were taken, and that one scan asks about again. The others have their turn later.
 OPEN_LEASES = 100
 
 
-def is_in_the_way(entry: "os.DirEntry[str]", abandoned: Set[str]) -> bool:
+def is_in_the_way(entry: "os.DirEntry[str]", abandoned: Set[str], is_kept: Callable[[str], bool]) -> bool:
     """Whether it is a file that its session cannot end without: not a hidden one, unless NFS has hidden it until it is closed."""
     name = entry.name
-    return entry.is_file(follow_symlinks=False) and name not in abandoned and (not name.startswith(".") or name.startswith(".nfs"))
+    if not entry.is_file(follow_symlinks=False) or name in abandoned or is_kept(name):
+        return False
+    return not name.startswith(".") or name.startswith(".nfs")
 
 
 @contextmanager
@@ -71,7 +73,7 @@ class FolderScan:
         self._leases_left = 0
         self._said_untold: set[int | None] = set()  # errno
         self._ripe: list[tuple[int, str, Folder, str]] = []  # may be stable: mtime, path below the session's folder, folder and name
-        self._due: list[tuple[float, str, Folder, str]] = []  # open files that are asked about again: when they were asked about last
+        self._due: list[tuple[float, str, Folder, str]] = []  # those that wait: when they were asked about last
 
     def begin(self) -> None:
         """A scan of all folders begins. Raises OSError."""
@@ -84,13 +86,18 @@ class FolderScan:
 
     @_collector_paused()
     def look(
-        self, folder: Folder, listing: "list[os.DirEntry[str]]", displaced: Set[tuple[str, str]], tell: Tell
+        self,
+        folder: Folder,
+        listing: "list[os.DirEntry[str]]",
+        displaced: Set[tuple[str, str]],
+        is_kept: Callable[[str], bool],
+        tell: Tell,
     ) -> "tuple[bool, list[os.DirEntry[str]]]":
         """Looks at the files of a folder. Returns whether one of them is to be seen to, and the entries that are no files.
 
-        `displaced`: sessions and names that wait. Raises OSError. `judge` comes when all folders of the session have been looked at.
+        `displaced`: sessions and names that wait. `is_kept` tells the marks that stay. Raises OSError. `judge` comes after all folders.
         """
-        wanted, others, in_the_way = self._sorted_out(folder, listing)
+        wanted, others, in_the_way = self._sorted_out(folder, listing, is_kept)
         if folder.date is None and displaced:
             wanted = [entry for entry in wanted if (folder.session, folder.below + entry.name) not in displaced]
         vouched_for: list[os.DirEntry[str]] = []
@@ -156,11 +163,11 @@ class FolderScan:
         folder.counted = files, size
 
     def _to_be_judged(self, folder: Folder, name: str, quiet: StabilityTracker, now: float) -> None:
-        opened = folder.opened.get(name)
-        if opened is None:
+        waits = folder.opened.get(name) or folder.taken.get(name)
+        if waits is None:
             self._ripe.append((quiet.fingerprint.mtime_ns, folder.below + name, folder, name))
-        elif opened.is_due(quiet, now):
-            self._due.append((opened.asked_at, folder.below + name, folder, name))
+        elif waits.is_due(quiet, now):
+            self._due.append((waits.asked_at, folder.below + name, folder, name))
 
     @_collector_paused()
     def judge(self, tell: Tell) -> None:
@@ -173,7 +180,7 @@ class FolderScan:
             self._judge(folder, name, folder.quiet[name], now, tell)
 
     def _sorted_out(
-        self, folder: Folder, listing: "list[os.DirEntry[str]]"
+        self, folder: Folder, listing: "list[os.DirEntry[str]]", is_kept: Callable[[str], bool]
     ) -> "tuple[list[os.DirEntry[str]], list[os.DirEntry[str]], bool]":
         """The files that are to be looked at, what are no files, and whether there is a file that the session cannot end without.
 
@@ -191,10 +198,11 @@ class FolderScan:
             name = entry.name
             if name[0] == ".":  # as `is_hidden` has it
                 hidden += 1
-                in_the_way = in_the_way or is_in_the_way(entry, abandoned)
+                in_the_way = in_the_way or is_in_the_way(entry, abandoned, is_kept)
             elif name not in abandoned:
-                in_the_way = True
-                if (not extensions or is_wanted(name, extensions)) if arrivals else not name.endswith(COMPLETED):
+                marked = not arrivals and name.endswith(COMPLETED)
+                in_the_way = in_the_way or not marked or not is_kept(name)
+                if not marked and (not extensions or is_wanted(name, extensions)):
                     wanted.append(entry)
         if arrivals:
             folder.hidden = hidden
@@ -223,7 +231,9 @@ class FolderScan:
 
     def _judge(self, folder: Folder, name: str, quiet: StabilityTracker, now: float, tell: Tell) -> None:
         """Reports a file that is stable, or refuses it for its size."""
-        if quiet.verdict(now, self._age(untold=quiet.untold)) is Stability.WAIT or not self._is_closed_and_unchanged(folder, name, quiet):
+        if quiet.verdict(now, self._age(untold=quiet.untold)) is Stability.WAIT or self._is_taken(folder, name, now):
+            return
+        if not self._is_closed_and_unchanged(folder, name, quiet):
             return
         if quiet.fingerprint.size > self._largest:
             reason = f"its {quiet.fingerprint.size} bytes can never be staged: the limit leaves room for {self._largest}"
@@ -235,7 +245,25 @@ class FolderScan:
             folder.reported[name] = quiet.fingerprint
         folder.awaited.discard(name)
         folder.opened.pop(name, None)
+        folder.taken.pop(name, None)
         del folder.quiet[name]
+
+    def _is_taken(self, folder: Folder, name: str, now: float) -> bool:
+        """Whether a kept file has the name that this one would get: until it goes, each claim would be for nothing."""
+        if folder.kept_on is None:
+            return False
+        if name in folder.taken and not self._may_ask(folder, name):
+            return True
+        try:
+            seen = self._nfs.observe(self._nfs.tree.completed(FileRef(folder.kept_on, folder.session, folder.below + name)))
+        except OSError as error:
+            self._note(error)
+            return True
+        if seen is None:
+            folder.taken.pop(name, None)
+            return False
+        folder.taken.setdefault(name, Waiting(time.time(), now, now)).asked_at = now
+        return True
 
     def _age(self, *, untold: bool) -> float:
         """Seconds of quiet that are asked for."""
@@ -277,7 +305,7 @@ class FolderScan:
         return self._stability.rule is Rule.TIME or quiet.untold or self._is_closed(folder, name, quiet)
 
     def _may_ask(self, folder: Folder, name: str) -> bool:
-        if name not in folder.opened:
+        if name not in folder.opened and name not in folder.taken:
             return True
         self._leases_left -= 1
         return self._leases_left >= 0
@@ -308,7 +336,7 @@ class FolderScan:
                 return False
             now, before = time.monotonic(), tracker.fingerprint
             if not closed or lease.seen is None:
-                folder.opened.setdefault(name, Opened(time.time(), now, now)).asked_at = now
+                folder.opened.setdefault(name, Waiting(time.time(), now, now)).asked_at = now
                 return False
             tracker.see_fresh(lease.seen, now)
             unchanged = unchanged and lease.seen == before

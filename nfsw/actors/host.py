@@ -60,15 +60,14 @@ class Host:
 
     def _work_and_tick(self) -> None:
         """The first thread: messages too, and a tick whenever it is due."""
-        interval = self._actor.interval
-        if interval is None:
+        if self._actor.interval is None:
             self._work()
             return
         due = time.monotonic()
         while True:
             if (left := due - time.monotonic()) <= 0:
                 self._actor.on_tick(self._tell)
-                due = time.monotonic() + interval
+                due = time.monotonic() + self._actor.interval
                 continue
             try:
                 envelope = self._inbox.get(timeout=left)

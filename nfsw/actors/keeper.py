@@ -18,6 +18,7 @@ from nfsw.actors.call_board import CallBoard
 from nfsw.actors.config import KeeperConfig
 from nfsw.actors.envelope import Message, Reply
 from nfsw.actors.folder_walk import remove_empty
+from nfsw.actors.kept import holds_kept_files_alone
 from nfsw.actors.lock import LockTaken, SessionLock, begun
 from nfsw.actors.logs import about
 from nfsw.actors.messages import (
@@ -111,17 +112,20 @@ class Keeper(Actor):
         return f"{holder} (another process with the APP_POD_NAME of this one)" if holder == self._holder else holder
 
     def _release(self, session: str, *, forget: bool) -> bool:
-        """Whether a folder of a session that is to be forgotten stays, because something is in it."""
+        """Whether a folder of a session that is to be forgotten stays, because something is in it: a kept file, or what is not ours."""
         lock = self._locks.pop(session, None)
         if lock is None:
             return False
         kept = False
         extra = {"session_name": session, "action": "release"}
         try:
-            if forget and (left := self._remove_folders(session)):
-                log.warning("a folder of the session stays, because it is not empty: %s", left, extra=extra)
-                kept, forget = True, False
-                lock.write(replace(lock.note, draining=True))  # the folder is found again, and this says that the session is over
+            if forget:
+                left, kept = self._remove_folders(session)
+                if left:
+                    log.warning("a folder of the session stays, because it is not empty: %s", left, extra=extra)
+                if kept:
+                    forget = False
+                    lock.write(replace(lock.note, draining=True))  # the folder is found again, and this says that the session is over
         except OSError as error:
             log.error("cannot remove the session's folders: %s", describe(error), extra=extra)
             forget = False
@@ -169,22 +173,24 @@ class Keeper(Actor):
         tree = self._nfs.tree
         return any(self._nfs.observe(tree.claimed(date, session)) for date in filter(is_date, self._nfs.folders(tree.processing)))
 
-    def _remove_folders(self, session: str) -> str | None:
-        """The record of the session. Returns a folder that still holds something, and so stays; None: all are gone."""
+    def _remove_folders(self, session: str) -> tuple[str | None, bool]:
+        """The record of the session. Returns a folder that holds something that is not ours, if there is one, and whether any stays."""
         tree = self._nfs.tree
         for instance_id in self._nfs.folders(tree.all_displaced(session)):
             remove_empty(self._nfs, tree.displaced(session, instance_id))
         self._nfs.remove_folder(tree.all_displaced(session))
-        left = None
+        left, kept = None, False
         for date in filter(is_date, self._nfs.folders(tree.processing)):
             folder = tree.claimed(date, session)
             if remove_empty(self._nfs, folder):
                 self._nfs.remove_folder(tree.day(date))
             elif self._nfs.observe(folder):
-                left = tree.printable(folder)
+                kept = True
+                if not holds_kept_files_alone(self._nfs, date, session):
+                    left = tree.printable(folder)
         if left is None:
             forget_abandoned(self._nfs, session)
-        return left
+        return left, kept
 
     def _mark_stopped(self, session: str) -> Reply:
         lock = self._locks.get(session)

@@ -1,4 +1,4 @@
-"""The lock of a session: who, of all pods on the share, owns it and its files. Keeper process.
+"""The lock of a session: who, of all pods on the share, owns it and its files. Keeper process; Scanner and Collector look at it.
 
 flock(2) on a file of the NFS directory. On NFSv4 the client turns it into a lock at the server, which outlives neither
 the process that holds it nor, by the server's lease time (90 s), the node. There is no clock of ours in it and no heartbeat
@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from nfsw.actors.nfs import Nfs, is_gone
 
 #: What flock says when another process has the lock. NFS has both.
-_TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
+TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 #: No session started after that, in seconds since the epoch: the year 5138.
 _LATEST = 1e11
 
@@ -148,12 +148,28 @@ def _lock(nfs: Nfs, path: str, fd: int) -> bool:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in _TAKEN:
+            if error.errno in TAKEN:
                 raise LockTaken(Note.parse(os.pread(fd, 4096, 0)).holder) from error
             raise
         ours = os.fstat(fd).st_ino
     seen = nfs.observe(path)
     return seen is not None and seen.fingerprint.inode == ours
+
+
+def noted(nfs: Nfs, session: str) -> Note | None:
+    """What the session's lock file says, whoever holds it; None: there is none. Raises OSError."""
+    path = nfs.tree.lock(session)
+    with nfs.call("read", path):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if is_gone(error):
+                return None
+            raise
+        try:
+            return Note.parse(os.pread(fd, 4096, 0))
+        finally:
+            os.close(fd)
 
 
 def begun(note: Note, holder: str, instance: str, started_at: float | None) -> Note:

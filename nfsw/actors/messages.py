@@ -92,7 +92,8 @@ class SessionFound(Message, frozen=True):
     name: str
     date: str  # of its newest folder
     mtime_ns: int  # of that folder
-    files: bool  # whether any of its folders holds a file
+    files: bool  # whether any of its folders holds a file that it cannot end without
+    over: bool = False  # it had ended, and its folders stay for the sake of kept files; one of them is to be sent again
 
 
 class ScanFinished(Message, frozen=True):
@@ -136,6 +137,14 @@ class WaitingForMarker(Message, frozen=True):
     older: int = 0  # of these, files that have one which is older than they are, so that it does not count
     oldest: File | None = None
     since: float = 0.0  # when the oldest was first seen without one (seconds since the epoch)
+
+
+class NamesTaken(Message, frozen=True):
+    """How many stable files of `incoming` wait because a kept file has their name. Told when it changes."""
+
+    count: int
+    oldest: File | None = None
+    since: float = 0.0  # when the oldest was found to wait (seconds since the epoch)
 
 
 class HiddenFiles(Message, frozen=True):
@@ -182,7 +191,7 @@ class SessionUnusable(Reply, frozen=True):
 class SessionReleased(Reply, frozen=True):
     """The lock is not ours any more. Also to AcquireLock: the session had ended before it was locked."""
 
-    #: It is over, but a folder of it stays, because something is in it that is not nfsw's.
+    #: It is over, but a folder of it stays, because something is in it: kept files, or what is not nfsw's.
     kept: bool = False
 
 
@@ -412,11 +421,19 @@ class CompleteFile(Job, frozen=True):
     version: Fingerprint
 
 
+class FilesKept(Message, frozen=True):
+    """Files that are `.completed` and stay on NFS for a while. Told when it changes."""
+
+    count: int
+    size: int  # bytes
+
+
 class Completed(Reply, frozen=True):
-    """Nothing of the file is left on NFS."""
+    """Nothing of the file is left on NFS, unless it is kept."""
 
     marked_at: float | None = None  # when it was `.completed` (seconds, CLOCK_MONOTONIC); None: it was before
-    unstaged: bool = True  # nor in staging
+    unstaged: bool = True  # nothing is left in staging
+    kept: FilesKept | None = None  # it is, and these are all now
 
 
 class EvictStaged(Job, frozen=True):

@@ -2,20 +2,22 @@
 
 import logging
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from nfsw.actors.actor import Tell
+from nfsw.actors.files import File
 from nfsw.actors.messages import (
     ArrivalsCounted,
     HiddenFiles,
     LinksInTheWay,
+    NamesTaken,
     OpenForWriting,
     RuleFound,
     ScanFailed,
     WaitingForMarker,
 )
 from nfsw.actors.nfs import LinkInTheWay, describe
-from nfsw.actors.scanned_folder import Folder
+from nfsw.actors.scanned_folder import Folder, Waiting
 from nfsw.actors.stability import Rule
 from nfsw.actors.stability_rule import StabilityRule
 from nfsw.actors.tree import NfsTree
@@ -32,6 +34,7 @@ class ScanNews:
         self._trouble: str | None = None  # of the look before, in words
         self._told_rule: RuleFound | None = None
         self._told_open = OpenForWriting(0)
+        self._told_taken = NamesTaken(0)
         self._told_hidden = HiddenFiles(0)
         self._told_arrivals: ArrivalsCounted | None = None
         self._told_unmarked = WaitingForMarker(0)
@@ -81,17 +84,12 @@ class ScanNews:
         self._say_links(tell)
         self._say_open(folders, tell)
         self._say_unmarked(folders, tell)
+        self._say_taken(folders, tell)
         self._say_hidden(folders, tell)
         self._say_trouble(tell)
 
     def _say_open(self, folders: Iterable[Folder], tell: Tell) -> None:
-        count, oldest = 0, None
-        for folder in folders:
-            count += len(folder.opened)
-            for name, opened in folder.opened.items():
-                if oldest is None or opened.since < oldest[0]:
-                    oldest = opened.since, folder.file(name)
-        now = OpenForWriting(count, oldest[1], oldest[0]) if oldest else OpenForWriting(0)
+        now = OpenForWriting(*_waiting((folder, folder.opened) for folder in folders))
         if now != self._told_open:
             self._told_open = now
             tell(now)
@@ -106,6 +104,12 @@ class ScanNews:
         now = WaitingForMarker(count, older, oldest[1], oldest[0]) if oldest else WaitingForMarker(0)
         if now != self._told_unmarked:
             self._told_unmarked = now
+            tell(now)
+
+    def _say_taken(self, folders: Iterable[Folder], tell: Tell) -> None:
+        now = NamesTaken(*_waiting((folder, folder.taken) for folder in folders))
+        if now != self._told_taken:
+            self._told_taken = now
             tell(now)
 
     def _say_hidden(self, folders: Iterable[Folder], tell: Tell) -> None:
@@ -133,3 +137,14 @@ class ScanNews:
         elif self._trouble:
             log.info("NFS answers again")
         self._trouble = trouble
+
+
+def _waiting(folders: Iterable[tuple[Folder, Mapping[str, Waiting]]]) -> tuple[int, File | None, float]:
+    """How many files wait, which of them for longest, and since when (seconds since the epoch)."""
+    count, since, oldest = 0, 0.0, None
+    for folder, waiting in folders:
+        count += len(waiting)
+        for name, one in waiting.items():
+            if oldest is None or one.since < since:
+                since, oldest = one.since, folder.file(name)
+    return count, oldest, since

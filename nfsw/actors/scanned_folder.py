@@ -19,12 +19,12 @@ _LONGEST_PAUSE_S = 60.0
 
 
 @dataclass(slots=True)
-class Opened:
-    """Somebody has the file open for writing, as far as is known."""
+class Waiting:
+    """Somebody has the file open for writing, or a kept file has its name, as far as is known."""
 
-    since: float  # when a lease was refused for the first time (seconds since the epoch)
+    since: float  # when that was found for the first time (seconds since the epoch)
     refused_at: float  # the same moment (seconds, CLOCK_MONOTONIC)
-    asked_at: float  # when it was refused last (seconds, CLOCK_MONOTONIC)
+    asked_at: float  # when it was found last (seconds, CLOCK_MONOTONIC)
 
     def is_due(self, quiet: StabilityTracker, now: float) -> bool:
         """Whether it is time to ask again."""
@@ -41,11 +41,13 @@ class Folder:
     below: str = ""  # its path below the session's own folder, with a slash at its end; empty: it is that one
     quiet: dict[str, StabilityTracker] = field(default_factory=dict)  # seen, and not yet stable
     unsighted: list[tuple[int, str]] = field(default_factory=list)  # heap: mtime and name of what has had no fresh look yet
-    opened: dict[str, Opened] = field(default_factory=dict)  # open for writing; whoever was looked at last comes last
+    opened: dict[str, Waiting] = field(default_factory=dict)  # open for writing; whoever was looked at last comes last
+    taken: dict[str, Waiting] = field(default_factory=dict)  # stable arrivals whose names kept files have
     reported: dict[str, Fingerprint] = field(default_factory=dict)  # the version
     awaited: set[str] = field(default_factory=set)  # claimed files that the main process waits to hear of again
     abandoned: Set[str] = frozenset()  # not to be finished, and not in the way of the session's end
     refused: dict[str, Fingerprint | None] = field(default_factory=dict)  # the version that is refused; None: any, for its name's sake
+    kept_on: str | None = None  # of an arrival's folder: the date of a claim made now, if files of the session are kept that have it
     hidden: int = 0  # arrivals whose names are hidden
     counted: tuple[int, int] = (0, 0)  # files that are not refused, and their bytes
     markers: dict[str, StabilityTracker] = field(default_factory=dict)  # by the name of the file beside which one lies
@@ -64,7 +66,9 @@ class Folder:
     @property
     def is_blank(self) -> bool:
         """Whether there is nothing to remember."""
-        return not (self.quiet or self.opened or self.reported or self.awaited or self.refused or self.hidden or self.unmarked)
+        return not (
+            self.quiet or self.opened or self.taken or self.reported or self.awaited or self.refused or self.hidden or self.unmarked
+        )
 
     def tell_gone(self, names: Iterable[str], tell: Tell) -> None:
         for name in names:
@@ -91,7 +95,7 @@ class Folder:
             tell(RefusalLifted(self.file(name)))
         self.tell_gone(self.awaited - present, tell)
         self.awaited &= present
-        for known in (self.quiet, self.opened, self.reported):
+        for known in (self.quiet, self.opened, self.taken, self.reported):
             if not known.keys() <= present:  # which is cheaper than to take them away from each other
                 for name in known.keys() - present:
                     del known[name]

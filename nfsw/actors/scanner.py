@@ -8,6 +8,7 @@ main process's matter, which says `ReportAgain` when that has come to nothing. A
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from nfsw.actors.abandoned import AbandonedFiles
 from nfsw.actors.actor import Actor, Tell
@@ -18,6 +19,7 @@ from nfsw.actors.envelope import Message, Reply
 from nfsw.actors.files import FileRef
 from nfsw.actors.folder_scan import FolderScan, is_in_the_way
 from nfsw.actors.folder_walk import FolderWalk, Place, everything
+from nfsw.actors.kept_marks import KeptMarks
 from nfsw.actors.marker import is_displaced_marker
 from nfsw.actors.messages import DisplacedFile, RefusalLifted, ReportAgain, ScanFinished, SessionFound, WatchedSessions
 from nfsw.actors.names import for_message
@@ -45,6 +47,7 @@ class Scanner(Actor):
         self._displaced: set[tuple[str, str]] = set()  # session and name
         self._reported_all_at = time.monotonic()
         self._abandoned = AbandonedFiles(self._nfs)
+        self._kept = KeptMarks(self._nfs)
         self._news = ScanNews(self._nfs.tree, config.writeback_age_s)
         self._stability = StabilityRule(self._nfs)
         self._files = FolderScan(self._nfs, config, self._stability, self._news.note)
@@ -113,11 +116,14 @@ class Scanner(Actor):
                     continue  # no session's
                 folder = tree.claimed(date, session)
                 files = self._look_at_claimed(folder, date, session, watched, tell) or session in displaced
+                over = self._is_over(session)
                 newest = found.get(session)
+                if over and not files:
+                    continue
                 if newest is None:
-                    found[session] = SessionFound(session, date, self._mtime_ns(folder), files)
+                    found[session] = SessionFound(session, date, self._mtime_ns(folder), files, over)
                 elif files and not newest.files:
-                    found[session] = SessionFound(session, newest.date, newest.mtime_ns, files=True)
+                    found[session] = SessionFound(session, newest.date, newest.mtime_ns, files=True, over=over)
         if not complete:
             return None
         for path in [path for path in self._folders if path.startswith(tree.processing) and path not in watched]:
@@ -128,11 +134,20 @@ class Scanner(Actor):
         return list(found.values())
 
     def _look_for_notes(self, tell: Tell) -> None:
+        for notes in (self._abandoned, self._kept):
+            try:
+                notes.look()
+            except OSError as error:
+                self._news.note(error)
+        self._abandoned.tell_lifted(tell)
+
+    def _is_over(self, session: str) -> bool:
+        """Whether it had ended, and its folders stay for the sake of kept files."""
         try:
-            self._abandoned.look()
+            return session not in self._watch.held and self._kept.is_over(session)
         except OSError as error:
             self._news.note(error)
-        self._abandoned.tell_lifted(tell)
+            return True  # for want of an answer it is not made active
 
     def _folders_in(self, path: str, is_ours: Callable[[str], bool]) -> list[str]:
         """Names of the folders in the one at `path`. A link that has the name of one of ours is said, and not followed."""
@@ -189,6 +204,9 @@ class Scanner(Actor):
         Those in it are looked at whatever APP_RECURSIVE says now: what was claimed is finished.
         """
         held, found = session in self._watch.held, False
+        if self._is_undisturbed(path, date, session):
+            watched.add(path)
+            return False
         walk = FolderWalk(path)
         while (held or not found) and (place := walk.next()):
             try:
@@ -198,7 +216,8 @@ class Scanner(Actor):
                 else:
                     others = self._nfs.listing(place.path)
                     abandoned = self._abandoned.names(date, session, place.below)
-                    in_the_way = any(is_in_the_way(entry, abandoned) for entry in others)
+                    is_kept = self._kept.among(date, session, place.below)
+                    in_the_way = any(is_in_the_way(entry, abandoned, is_kept) for entry in others)
                 found = found or in_the_way
                 walk.enter(place, others)
             except OSError as error:
@@ -207,17 +226,41 @@ class Scanner(Actor):
                 found = True
         if held:
             self._files.judge(tell)
+        if not found:
+            self._settle(date, session)
         return found
+
+    def _is_undisturbed(self, path: str, date: str, session: str) -> bool:
+        """Whether it is known that only kept files are there, so that a folder of 100,000 of them is not read at each look."""
+        known = self._folders.get(path)
+        try:
+            return not (known and (known.awaited or known.refused)) and self._kept.is_undisturbed(date, session)
+        except OSError as error:
+            self._news.note(error)
+            return False
+
+    def _settle(self, date: str, session: str) -> None:
+        try:
+            self._kept.settle(date, session)
+        except OSError as error:
+            self._news.note(error)
 
     def _look_at(self, place: Place, session: str, date: str | None, tell: Tell) -> "tuple[bool, list[os.DirEntry[str]]]":
         """Whether a file of the folder is to be seen to, and the entries that are no files. Raises OSError."""
         listing = self._nfs.listing(place.path)
         folder = self._folder(place, session, date)
         folder.abandoned = self._abandoned.names(date, session, place.below) if date else frozenset()
-        looked = self._files.look(folder, listing, self._displaced, tell)
+        folder.kept_on = self._kept_on(session) if date is None else None
+        is_kept = self._kept.among(date or "", session, place.below)
+        looked = self._files.look(folder, listing, self._displaced, is_kept, tell)
         if place.below and folder.is_blank:
             del self._folders[place.path]  # so that what is remembered grows with the files, whatever folders there are
         return looked
+
+    def _kept_on(self, session: str) -> str | None:
+        """The date of a claim made now, if kept files of the session have it."""
+        today = f"{datetime.now(UTC):%Y%m%d}"
+        return today if self._kept.has(today, session) else None
 
     def _folder(self, place: Place, session: str, date: str | None) -> Folder:
         folder = self._folders.get(place.path)

@@ -70,6 +70,22 @@ class NfsTree:
     def abandoned_note(self, file: FileRef) -> str:
         return f"{self.abandoned}/{file.blob}"
 
+    @property
+    def kept(self) -> str:
+        """Notes about kept files, at the paths of their marks."""
+        return f"{self.root}/.nfsw/kept"
+
+    def kept_notes(self, date: str, session: str) -> str:
+        return f"{self.kept}/{date}/{session}"
+
+    def kept_note(self, file: FileRef) -> str:
+        return f"{self.kept}/{file.blob}{COMPLETED}"
+
+    @property
+    def kept_lock(self) -> str:
+        """Who has it locked may end kept files."""
+        return f"{self.root}/.nfsw/kept-lock"
+
     def all_displaced(self, session: str) -> str:
         """Names that claims moved out of their way, a folder for each process of the Claimer."""
         return f"{self.root}/.nfsw/aside/{session}"

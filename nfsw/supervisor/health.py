@@ -39,6 +39,7 @@ class Kind(StrEnum):
     SESSION = "session"  # none is active
     OPEN = "open"  # writers have files open
     MARKER = "marker"  # files wait for their marker
+    NAME = "name"  # files wait, because kept files have their names
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,11 @@ RULES: Mapping[Kind, Rule] = {
     Kind.SESSION: _WAITING,
     Kind.OPEN: Rule(HealthState.OK, HealthState.WAITING, 21_600),
     Kind.MARKER: Rule(HealthState.OK, HealthState.WAITING, 21_600),
+    Kind.NAME: _WAITING,
 }
 
 #: Those whose text says what is waited for; that of the others is a sentence.
-_WAITED_FOR = frozenset({Kind.FAILED, Kind.ROOM, Kind.DRAINING, Kind.OPEN, Kind.MARKER})
+_WAITED_FOR = frozenset({Kind.FAILED, Kind.ROOM, Kind.DRAINING, Kind.OPEN, Kind.MARKER, Kind.NAME})
 _SEVERITY = list(HealthState)
 
 

@@ -38,6 +38,8 @@ class Sample:
     in_flight: Mapping[str, int] = field(default_factory=dict)  # claimed files, by state
     refused: int = 0  # files
     opened: int = 0  # files that are open for writing
+    kept: int = 0  # files
+    kept_bytes: int = 0
     staged: int = 0  # bytes
     restarts: Mapping[str, int] = field(default_factory=dict)  # by actor
     hangs_s: Mapping[str, float] = field(default_factory=dict)  # by actor; 0.0: it does not hang
@@ -72,6 +74,8 @@ class Instruments:
             in_flight=self._in_flight(),
             refused=sum(record.refused is not None for record in self._files),
             opened=self._main.router.open_for_writing.count,
+            kept=self._main.pipeline.kept.count,
+            kept_bytes=self._main.pipeline.kept.size,
             staged=self._main.budget.used,
             restarts={ref.name: ref.restarts for ref in refs},
             hangs_s={ref.name: now - ref.hang.since if ref.hang else 0.0 for ref in refs},
@@ -85,7 +89,12 @@ class Instruments:
         """Counters."""
         create, one, each = meter.create_observable_counter, self._one, self._each
         create("files.claimed", [each("found", lambda now: now.totals.claimed)], "{file}", "Files taken on: claimed, or found claimed")
-        create("files.processed", [one(lambda now: now.totals.completed)], "{file}", "Files in Azure, verified, and gone from NFS")
+        create(
+            "files.processed",
+            [one(lambda now: now.totals.completed)],
+            "{file}",
+            "Files in Azure, verified, and gone from NFS or kept there",
+        )
         create("files.given_up", [each("reason", lambda now: now.totals.given_up)], "{file}", "Claimed files that are no longer ours")
         create("files.failed", [each("step", lambda now: now.totals.failed_at)], "{file}", "Files that failed at least one attempt")
         create("upload.sent", [one(lambda now: now.totals.bytes_sent)], "By", "Bytes that have left for Azure")
@@ -107,6 +116,8 @@ class Instruments:
         gauge = meter.create_observable_gauge
         gauge("service.health", [each("state", lambda now: now.health)], "{state}", "1 for the word that the status says, 0 for the others")
         gauge("queue.oldest_age", [one(lambda now: now.oldest_age_s)], "s", "Since the oldest file that waits was seen first")
+        gauge("files.kept", [one(lambda now: now.kept)], "{file}", "Files in Azure that stay on NFS for a while, on the whole share")
+        gauge("files.kept_size", [one(lambda now: now.kept_bytes)], "By", "Bytes of these files")
         gauge("actor.hang", [each("actor", lambda now: now.hangs_s)], "s", "How long the actor's NFS call has hung; 0: it does not")
 
     def _one(self, read: Callable[[Sample], float]) -> _Callback:

@@ -23,6 +23,7 @@ from nfsw.supervisor.status import (
     Disks,
     FileCounts,
     InFlight,
+    Kept,
     RefusedFile,
     Stability,
     Status,
@@ -96,6 +97,7 @@ class Overview:
             health=self.health,
             conditions=conditions,
             backlog=self.backlog,
+            kept=Kept(self._router.pipeline.kept.count, self._router.pipeline.kept.size),
             disks=Disks(self.disk(DiskName.EXPORT), self.disk(DiskName.STAGING)),
             at=datetime.fromtimestamp(int(time.time()), UTC),
         )
@@ -168,6 +170,12 @@ class Overview:
             older = f" ({unmarked.older} of them has one that is older than the file, and needs it anew)" if unmarked.older else ""
             text = f"the markers of {_files(unmarked.count)}{older}, {_oldest(unmarked.oldest, unmarked.since)}"
             yield Finding(Kind.MARKER, text, router.unmarked_since)
+        taken = router.names_taken
+        if taken.oldest:
+            text = (
+                f"the deletion of kept files whose names {_files(taken.count)} in incoming would get, {_oldest(taken.oldest, taken.since)}"
+            )
+            yield Finding(Kind.NAME, text, router.names_taken_since)
 
     def _found_of_files(self, files: RecordSummary, now: float) -> Iterator[Finding]:
         if count := files.waiting or files.failed:

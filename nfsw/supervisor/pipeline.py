@@ -21,6 +21,7 @@ from nfsw.actors.messages import (
     EvictStaged,
     Failed,
     FileRefused,
+    FilesKept,
     FileStable,
     Gone,
     MoreStaged,
@@ -68,6 +69,8 @@ class Pipeline:
         queue_size: int,
     ) -> None:
         self.files = files
+        #: What is in Azure and stays on NFS for a while.
+        self.kept = FilesKept(0, 0)
         self.budget = budget
         self.scheduler = Scheduler(
             files, budget, queue_size=queue_size, workers=workers, may_go=self._may_go, admit=self._go_on, evict=self._evict
@@ -389,7 +392,8 @@ class Pipeline:
     def _on_complete_reply(self, record: TrackedFile, reply: Reply, at: float) -> None:
         match reply:
             case Completed(unstaged=unstaged):
-                _log_end(record, at)
+                self.kept = reply.kept or self.kept
+                _log_end(record, reply, at)
                 self._telemetry.completed(record, reply, at)
                 self._retry.got_over(record)
                 if unstaged:
@@ -483,13 +487,14 @@ class Pipeline:
         return record.file
 
 
-def _log_end(record: TrackedFile, at: float) -> None:
+def _log_end(record: TrackedFile, completed: Completed, at: float) -> None:
     """The one line at INFO that each file has at its end."""
     sent, file = record.uploaded, record.file
     assert sent is not None
     assert isinstance(file, FileRef)
     log.info(
-        "in Azure and deleted from NFS: blob %s, %d bytes, %.1f s, %s, CRC64 %s, Azure's request id %s",
+        "in Azure and %s NFS: blob %s, %d bytes, %.1f s, %s, CRC64 %s, Azure's request id %s",
+        "kept on" if completed.kept else "deleted from",
         printable(file.blob),
         record.version.size,
         at - record.first_attempt_at,

@@ -20,9 +20,11 @@ from nfsw.actors.messages import (
     DisplacedFile,
     FileGone,
     FileRefused,
+    FilesKept,
     FileStable,
     HiddenFiles,
     LinksInTheWay,
+    NamesTaken,
     OpenForWriting,
     Outage,
     RefusalLifted,
@@ -61,6 +63,8 @@ class Router:
         self.open_since = 0.0  # since when the oldest of them has been (seconds, monotonic)
         self.waiting_for_marker = WaitingForMarker(0)
         self.unmarked_since = 0.0  # since when the oldest of them has waited (seconds, monotonic)
+        self.names_taken = NamesTaken(0)
+        self.names_taken_since = 0.0  # since when the oldest of these files has waited (seconds, monotonic)
         self.hidden = 0  # files in `incoming` with a hidden name
         self.links = LinksInTheWay(())
         self.arrivals = arrivals
@@ -80,11 +84,13 @@ class Router:
         match actor:
             case "scanner":
                 self.pipeline.scanner_restarted()
-                self.open_for_writing, self.hidden, self.links = OpenForWriting(0), 0, LinksInTheWay(())
+                self.open_for_writing, self.names_taken = OpenForWriting(0), NamesTaken(0)
+                self.hidden, self.links = 0, LinksInTheWay(())
                 self.waiting_for_marker = WaitingForMarker(0)
                 self._maybe_away = True  # it may have hung
                 return [self._sessions.watch()]
             case "collector":
+                self.pipeline.kept = FilesKept(0, 0)
                 return [self._sessions.watch(), *([self.stability] if self.stability else [])]
             case "keeper":
                 self._sessions.keeper_restarted()
@@ -132,6 +138,12 @@ class Router:
                 if waiting.since != self.waiting_for_marker.since:
                     self.unmarked_since = _monotonic(waiting.since)
                 self.waiting_for_marker = waiting
+            case NamesTaken() as taken:
+                if taken.since != self.names_taken.since:
+                    self.names_taken_since = _monotonic(taken.since)
+                self.names_taken = taken
+            case FilesKept() as kept:
+                self.pipeline.kept = kept
             case HiddenFiles(count):
                 self.hidden = count
             case LinksInTheWay() as links:

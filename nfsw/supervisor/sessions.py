@@ -165,10 +165,10 @@ class Sessions:
         self.verify()
         self._note_free(found)
         if self.active is None:
-            self._to_resume = deque(name for name in found if self._by_name[name].holding is Holding.FREE)
+            self._to_resume = deque(name for name, seen in found.items() if self._by_name[name].holding is Holding.FREE and not seen.over)
             self._resume_next()
-        elif self.active.running:
-            self._acquire_orphans(found)
+        if self.active is None or self.active.running:
+            self._acquire_orphans(found, only_over=self.active is None)
 
     def on_admitted(self) -> None:
         """Sessions may be held from now on: what the last scan found need not wait for the next one."""
@@ -188,8 +188,11 @@ class Sessions:
             if session.name not in found and session.holding in (Holding.FREE, Holding.ENDED):
                 del self._by_name[session.name]
 
-    def _acquire_orphans(self, found: dict[str, SessionFound]) -> None:
+    def _acquire_orphans(self, found: dict[str, SessionFound], *, only_over: bool) -> None:
+        """`only_over`: this pod has no session of its own, and would resume the others."""
         for name, seen in found.items():
+            if only_over and not seen.over:
+                continue
             session = self._by_name[name]
             since = session.free_since
             if session.holding is Holding.FREE and seen.files and since is not None and time.monotonic() - since >= ORPHANED_AFTER_S:

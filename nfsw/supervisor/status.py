@@ -54,6 +54,14 @@ class ByteCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Files in Azure that are `.completed` and stay on NFS for APP_KEEP_COMPLETED_S: of the whole share, whichever pod sent them."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class InFlight:
     file: str
     session: str
@@ -160,3 +168,4 @@ class Status:
     backlog: Backlog
     disks: Disks
     at: datetime  # UTC; when all of this was so
+    kept: Kept = Kept()

@@ -124,7 +124,7 @@ class Telemetry:
         self.finished.note(record, at)
         if record.trace and completed.marked_at:
             record.trace.end("complete", completed.marked_at)
-            record.trace.step("delete", completed.marked_at)
+            record.trace.step("keep" if completed.kept else "delete", completed.marked_at)
         self.closed(record, "completed", at)
 
     def given_up(self, reason: str) -> None:

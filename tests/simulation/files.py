@@ -217,7 +217,10 @@ class SimulatedFiles:
             self.close(fd)
 
     def preadv(self, fd: int, buffers: list[memoryview], offset: int) -> int:
-        with self._call("read", self._paths[fd]):
+        path = self._paths.get(fd)
+        if path is None:  # a staged copy that was opened otherwise
+            return os.preadv(fd, buffers, offset)
+        with self._call("read", path):
             return os.preadv(fd, buffers, offset)
 
     def pread(self, fd: int, size: int, offset: int) -> bytes:
@@ -240,6 +243,10 @@ class SimulatedFiles:
     def write(self, fd: int, data: Any) -> int:
         with self._call("write", self._paths[fd]):
             return os.write(fd, data)
+
+    def utime(self, fd: int) -> None:
+        with self._call("utime", self._paths[fd]):
+            self.stamp(fd)
 
     def ftruncate(self, fd: int, length: int) -> None:
         with self._call("ftruncate", self._paths[fd]):

@@ -53,7 +53,7 @@ MUTATIONS: dict[str, Mutation] = {
     ),
     "a file is deleted while a writer has it open": Mutation("actors.completion:_is_closed", "lease is None or lease.held()", "True", 4),
     "a job in hand is lost with its process": Mutation(
-        "supervisor.supervisor:Supervisor._deliver_again", "request.deliveries < MOST_DELIVERIES]", "False]", 136
+        "supervisor.supervisor:Supervisor._deliver_again", "request.deliveries < MOST_DELIVERIES]", "False]", 65
     ),
     "the reply to a withdrawn job counts": Mutation(
         "supervisor.actor_ref:ActorRef.heard", "request and not request.withdrawn:", "request:", 16
@@ -65,7 +65,7 @@ MUTATIONS: dict[str, Mutation] = {
         2,
     ),
     "the limit of staging is not minded": Mutation(
-        "supervisor.staging_budget:StagingBudget.fits", "self.missing(record) <= 0", "True", 124
+        "supervisor.staging_budget:StagingBudget.fits", "self.missing(record) <= 0", "True", 403
     ),
     "more files are under way than there may be": Mutation("supervisor.scheduler:Scheduler._next", ">= self._most", ">= 1000", 397),
     "a file whose pause is over is not tried again": Mutation(
@@ -75,12 +75,21 @@ MUTATIONS: dict[str, Mutation] = {
         "supervisor.pipeline:Pipeline._on_staged",
         'self._tell("uploader", MoreStaged(self._claimed(record), whole=True), record)',
         "pass",
-        314,
+        294,
     ),
     "claimed files in folders are not looked for": Mutation(
         "actors.scanner:Scanner._look_at_claimed", "walk.enter(place, others)", "pass", 27
     ),
     "folders that writers left empty are forgotten": Mutation(
         "actors.empty_folders:EmptyFolders.sweep", "self._quiet[place.path] = seen, since", "pass", 6
+    ),
+    "a kept file is deleted on faith": Mutation(
+        "actors.completion:Completion.finish_kept", "seen and seen.fingerprint != noted", "False", 13
+    ),
+    "a kept file is deleted though it is open": Mutation(
+        "actors.completion:Completion.finish_kept", "seen and not _is_closed(lease)", "False", 25
+    ),
+    "a kept file is deleted early": Mutation(
+        "actors.kept_files:KeptFiles.due_ns", "now_ns - self._keep_ns", "now_ns - self._keep_ns // 2", 14
     ),
 }

@@ -80,6 +80,14 @@ class RaceCall(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeKept(Action):
+    """A writer on another node changes a file that is kept, as soon as there is one. `size`, `hold_s`: as for `RaceCall`."""
+
+    size: int
+    hold_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Remove(Action):
     """Somebody deletes the file from `incoming`."""
 
@@ -176,6 +184,7 @@ class Setting:
     leases: bool  # whether the server grants any
     content_md5: bool
     recursive: bool = False  # some names have a folder
+    keep_s: float = 0.0  # for which a file that is in Azure stays on NFS
 
 
 def make(seed: int) -> tuple[Setting, list[Action]]:
@@ -202,6 +211,8 @@ def make(seed: int) -> tuple[Setting, list[Action]]:
         # Most faults come when files are under way: a file is stable some seconds after it was written.
         at = rng.choice(bursts) + rng.uniform(4, 14) if rng.random() < 0.7 else rng.uniform(0, SPAN_S)
         actions.append(_fault(rng, pods, at))
+    setting, more = _retention(random.Random(f"{seed} retention"), setting)
+    actions += more
     setting, actions = _in_folders(random.Random(f"{seed} tree"), setting, actions)
     return setting, sorted(actions, key=lambda action: action.at)
 
@@ -215,6 +226,23 @@ def _in_folders(rng: random.Random, setting: Setting, actions: list[Action]) -> 
         replace(action, name=folders[action.name] + action.name) if isinstance(action, Write | Append | Rewrite | Remove) else action
         for action in actions
     ]
+
+
+def _retention(rng: random.Random, setting: Setting) -> tuple[Setting, list[Action]]:
+    """Some runs keep files. With an `rng` of its own, so that the rest of a seed's plan is the same for all of them."""
+    keep_s = rng.choice((0.0, 0.0, 5.0, 20.0, 45.0))
+    if not keep_s:
+        return setting, []
+    # By then Azure has answered: what is sent early is kept while things happen.
+    more: list[Action] = [StartSession(3.0, pod, SESSIONS[pod]) for pod in range(setting.pods)]
+    kept, stop = (rng.randint(0, 2) for _ in range(2))
+    more += [ChangeKept(rng.uniform(5, SPAN_S), rng.choice((0, 1, 100)), rng.choice((0.0, 5.0, 30.0))) for _ in range(kept)]
+    more += [
+        KillActor(rng.uniform(20, SPAN_S), rng.randrange(setting.pods), "collector", rng.randint(0, 60))
+        for _ in range(rng.choice((0, 0, 1, 2)))
+    ]
+    more += [StopSession(rng.uniform(20, SPAN_S), rng.randrange(setting.pods)) for _ in range(stop // 2)]
+    return replace(setting, keep_s=keep_s), more
 
 
 def _writer(rng: random.Random, pods: int, at: float) -> Action:

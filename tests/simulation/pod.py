@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 HANG_S = 10.0
+SWEEP_S = 30.0
 ESCALATE_S = 40.0
 #: Seconds from the moment at which a pod is unhealthy until its container has been started anew.
 _KUBELET_S = 10.0
@@ -106,7 +107,9 @@ class Pod:
         root, staging, workers, block = world.nfs, self.staging, setting.workers, setting.block_size
         largest = largest_staged(setting.staging_limit, block)
         scanner = ScannerConfig(root, 2.0, 5.0, 40.0, (), largest, setting.recursive)
-        collector = CollectorConfig(root, staging, 30.0, workers, recursive=setting.recursive, min_file_age_s=5.0, writeback_age_s=40.0)
+        collector = CollectorConfig(
+            root, staging, SWEEP_S, workers, setting.keep_s, recursive=setting.recursive, min_file_age_s=5.0, writeback_age_s=40.0
+        )
         uploader = UploaderConfig(staging, None, None, "c", setting.single_put, 3, workers)
         return [
             self._ref("uploader", lambda child: Uploader(uploader, cast(Store, SimulatedStore(child))), None),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from nfsw.actors import claimer, collector, keeper, lease, lock, nfs, staging, statx
+from nfsw.actors import claimer, collector, keeper, kept, lease, lock, nfs, scanner, staging, statx
 from nfsw.actors.files import Fingerprint
 from nfsw.supervisor import overview, transfer_service
 from tests.simulation.mutations import MUTATIONS
@@ -110,13 +110,13 @@ def _simulated(world: World, setting: Setting) -> Iterator[None]:
         return statx.Seen(version, seen.st_mode & 0o170000 == 0o100000, seen.st_nlink)
 
     with ExitStack() as stack:
-        for module in (nfs, lease, lock, staging, collector):
+        for module in (kept, nfs, lease, lock, staging, collector):
             stack.enter_context(patch.object(module, "os", world.files))
         stack.enter_context(patch.object(statx, "observe", observe))
         stack.enter_context(patch.object(lease, "fcntl", world.leases))
         stack.enter_context(patch.object(threading, "Condition", SimulatedCondition))
         stack.enter_context(patch.object(nfs.Nfs, "kind", lambda *_: "nfs4"))
-        for dated in (claimer, keeper, overview, transfer_service):
+        for dated in (claimer, keeper, overview, scanner, transfer_service):
             stack.enter_context(patch.object(dated, "datetime", Datetime))
         stack.enter_context(patch.object(time, "time", now))
         stack.enter_context(patch.object(random, "Random", seeded))

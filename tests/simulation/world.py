@@ -28,7 +28,7 @@ from tests.simulation.child import SimulatedChild
 from tests.simulation.files import SimulatedFiles
 from tests.simulation.leases import Leases
 from tests.simulation.plan import Action, Setting
-from tests.simulation.pod import Pod
+from tests.simulation.pod import SWEEP_S, Pod
 from tests.simulation.service import Service
 from tests.simulation.threads import ActorThread
 from tests.simulation.writers import Writers
@@ -37,6 +37,8 @@ from tests.support.memory_store import Kept, no_answer
 #: Seconds after the last planned thing within which everything is in Azure, and nothing of it left on NFS. Less than the ten minutes
 #: after which the Scanner reports everything again: a file that was lost sight of must not pass for one that took its time.
 DRAIN_S = 560.0
+#: Seconds after the last planned thing until hung processes are replaced, and pods that ended run again.
+_RECOVERED_S = 120.0
 #: Events of one run: more of them is something that goes in a circle.
 MOST_EVENTS = 200_000
 
@@ -68,6 +70,7 @@ class World:
         self._races: list[int] = []  # sizes of files that are put in place of those that are claimed next
         self._call_races: list[plan.RaceCall] = []
         self._skipped: dict[plan.RaceCall, int] = {}  # calls that are still to be let pass
+        self._end_waits: dict[str, float] = {}  # since when a pod's session that was stopped has nothing left but kept files
         self._waits: list[tuple[str, str, int, Callable[[], int | None]]] = []
         Path(f"{self.nfs}/incoming").mkdir(parents=True)
         self.leases = Leases(self, granted=setting.leases)
@@ -112,6 +115,7 @@ class World:
         self.event("plan", "nothing more goes wrong")
         until = time.monotonic() + DRAIN_S
         while left := self._left():
+            self._check_kept(until - DRAIN_S + _RECOVERED_S)
             if time.monotonic() > until:
                 raise Violation(f"not done {DRAIN_S:.0f} s after the last fault: {'; '.join(left)}")
             self._operate()
@@ -119,7 +123,7 @@ class World:
 
     def _do(self, action: Action) -> None:
         match action:
-            case plan.Write() | plan.Append() | plan.Rewrite() | plan.Remove():
+            case plan.Write() | plan.Append() | plan.Rewrite() | plan.Remove() | plan.ChangeKept():
                 self.writers.start(action)
             case plan.RaceClaim(_, size):
                 self._races.append(size)
@@ -308,6 +312,9 @@ class World:
         if (key := self.key(path)) is None:
             return
         content = Path(path).read_bytes()
+        kept_s = (time.monotonic_ns() - self.files.ctimes[os.lstat(path).st_ino]) / 1e9
+        if path.endswith(".completed") and kept_s < self.setting.keep_s:
+            self.violated(f"{path.removeprefix(self.nfs)} is deleted after {kept_s:.3f} s")
         if content not in self._commits[key]:
             self.violated(f"{path.removeprefix(self.nfs)} is deleted, and its {len(content)} bytes are not in Azure")
         thread = ActorThread.current()
@@ -325,6 +332,33 @@ class World:
         if before and sent_again and (before.content, before.source) == (kept.content, kept.source):
             self.violated(f"{blob} is committed a second time")
         self._commits[session, name].append(kept.content)
+
+    def kept_marks(self) -> list[Path]:
+        """What is kept, as far as its note says so."""
+        notes = Path(self.nfs, ".nfsw/kept")
+        marks = (Path(self.nfs, ".processing", note.relative_to(notes)) for note in sorted(notes.rglob("*.completed")))
+        return [mark for mark in marks if mark.is_file()]
+
+    def _check_kept(self, recovered_at: float) -> None:
+        """Every now and then, once nothing goes wrong any more. `recovered_at`: seconds, monotonic."""
+        now, keep_s = time.monotonic(), self.setting.keep_s
+        marks = self.kept_marks()
+        for mark in Path(self.nfs, ".processing").rglob("*.completed"):
+            marked_at = self.files.ctimes[mark.stat().st_ino] / 1e9
+            if now > max(marked_at + keep_s, recovered_at) + 2 * SWEEP_S:
+                self.violated(f"{mark.name} is kept for {now - marked_at:.0f} s")
+            below = mark.relative_to(f"{self.nfs}/.processing").with_name(mark.name.removesuffix(".completed"))
+            if mark in marks and now > max(marked_at, recovered_at) + 2 * SWEEP_S:
+                for pod in self.pods.values():
+                    if Path(pod.staging, "copies", below).exists():
+                        self.violated(f"{pod.name} has a staged copy of the kept file {mark.name}")
+        for pod in self.pods.values():
+            session = pod.sessions.active
+            files = {path for path in Path(self.nfs, ".processing").glob(f"*/{session.name if session else '-'}/**/*") if path.is_file()}
+            if session is None or session.holding is not Holding.DRAINING or pod.sessions.is_busy(session.name) or not files <= set(marks):
+                self._end_waits.pop(pod.name, None)
+            elif files and now - self._end_waits.setdefault(pod.name, now) > SWEEP_S and now > recovered_at:
+                self.violated(f"session {session.name} waits for kept files")
 
     def check(self) -> None:
         """After each message."""

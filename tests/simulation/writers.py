@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from tests.simulation.plan import Action, Append, Remove, Rewrite, Write
+from tests.simulation.plan import Action, Append, ChangeKept, Remove, Rewrite, Write
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -43,6 +43,8 @@ class Writers:
                 work = self._rewrite(action)
             case Remove():
                 work = self._remove(action)
+            case ChangeKept():
+                work = self._change_kept(action)
             case _:
                 raise AssertionError(action)
         task = asyncio.get_running_loop().create_task(work, name=str(action))
@@ -203,6 +205,14 @@ class Writers:
         self._world.files.folder_changed(path)
         self._removed.add((action.session, action.name))
         self._world.event("writer", f"removes {action.session}/{action.name}")
+
+    async def _change_kept(self, action: ChangeKept) -> None:
+        for _ in range(_PATIENCE_S):
+            for mark in self._world.kept_marks():
+                if self.change_at_once(str(mark), action.size, action.hold_s):
+                    self._world.event("writer", f"changes the kept file {mark.name}")
+                    return
+            await asyncio.sleep(1)
 
     async def _opens(self, path: str) -> bool:
         """Whether there is anything to open, once no lease is in the way."""

@@ -31,8 +31,10 @@ class Collecting:
         monkeypatch: pytest.MonkeyPatch,
         *,
         recursive: bool = False,
+        keep_s: float = 0.0,
     ) -> None:
         self._recursive = recursive
+        self.keep_s = keep_s
         self.share, self.staging = share, staging
         self._tree, self._board, self._monkeypatch = tree, board, monkeypatch
         self.rule: Rule | None = Rule.LEASE
@@ -49,6 +51,7 @@ class Collecting:
             self.staging.root,
             30.0,
             2,
+            self.keep_s,
             recursive=self._recursive,
             min_file_age_s=AGE_S,
             writeback_age_s=WRITEBACK_AGE_S,

@@ -31,6 +31,8 @@ EXPORTED = {
     ("files.failed", "{file}", "sum", True),
     ("files.given_up", "{file}", "sum", True),
     ("files.in_flight", "{file}", "sum", False),
+    ("files.kept", "{file}", "gauge", False),
+    ("files.kept_size", "By", "gauge", False),
     ("files.open_for_writing", "{file}", "sum", False),
     ("files.processed", "{file}", "sum", True),
     ("files.refused", "{file}", "sum", False),
@@ -54,7 +56,7 @@ VALUES = {
     "step": {"queue", "claim", "stage", "upload", "complete"},
 }
 CALLS = {"statx", "stat", "scandir", "statvfs", "open", "close", "fstat", "fadvise", "read", "write", "flock", "link", "rename"}
-CALLS |= {"unlink", "mkdir", "rmdir", "lease", "create", "lstat"}
+CALLS |= {"unlink", "mkdir", "rmdir", "lease", "create", "lstat", "utime"}
 
 
 def own(metrics: dict[str, Metric]) -> dict[str, Metric]:

@@ -40,6 +40,7 @@ def test_there_is_a_rule_for_each_kind() -> None:
         (Kind.SESSION, WAITING, 1_000_000, WAITING),
         (Kind.OPEN, OK, 21_600, WAITING),
         (Kind.MARKER, OK, 21_600, WAITING),
+        (Kind.NAME, WAITING, 1_000_000, WAITING),
     ],
 )
 def test_each_kind_gives_its_word_at_once_and_another_one_after_its_time(
