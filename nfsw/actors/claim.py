@@ -149,6 +149,8 @@ def _take(
         claimed = nfs.observe(target) or claimed
     if claimed.links > 1 or not nfs.tree.done_suffix:  # else the next version has the name, which is to stay as its marker found it
         _remove_arrival(nfs, file, claimed, instance_id)
+    if nfs.tree.done_suffix:
+        remove_marker(nfs, file, claimed.fingerprint.inode, instance_id, None)  # one that was made anew meanwhile
     return _baseline(nfs, target, expected, lease)
 
 

@@ -29,6 +29,10 @@ class Fingerprint(NamedTuple):
         """Whether `other` is this version as far as can be known where a LINK, RENAME or UNLINK of our own lies in between."""
         return self[:3] == other[:3]
 
+    def is_as_new_as(self, other: "Fingerprint") -> bool:
+        """Whether the last change of `other` came before this one's, or in the same tick of the server's clock."""
+        return self.ctime_ns >= other.ctime_ns
+
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """incoming/<session>/<name>"""

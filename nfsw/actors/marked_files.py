@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 
 from nfsw.actors.files import Fingerprint
-from nfsw.actors.marker import counts
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.scanned_folder import Folder
 from nfsw.actors.stability import Stability, StabilityTracker
@@ -82,7 +81,7 @@ class MarkedFiles:
             return False
         tracker.see_fresh(seen.fingerprint, time.monotonic())
         stable = quiet.vouched_for or tracker.verdict(begun, age, looked=True) is Stability.STABLE
-        return stable and counts(seen.fingerprint, quiet.fingerprint)
+        return stable and seen.fingerprint.is_as_new_as(quiet.fingerprint)
 
     def path(self, folder: Folder, name: str) -> str:
         """Of the marker of the file called `name`."""
@@ -99,7 +98,7 @@ class MarkedFiles:
             if not isinstance(file, tuple) or not isinstance(marker, tuple):
                 continue
             version = Fingerprint(*marker)
-            if not counts(version, Fingerprint(*file)):
+            if not version.is_as_new_as(Fingerprint(*file)):
                 folder.older_markers += 1
             elif tracker := before.get(entry.name):
                 tracker.see(version, now)

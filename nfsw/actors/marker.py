@@ -31,25 +31,22 @@ def is_displaced_marker(name: str, instance_id: str, suffix: str) -> bool:
     return bool(suffix) and instance_id.endswith(_MARKERS) and name.endswith(suffix)
 
 
-def counts(marker: Fingerprint, file: Fingerprint) -> bool:
-    """Whether the marker was made when the file was as it is, or later."""
-    return marker.ctime_ns >= file.ctime_ns
-
-
 def remove_marker(nfs: Nfs, file: FileRef, inode: int, instance_id: str, expected: Fingerprint | None) -> None:
     """Removes the marker of a file that has its claimed name, before its name in `incoming` goes or after. Raises OSError.
 
     `inode`: of the file. `expected`: the marker that was seen with it; None: whichever is there, if the file has the name in `incoming`
-    still, or nothing has it. One that is made later is left alone: it may be the next version's.
+    still, or nothing has it. One that is the next version's, or may be, is left alone.
     """
     arrival = Arrival(file.session, file.name)
     path = nfs.tree.marker(arrival)
     seen = nfs.observe(path)
     if seen is None or not seen.regular:
         return
-    if expected is None and nfs.listed_inode(nfs.tree.source(arrival)) not in (None, inode):
-        return  # the next version has the name, and may have the marker
-    if expected is not None and seen.fingerprint != expected:
+    if expected is None:
+        holder = nfs.listed_inode(nfs.tree.source(arrival))
+        if holder not in (None, inode) or (holder is None and _may_come_back(nfs, arrival, inode)):
+            return
+    elif seen.fingerprint != expected:
         return
     left = _displace(nfs, arrival, instance_id)
     if left and _is(nfs, left, seen.fingerprint):
@@ -63,7 +60,7 @@ def after_put_back(nfs: Nfs, arrival: Arrival, inode: int, instance_id: str) -> 
     marker, file = nfs.observe(nfs.tree.marker(arrival)), nfs.observe(nfs.tree.source(arrival))
     if marker is None or not marker.regular or file is None or file.fingerprint.inode != inode:
         return
-    if not counts(marker.fingerprint, file.fingerprint) and _displace(nfs, arrival, instance_id):
+    if not marker.fingerprint.is_as_new_as(file.fingerprint) and _displace(nfs, arrival, instance_id):
         extra = about(arrival.session, arrival.name, "restore")
         log.info("whether its marker is its own cannot be told any more: it has to become stable like a file without one", extra=extra)
 
@@ -77,14 +74,19 @@ def see_to_displaced_marker(nfs: Nfs, left: DisplacedFile) -> None:
     arrival = Arrival(left.session, left.name.removesuffix(tree.done_suffix))
     inode = nfs.listed_inode(tree.source(arrival))
     if inode is None:
-        folders = [tree.displaced(left.session, other) for other in nfs.folders(tree.all_displaced(left.session))]
-        if any(nfs.observe(f"{folder}/{arrival.name}") for folder in folders):
-            return  # the file itself is displaced, and may come back
+        if _may_come_back(nfs, arrival, None):
+            return
     else:
         file = nfs.observe(tree.source(arrival))
-        if file is None or file.fingerprint.inode != inode or counts(marker.fingerprint, file.fingerprint):
+        if file is None or file.fingerprint.inode != inode or marker.fingerprint.is_as_new_as(file.fingerprint):
             return
     remove_displaced(nfs, left.session, left.name, left.instance_id)
+
+
+def _may_come_back(nfs: Nfs, arrival: Arrival, inode: int | None) -> bool:
+    """Whether a file of that name is displaced, other than the one with this inode."""
+    folders = [nfs.tree.displaced(arrival.session, other) for other in nfs.folders(nfs.tree.all_displaced(arrival.session))]
+    return any(nfs.listed_inode(f"{folder}/{arrival.name}") not in (None, inode) for folder in folders)
 
 
 def _displace(nfs: Nfs, arrival: Arrival, instance_id: str) -> DisplacedFile | None:

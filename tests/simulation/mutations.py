@@ -77,6 +77,12 @@ MUTATIONS: dict[str, Mutation] = {
         "pass",
         294,
     ),
+    "a marker that is older than its file counts": Mutation(
+        "actors.files:Fingerprint.is_as_new_as", "self.ctime_ns >= other.ctime_ns", "True", 22
+    ),
+    "a displaced marker is taken for the one that was seen": Mutation(
+        "actors.marker:_is", "seen is not None and seen.fingerprint.same_but_ctime(marker)", "True", 83
+    ),
     "claimed files in folders are not looked for": Mutation(
         "actors.scanner:Scanner._look_at_claimed", "walk.enter(place, others)", "pass", 27
     ),

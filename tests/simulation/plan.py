@@ -16,6 +16,8 @@ _NAMES = ("a.bin", "b.bin", "c.bin", "d.bin")
 #: How many seeds have folders, and which. A folder that has the name of a file waits for the file, and the file for the folder.
 _RECURSIVE = 0.25
 _FOLDERS = ("", "x/", "x/y/", "a.bin/")
+#: How many seeds have writers that leave markers.
+_MARKED = 0.25
 _ERRORS = (errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOSPC, errno.EDQUOT)
 
 
@@ -185,6 +187,7 @@ class Setting:
     content_md5: bool
     recursive: bool = False  # some names have a folder
     keep_s: float = 0.0  # for which a file that is in Azure stays on NFS
+    done_suffix: str = ""  # of the markers that writers leave; empty: they leave none
 
 
 def make(seed: int) -> tuple[Setting, list[Action]]:
@@ -214,6 +217,8 @@ def make(seed: int) -> tuple[Setting, list[Action]]:
     setting, more = _retention(random.Random(f"{seed} retention"), setting)
     actions += more
     setting, actions = _in_folders(random.Random(f"{seed} tree"), setting, actions)
+    if random.Random(f"{seed} a marker each").random() < _MARKED:
+        setting = replace(setting, done_suffix=".done")
     return setting, sorted(actions, key=lambda action: action.at)
 
 

@@ -106,20 +106,17 @@ class Pod:
         world, setting = self.world, self.world.setting
         root, staging, workers, block = world.nfs, self.staging, setting.workers, setting.block_size
         largest = largest_staged(setting.staging_limit, block)
-        scanner = ScannerConfig(root, 2.0, 5.0, 40.0, (), largest, setting.recursive)
+        scanner = ScannerConfig(root, 2.0, 5.0, 40.0, (), largest, setting.recursive, setting.done_suffix)
         collector = CollectorConfig(
             root, staging, SWEEP_S, workers, setting.keep_s, recursive=setting.recursive, min_file_age_s=5.0, writeback_age_s=40.0
         )
+        claimer = ClaimerConfig(root, staging, block, workers, setting.content_md5, setting.done_suffix)
         uploader = UploaderConfig(staging, None, None, "c", setting.single_put, 3, workers)
         return [
             self._ref("uploader", lambda child: Uploader(uploader, cast(Store, SimulatedStore(child))), None),
             self._ref("keeper", lambda child: Keeper(KeeperConfig(root, self.name), child.own_board), 1),
             self._ref("scanner", lambda child: Scanner(scanner, child.own_board), None),
-            self._ref(
-                "claimer",
-                lambda child: Claimer(ClaimerConfig(root, staging, block, workers, setting.content_md5), child.own_board),
-                workers,
-            ),
+            self._ref("claimer", lambda child: Claimer(claimer, child.own_board), workers),
             self._ref("collector", lambda child: Collector(collector, child.own_board), workers),
         ]
 

@@ -21,12 +21,14 @@ from greenlet import getcurrent
 
 from nfsw.actors.messages import CompleteFile, StageFile
 from nfsw.actors.stability import Rule
+from nfsw.supervisor.service import AzureSilent
 from nfsw.supervisor.session import Holding
 from nfsw.supervisor.tracked_file import UNDER_WAY, Stage
 from tests.simulation import plan
 from tests.simulation.child import SimulatedChild
 from tests.simulation.files import SimulatedFiles
 from tests.simulation.leases import Leases
+from tests.simulation.markers import Markers
 from tests.simulation.plan import Action, Setting
 from tests.simulation.pod import SWEEP_S, Pod
 from tests.simulation.service import Service
@@ -77,6 +79,7 @@ class World:
         self.files = SimulatedFiles(self, self.nfs)
         self.service = Service(self)
         self.writers = Writers(self)
+        self.markers = Markers(self, seed)
         self._commits: dict[tuple[str, str], list[bytes]] = defaultdict(list)  # by session and name
         self.pods: dict[int, Pod] = {}
 
@@ -100,6 +103,7 @@ class World:
         for task in self._detached:
             task.cancel()
         self.writers.end()
+        self.markers.end()
         self.files.end()
 
     async def _run(self) -> None:
@@ -111,6 +115,7 @@ class World:
             self._do(action)
         await asyncio.sleep(max(0.0, self._nfs_until - time.monotonic(), self._disk_until - time.monotonic()))
         await self.writers.finished()
+        await self.markers.finished()
         self._waits.clear()
         self.event("plan", "nothing more goes wrong")
         until = time.monotonic() + DRAIN_S
@@ -119,6 +124,7 @@ class World:
             if time.monotonic() > until:
                 raise Violation(f"not done {DRAIN_S:.0f} s after the last fault: {'; '.join(left)}")
             self._operate()
+            self.markers.operate(DRAIN_S - (until - time.monotonic()))
             await asyncio.sleep(2)
 
     def _do(self, action: Action) -> None:
@@ -152,11 +158,23 @@ class World:
             case plan.FullDisk(_, seconds):
                 self._disk_until = time.monotonic() + seconds
             case plan.StartSession(_, number, session):
-                self.calls(number, f"start {session}", self.pods[number].service.start(session))
+                self.calls(number, f"start {session}", self._start(number, session))
             case plan.StopSession(_, number):
                 self.calls(number, "stop", self.pods[number].service.stop())
             case _:
                 raise AssertionError(action)
+
+    async def _start(self, number: int, session: str) -> None:
+        """Where writers leave markers, whoever calls does so again until Azure has answered. The other seeds keep the meaning they had."""
+        while True:
+            try:
+                await self.pods[number].service.start(session)
+            except AzureSilent:
+                if not self.setting.done_suffix:
+                    raise
+                await asyncio.sleep(0.5)
+            else:
+                return
 
     def _operate(self) -> None:
         """What an operator does who wants everything sent: each session that has files is active somewhere."""
@@ -199,8 +217,8 @@ class World:
             outcome = self._outcome(child, call) if call != "close" else None
             if not child.alive:
                 thread.pause()
-            if call == "rename" and "/incoming/" in path and self._races:
-                self.writers.replace(path, self._races.pop())
+            if call == "rename" and "/incoming/" in path and self._races and self.markers.may_race(path):
+                self.writers.replace(path.removesuffix(self.setting.done_suffix), self._races.pop())
             if "/.processing/" in path:
                 self._race(child.name, call, path)
             if not on_nfs and call in ("pwrite", "write", "mkdir") and time.monotonic() < self._disk_until:
@@ -309,7 +327,7 @@ class World:
         """An actor takes away the name `path`. Whatever has no other name has to be in Azure, and nobody's to write to."""
         if os.lstat(path).st_nlink > 1 or not os.path.isfile(path):
             return
-        if (key := self.key(path)) is None:
+        if (key := self.key(path)) is None or self.markers.is_marker(path):
             return
         content = Path(path).read_bytes()
         kept_s = (time.monotonic_ns() - self.files.ctimes[os.lstat(path).st_ino]) / 1e9
@@ -331,6 +349,7 @@ class World:
             self.violated(f"{blob} is committed with {len(kept.content)} bytes that no writer has left")
         if before and sent_again and (before.content, before.source) == (kept.content, kept.source):
             self.violated(f"{blob} is committed a second time")
+        self.markers.committed(session, name, kept.content)
         self._commits[session, name].append(kept.content)
 
     def kept_marks(self) -> list[Path]:

@@ -75,6 +75,7 @@ class Writers:
             inode = os.fstat(file.fileno()).st_ino
             self._opened(inode)
             if not action.rename:
+                self._world.markers.begins(action.session, action.name)
                 self._newest[action.session, action.name] = inode
             waiting = b""  # written, and still in the cache of the writer's client
             flushed_at = time.monotonic()
@@ -93,6 +94,7 @@ class Writers:
             if os.path.isdir(final):
                 os.unlink(path)
                 return
+            self._world.markers.begins(action.session, action.name)
             os.rename(path, final)
             self._world.files.touched(final)
             self._world.files.folder_changed(final)
@@ -134,7 +136,7 @@ class Writers:
         os.rename(made, path)
         self._world.files.folder_changed(path)
         self._newest[key] = inode
-        self._left(*key, inode, content)
+        self._left(*key, inode, content, raced=True)
 
     def change_at_once(self, path: str, size: int, hold_s: float) -> bool:
         """On another node, to a claimed file: whether nothing kept the writer from opening it. `size`, `hold_s`: as for `RaceCall`."""
@@ -155,7 +157,7 @@ class Writers:
             self._world.files.stamp(file.fileno(), mtime=bool(size))
             content = self._closed(file.fileno())
             file.close()
-            self._left(*key, status.st_ino, content)
+            self._left(*key, status.st_ino, content, claimed=True)
 
         if hold_s and self._world.setting.leases:  # else nobody can know that it is open still
             self._tasks.add(asyncio.get_running_loop().create_task(self._later(hold_s, change), name="writer"))
@@ -172,6 +174,7 @@ class Writers:
         if not await self._opens(path):
             return
         with open(path, "ab", buffering=0) as file:
+            self._world.markers.changes(action.session, action.name)
             inode = os.fstat(file.fileno()).st_ino
             self._opened(inode)
             file.write(self._content(action.size))
@@ -188,6 +191,7 @@ class Writers:
         if not await self._opens(path):
             return
         with open(path, "r+b", buffering=0) as file:
+            self._world.markers.changes(action.session, action.name)
             status = os.fstat(file.fileno())
             file.write(self._content(status.st_size))
             os.utime(file.fileno(), ns=(status.st_mtime_ns, status.st_mtime_ns))
@@ -198,6 +202,7 @@ class Writers:
 
     async def _remove(self, action: Remove) -> None:
         path = self._path(action.session, action.name)
+        self._world.markers.removed(action.session, action.name)
         try:
             os.unlink(path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
@@ -229,7 +234,7 @@ class Writers:
         self._open[os.fstat(fd).st_ino] -= 1
         return Path(f"/proc/self/fd/{fd}").read_bytes() if os.fstat(fd).st_nlink else None
 
-    def _left(self, session: str, name: str, inode: int, content: bytes | None) -> None:
+    def _left(self, session: str, name: str, inode: int, content: bytes | None, *, raced: bool = False, claimed: bool = False) -> None:
         if content is None or self.has_open(inode):
             return  # when another writer is still at it, what that one leaves counts
         key = session, name
@@ -239,6 +244,7 @@ class Writers:
             self._last[key] = inode, content
             self._removed.discard(key)
         self._world.event("writer", f"leaves {session}/{name}: {len(content)} bytes, inode {inode}")
+        self._world.markers.left(session, name, inode, content, newest=newest == inode, raced=raced, claimed=claimed)
 
     def _content(self, size: int) -> bytes:
         self._numbers += 1

@@ -5,7 +5,6 @@ import os
 from nfsw.actors.claim import ClaimedFile, NotClaimed, claim, finish, restore
 from nfsw.actors.files import FileRef
 from nfsw.actors.folder_walk import everything
-from nfsw.actors.marker import counts, is_displaced_marker
 from nfsw.actors.messages import DisplacedFile
 from nfsw.actors.nfs import Nfs
 from tests.support.mortal_nfs import EventfulNfs
@@ -46,9 +45,9 @@ def taken(share: Share, nfs: Nfs, instance_id: str) -> None:
     if not share.incoming("a").exists():
         return
     file = fingerprint(share.incoming("a"))
-    if share.incoming(MARKER).exists() and counts(fingerprint(share.incoming(MARKER)), file):
+    if share.incoming(MARKER).exists() and fingerprint(share.incoming(MARKER)).is_as_new_as(file):
         claimed(share, nfs, instance_id)
-    elif any(counts(fingerprint(path), file) for path in share.root.glob(f".nfsw/aside/s/*.markers/{MARKER}")):
+    elif any(fingerprint(path).is_as_new_as(file) for path in share.root.glob(f".nfsw/aside/s/*.markers/{MARKER}")):
         claim(nfs, FILE, file, instance_id, leased=True)
 
 
@@ -75,7 +74,3 @@ def drained(share: Share, nfs: EventfulNfs) -> list[bytes]:
             sent.append(share.claimed("a").read_bytes())
             share.claimed("a").unlink()
     return sent
-
-
-def displaced_markers(share: Share) -> list[str]:
-    return [path.name for path in share.root.glob(".nfsw/aside/s/*/*") if is_displaced_marker(path.name, path.parent.name, SUFFIX)]

@@ -17,7 +17,7 @@ from tests.support.open_elsewhere import open_elsewhere
 from tests.support.share import DATE, Share, fingerprint
 
 #: Of the calls of such a claim whose folders are there.
-LINK, RENAME_MARKER, RENAME, CALLS = 9, 12, 17, 24
+LINK, RENAME_MARKER, RENAME, CALLS = 9, 12, 17, 26
 
 SENT = {f".processing/{DATE}/s/a": b"first"}
 
@@ -118,6 +118,22 @@ def test_the_marker_of_the_next_version_is_not_removed_with_a_claim_that_is_fini
     mark(share)
     assert isinstance(finish(nfs, FILE, fingerprint(share.claimed("a")), "2", leased=True), ClaimedFile)
     assert set(share.files()) == {f".processing/{DATE}/s/a", "incoming/s/a", f"incoming/s/{MARKER}"}
+
+
+def test_the_marker_of_a_displaced_version_is_not_removed_with_the_claim_of_the_one_before(scene: Scene) -> None:
+    share, nfs = scene
+    with_folders(share)
+    share.incoming("a").rename(share.claimed("a"))
+    share.written(share.root / ".nfsw/aside/s/1/a", b"second one")
+    assert isinstance(finish(nfs, FILE, fingerprint(share.claimed("a")), "2", leased=True), ClaimedFile)
+    assert share.incoming(MARKER).exists()
+
+
+def test_a_marker_that_is_made_anew_while_its_file_is_claimed_goes_as_well(scene: Scene) -> None:
+    share, nfs = scene
+    nfs.before[RENAME_MARKER - 1] = lambda: mark(share)
+    assert isinstance(claimed(share, nfs), ClaimedFile)
+    assert share.files() == SENT
 
 
 def test_a_marker_alone_is_left_alone(scene: Scene) -> None:
