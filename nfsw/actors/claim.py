@@ -30,7 +30,7 @@ from nfsw.actors.lease import Lease
 from nfsw.actors.logs import about
 from nfsw.actors.marker import after_put_back, is_displaced_marker, remove_marker, see_to_displaced_marker
 from nfsw.actors.messages import DisplacedFile
-from nfsw.actors.moves import are_same, link_anew, move, remove_displaced
+from nfsw.actors.moves import link_anew, move, remove_displaced
 from nfsw.actors.nfs import Nfs, is_gone
 from nfsw.actors.statx import Seen
 from nfsw.actors.tree import is_date
@@ -225,7 +225,7 @@ def restore(nfs: Nfs, left: DisplacedFile, today: str) -> None:
     if seen is None or seen.fingerprint.inode != inode:
         raise OSError(errno.ESTALE, "the NFS client still takes the name for the file that had it before", displaced)
     arrival, file = tree.source(Arrival(left.session, left.name)), FileRef(today, left.session, left.name)
-    if link_anew(nfs, displaced, arrival) or are_same(nfs, displaced, arrival):
+    if link_anew(nfs, displaced, arrival) or nfs.listed_inode(arrival) == inode:
         remove_displaced(nfs, *here)
         log.info("the displaced name was returned to incoming", extra=about(left.session, left.name, "restore"))
         if tree.done_suffix:

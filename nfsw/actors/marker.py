@@ -57,8 +57,11 @@ def remove_marker(nfs: Nfs, file: FileRef, inode: int, instance_id: str, expecte
 
 def after_put_back(nfs: Nfs, arrival: Arrival, inode: int, instance_id: str) -> None:
     """The file has been put back into `incoming`: a marker that is older now may be its own. `inode`: of the file. Raises OSError."""
-    marker, file = nfs.observe(nfs.tree.marker(arrival)), nfs.observe(nfs.tree.source(arrival))
-    if marker is None or not marker.regular or file is None or file.fingerprint.inode != inode:
+    marker = nfs.observe(nfs.tree.marker(arrival))
+    if marker is None or not marker.regular or nfs.listed_inode(nfs.tree.source(arrival)) != inode:
+        return
+    file = nfs.observe(nfs.tree.source(arrival))
+    if file is None:
         return
     if not marker.fingerprint.is_as_new_as(file.fingerprint) and _displace(nfs, arrival, instance_id):
         extra = about(arrival.session, arrival.name, "restore")

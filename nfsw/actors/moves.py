@@ -50,12 +50,6 @@ def move(nfs: Nfs, path: str, name: str) -> bool:
     raise FileNotFoundError(errno.ENOENT, "the folder above does not stay", name)
 
 
-def are_same(nfs: Nfs, path: str, other: str) -> bool:
-    """Whether the two are names of one file. Raises OSError."""
-    one, two = nfs.observe(path), nfs.observe(other)
-    return one is not None and two is not None and one.fingerprint.inode == two.fingerprint.inode
-
-
 def remove_displaced(nfs: Nfs, session: str, name: str, instance_id: str) -> None:
     """Removes the name, with the folders that this leaves empty: the Scanner looks into each one in every scan. Raises OSError."""
     top = nfs.tree.displaced(session, instance_id)
