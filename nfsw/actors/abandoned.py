@@ -15,7 +15,8 @@ from nfsw.actors.files import FileRef
 from nfsw.actors.folder_walk import everything, remove_empty
 from nfsw.actors.messages import FileRefused, RefusalLifted
 from nfsw.actors.names import printable
-from nfsw.actors.nfs import Nfs, is_gone
+from nfsw.actors.nfs import Nfs
+from nfsw.actors.notes import read_note, write_note
 from nfsw.actors.tree import is_date
 
 #: Bytes of a note that are read.
@@ -72,13 +73,7 @@ def abandon(nfs: Nfs, file: FileRef, reason: str) -> bool:
     path = nfs.tree.abandoned_note(file)
     nfs.make_folder(path.rpartition("/")[0])
     text = json.dumps(asdict(AbandonedNote(seen.fingerprint.inode, reason[:_LONGEST_REASON]))).encode()
-    with nfs.call("write", path):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(fd, text)
-            os.fsync(fd)  # a process that has to die must have nothing left to write to NFS
-        finally:
-            os.close(fd)
+    write_note(nfs, path, text)
     return True
 
 
@@ -134,18 +129,8 @@ class AbandonedFiles:
                         yield file, note
 
     def _note(self, file: FileRef) -> AbandonedNote | None:
-        path = self._nfs.tree.abandoned_note(file)
-        with self._nfs.call("read", path):
-            try:
-                fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-                try:
-                    return AbandonedNote.parse(os.pread(fd, _LONGEST, 0))
-                finally:
-                    os.close(fd)
-            except OSError as error:
-                if is_gone(error):
-                    return None
-                raise
+        text = read_note(self._nfs, self._nfs.tree.abandoned_note(file), _LONGEST)
+        return None if text is None else AbandonedNote.parse(text)
 
     def _is_about(self, note: AbandonedNote, file: FileRef) -> bool:
         seen = self._nfs.observe(self._nfs.tree.source(file))

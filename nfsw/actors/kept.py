@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nfsw.actors import notes
 from nfsw.actors.files import FileRef, Fingerprint
 from nfsw.actors.folder_walk import everything, remove_empty
 from nfsw.actors.lock import TAKEN
@@ -29,13 +30,7 @@ def write_note(nfs: Nfs, file: FileRef, marked: Fingerprint) -> None:
     """The note has its name only once it is whole and on the server's disk. Raises OSError."""
     path, made = nfs.tree.kept_note(file), f"{nfs.tree.probes}/{uuid.uuid4().hex}"
     nfs.make_folder(nfs.tree.probes)
-    with nfs.call("write", made):
-        fd = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(fd, json.dumps(marked._asdict()).encode())
-            os.fsync(fd)  # a process that has to die must have nothing left to write to NFS
-        finally:
-            os.close(fd)
+    notes.write_note(nfs, made, json.dumps(marked._asdict()).encode())
     try:
         nfs.rename(made, path)
     except OSError as error:
@@ -47,18 +42,8 @@ def write_note(nfs: Nfs, file: FileRef, marked: Fingerprint) -> None:
 
 def read_note(nfs: Nfs, file: FileRef) -> Fingerprint | None:
     """What the file was once it was marked; None: there is no note, or none of ours. Raises OSError."""
-    path = nfs.tree.kept_note(file)
-    with nfs.call("open", path):
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                return _parsed(os.pread(fd, _LONGEST, 0))
-            finally:
-                os.close(fd)
-        except OSError as error:
-            if is_gone(error):
-                return None
-            raise
+    text = notes.read_note(nfs, nfs.tree.kept_note(file), _LONGEST)
+    return None if text is None else _parsed(text)
 
 
 def remove_note(nfs: Nfs, file: FileRef) -> None:

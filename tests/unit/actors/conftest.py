@@ -10,9 +10,11 @@ from nfsw.actors.call_board import CallBoard
 from nfsw.actors.nfs import Nfs
 from nfsw.actors.tree import NfsTree, StagingTree
 from tests.support.claiming import Scene, Scenes
+from tests.support.faketime import FakeClock
 from tests.support.mortal_nfs import EventfulNfs
 from tests.support.share import Share
 from tests.support.told import Told
+from tests.support.watching import Watching
 
 SLOTS = 8
 
@@ -46,6 +48,17 @@ def board() -> Iterator[CallBoard]:
 @pytest.fixture
 def nfs(tree: NfsTree, board: CallBoard) -> Nfs:
     return Nfs(tree, board)
+
+
+@pytest.fixture
+def clock() -> Iterator[FakeClock]:
+    with FakeClock() as clock:
+        yield clock
+
+
+@pytest.fixture
+def watching(tree: NfsTree, board: CallBoard, clock: FakeClock) -> Watching:
+    return Watching(tree.root, board, clock)
 
 
 @pytest.fixture

@@ -20,12 +20,6 @@ NEVER_S = 60.0
 
 
 @pytest.fixture
-def clock() -> Iterator[FakeClock]:
-    with FakeClock() as clock:
-        yield clock
-
-
-@pytest.fixture
 def ends() -> Iterator[tuple[CallBoard, CallBoard]]:
     """The child's and the main process's, over one memory."""
     fd = CallBoard.create(SLOTS)

@@ -1,7 +1,6 @@
 """Folders that writers left empty: which go, when, and in which order; and what stays."""
 
 import errno
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,12 +17,6 @@ from tests.support.told import Told
 from tests.support.watching import AGE_S, WRITEBACK_AGE_S
 
 SWEEP_S = 2.0
-
-
-@pytest.fixture
-def clock() -> Iterator[FakeClock]:
-    with FakeClock() as clock:
-        yield clock
 
 
 class Sweeping:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-from collections.abc import Iterator
 from unittest.mock import ANY
 
 import pytest
@@ -24,23 +23,11 @@ from nfsw.actors.messages import (
     SessionFound,
 )
 from nfsw.actors.tree import NfsTree
-from tests.support.faketime import FakeClock
 from tests.support.mortal_nfs import EventfulNfs, refused
 from tests.support.share import DATE, Share
 from tests.support.watching import AGE_S, LARGEST, POLL_S, Watching
 
 SOON = AGE_S + 2 * POLL_S
-
-
-@pytest.fixture
-def clock() -> Iterator[FakeClock]:
-    with FakeClock() as clock:
-        yield clock
-
-
-@pytest.fixture
-def watching(tree: NfsTree, board: CallBoard, clock: FakeClock) -> Watching:
-    return Watching(tree.root, board, clock)
 
 
 @pytest.fixture

@@ -1,34 +1,19 @@
 """Abandoned files as the Scanner sees them: refused, never reported, and not in the way of their session's end."""
 
-from collections.abc import Iterator
 from unittest.mock import ANY
 
 import pytest
 
 from nfsw.actors.abandoned import abandon
-from nfsw.actors.call_board import CallBoard
 from nfsw.actors.files import FileRef
 from nfsw.actors.messages import FileRefused, FileStable, RefusalLifted, ReportAgain
 from nfsw.actors.nfs import Nfs
-from nfsw.actors.tree import NfsTree
-from tests.support.faketime import FakeClock
 from tests.support.share import DATE, Share
 from tests.support.watching import AGE_S, LARGEST, POLL_S, Watching
 
 SOON = AGE_S + 2 * POLL_S
 A = FileRef(DATE, "s", "a")
 REFUSED = FileRefused(A, "abandoned: no", abandoned=True)
-
-
-@pytest.fixture
-def clock() -> Iterator[FakeClock]:
-    with FakeClock() as clock:
-        yield clock
-
-
-@pytest.fixture
-def watching(tree: NfsTree, board: CallBoard, clock: FakeClock) -> Watching:
-    return Watching(tree.root, board, clock)
 
 
 def has_files(watching: Watching) -> list[bool]:

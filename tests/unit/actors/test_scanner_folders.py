@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -26,12 +26,6 @@ from tests.support.share import DATE, Share
 from tests.support.watching import AGE_S, LARGEST, POLL_S, Watching
 
 SOON = AGE_S + 2 * POLL_S
-
-
-@pytest.fixture
-def clock() -> Iterator[FakeClock]:
-    with FakeClock() as clock:
-        yield clock
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Kept files and the Scanner: they keep no session from its end, a file of their name waits, and a session that is over stays so."""
 
-from collections.abc import Iterator
 from datetime import datetime, tzinfo
 
 import pytest
@@ -15,12 +14,6 @@ from nfsw.actors.nfs import Nfs
 from tests.support.faketime import FakeClock
 from tests.support.share import DATE, Share, fingerprint
 from tests.support.watching import Watching
-
-
-@pytest.fixture
-def clock() -> Iterator[FakeClock]:
-    with FakeClock() as clock:
-        yield clock
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -16,12 +16,6 @@ from tests.support.marking import later
 from tests.support.open_elsewhere import open_elsewhere
 from tests.support.share import DATE, Share, fingerprint
 from tests.support.watching import AGE_S, POLL_S, WRITEBACK_AGE_S, Watching
-
-
-@pytest.fixture
-def clock() -> Iterator[FakeClock]:
-    with FakeClock() as clock:
-        yield clock
 
 
 @pytest.fixture

@@ -25,22 +25,11 @@ SOON = AGE_S + 2 * POLL_S
 
 
 @pytest.fixture
-def clock() -> Iterator[FakeClock]:
-    with FakeClock() as clock:
-        yield clock
-
-
-@pytest.fixture
 def nfs(tree: NfsTree, board: CallBoard, monkeypatch: pytest.MonkeyPatch) -> EventfulNfs:
     """To be asked for before `watching`."""
     nfs = EventfulNfs(tree, board)
     monkeypatch.setattr("nfsw.actors.scanner.Nfs", lambda *_: nfs)
     return nfs
-
-
-@pytest.fixture
-def watching(tree: NfsTree, board: CallBoard, clock: FakeClock) -> Watching:
-    return Watching(tree.root, board, clock)
 
 
 @contextmanager

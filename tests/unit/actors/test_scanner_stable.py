@@ -1,7 +1,6 @@
 """Which files the Scanner reports as stable, and when. Every tick is called by hand, and no time passes but what a test says."""
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,17 +17,6 @@ from tests.support.watching import AGE_S, POLL_S, Watching
 
 #: Seconds after which a file that is quiet has been reported, for sure.
 SOON = AGE_S + 2 * POLL_S
-
-
-@pytest.fixture
-def clock() -> Iterator[FakeClock]:
-    with FakeClock() as clock:
-        yield clock
-
-
-@pytest.fixture
-def watching(tree: NfsTree, board: CallBoard, clock: FakeClock) -> Watching:
-    return Watching(tree.root, board, clock)
 
 
 def test_a_quiet_file_is_reported_once_when_it_has_been_seen_twice_and_is_old_enough(watching: Watching, share: Share) -> None:
