@@ -44,6 +44,7 @@ LONGEST = (
     "acceptance/test_uplink.py",
     "simulation/test_simulation.py",
     "nfs/test_service_endings.py",
+    "acceptance/test_retention.py",
     "acceptance/test_kills.py",
     "doctor/test_healthy.py",
     "pods/test_sharing.py",

@@ -18,7 +18,7 @@ MISSING = 2
 
 def main() -> int:
     options = _options()
-    plan = Plan(options.seed, options.kills, options.seconds, options.pods, options.folders)
+    plan = Plan(options.seed, options.kills, options.seconds, options.pods, options.folders, options.keep)
     folder = Path(tempfile.mkdtemp(prefix="nfsw-soak-", dir=options.folder))
     print(f"{plan}, in {folder}", flush=True)
     try:
@@ -46,6 +46,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="repeats an earlier run's choices")
     parser.add_argument("--pods", type=int, default=1, help="services on one share; with more than one, one of them is free (%(default)s)")
     parser.add_argument("--folders", action="store_true", help="files lie in folders of the sessions too, which have to go in the end")
+    parser.add_argument(
+        "--keep", type=float, default=0.0, help="files stay on NFS for so many seconds once they are in Azure (%(default)s)"
+    )
     parser.add_argument("--folder", type=Path, help="where share, staging and Azurite's data go; default: the system's place for them")
     return parser.parse_args()
 

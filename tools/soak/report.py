@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tests.support.content import MIB
+from tests.support.keeping import KeptWatch
 from tools.soak.book import Book, State
 from tools.soak.checker import Checker
 from tools.soak.holders import Takeover
@@ -24,6 +25,7 @@ class Report:
     storm: Storm
     pods: Sequence[Pod]
     takeovers: Sequence[Takeover]
+    keeping: KeptWatch
     blobs: int
     complaints: Sequence[str]
 
@@ -49,6 +51,10 @@ class Report:
         yield f"looks            {self.checker.looks} of the checker over everything"
         if self.takeovers:
             yield from _takeovers(self.takeovers)
+        if self.keeping.keep_s:
+            kept = self.keeping
+            yield f"kept files       {kept.deleted} deleted, {kept.given_back} given back, {len(kept.early)} deleted early"
+            yield f"  {kept.longest_s:5.1f} s       the longest time for which one was there after it was due"
         yield f"lost             {len(self.checker.lost)}"
         yield f"differing        {len(self.checker.differing)}"
         yield f"stuck            {len(self.checker.stuck)}"

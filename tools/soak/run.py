@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.support.azurite import Endpoint
 from tests.support.blobs import Container
 from tests.support.content import KIB, MIB
+from tests.support.keeping import KeptWatch
 from tests.support.proxy import fault_proxy
 from tests.support.waiting import NeverHappened, until
 from tools.soak.book import Book
@@ -28,6 +29,8 @@ from tools.soak.writers import Ground, Writer
 WRITERS = 4
 #: So soon after the last kill all is in Azure, in seconds. A file that was in hand at three deaths in a row waits longer than others.
 CALM_WITHIN_S = 300.0
+#: So soon after a kept file is due it is deleted, in seconds, whatever is killed: a sweep, and a pod that was away or had to be restarted.
+KEPT_WITHIN_S = 45.0
 #: With several pods a killed one stays away for up to so many seconds, so that another can be quicker.
 _AWAY_S = 8.0
 #: The quiet time is long enough for writers that pause, on a machine that has other things to do as well.
@@ -50,6 +53,7 @@ class Plan:
     seconds: float
     pods: int = 1
     folders: bool = False  # files lie in folders of the sessions too
+    keep_s: float = 0.0  # for which files stay on NFS once they are in Azure
 
     @property
     def sessions(self) -> list[str]:
@@ -78,11 +82,14 @@ def soak(plan: Plan, folder: Path, endpoint: Endpoint, container: Container) -> 
         pods = stack.enter_context(_pods(plan, folder, proxy.endpoint, container, complaints))
         checker, holders = Checker(share, book, complaints, witness.catch_up), Holders(pods)
         storm = Storm(pods, Hunter(share, sniper, witness, proxy), book, chance)
+        keeping = KeptWatch(share, plan.keep_s)
         looking, writing = Duties(complaints), Duties(complaints)
         for pod in pods:
             looking.add(f"kubelet of {pod.name}", pod.keep)
         looking.add("checker", checker.run)
         looking.add("watch over the sessions", holders.run)
+        if plan.keep_s:
+            looking.add("watch over kept files", keeping.run)
         ground = Ground(share / "incoming", scratch, book, Noise(chance), plan.folders)
         for number in range(WRITERS):
             writing.add(f"writer {number}", Writer(ground, plan.sessions, number, plan.seed).run)
@@ -93,7 +100,12 @@ def soak(plan: Plan, folder: Path, endpoint: Endpoint, container: Container) -> 
         checker.look()
         blobs = checker.compare(container)
         _listen(pods, complaints)
-        return Report(plan.seed, time.monotonic() - begun, book, checker, witness, storm, pods, holders.takeovers, blobs, complaints)
+        for early in keeping.early:
+            complaints(f"DELETED EARLY: {early}")
+        if keeping.longest_s > KEPT_WITHIN_S:
+            complaints(f"KEPT FOR LONGER: by {keeping.longest_s:.1f} s")
+        seconds = time.monotonic() - begun
+        return Report(plan.seed, seconds, book, checker, witness, storm, pods, holders.takeovers, keeping, blobs, complaints)
 
 
 @contextlib.contextmanager
@@ -108,6 +120,7 @@ def _pods(plan: Plan, folder: Path, endpoint: Endpoint, container: Container, co
             settings = {
                 **_SETTINGS,
                 "APP_RECURSIVE": str(plan.folders),
+                "APP_KEEP_COMPLETED_S": str(plan.keep_s),
                 "APP_NFS_ROOT": str(folder / "share"),
                 "APP_STAGING_DIR": str(staging),
                 "APP_POD_NAME": name,
