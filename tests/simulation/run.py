@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from nfsw.actors import claimer, collector, keeper, kept, lease, lock, nfs, scanner, staging, statx
+from nfsw.actors import claimer, collector, keeper, kept, lease, lock, nfs, notes, scanner, staging, statx
 from nfsw.actors.files import Fingerprint
 from nfsw.supervisor import overview, transfer_service
 from tests.simulation.mutations import MUTATIONS
@@ -110,7 +110,7 @@ def _simulated(world: World, setting: Setting) -> Iterator[None]:
         return statx.Seen(version, seen.st_mode & 0o170000 == 0o100000, seen.st_nlink)
 
     with ExitStack() as stack:
-        for module in (kept, nfs, lease, lock, staging, collector):
+        for module in (kept, notes, nfs, lease, lock, staging, collector):
             stack.enter_context(patch.object(module, "os", world.files))
         stack.enter_context(patch.object(statx, "observe", observe))
         stack.enter_context(patch.object(lease, "fcntl", world.leases))
