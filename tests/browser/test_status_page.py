@@ -6,7 +6,7 @@ import re
 import pytest
 
 from nfsw.actors.stability import Rule
-from nfsw.supervisor.status import SessionState, Stability
+from nfsw.supervisor.status import Kept, SessionState, Stability
 from tests.browser.chromium import Page, chromium
 from tests.support.memory_service import ACTIVE, BUSY, HUNG, IDLE, MemoryService, in_flight
 from tests.support.serving import served
@@ -56,11 +56,14 @@ async def test_of_very_many_files_some_are_shown_and_the_others_counted(page: Pa
 
 
 async def test_open_and_hidden_files_and_the_rule_in_force_are_shown(page: Page, service: MemoryService, url: str) -> None:
-    service.now = dataclasses.replace(BUSY, files=dataclasses.replace(BUSY.files, open_for_writing=3, waiting_for_marker=7))
+    service.now = dataclasses.replace(
+        BUSY, files=dataclasses.replace(BUSY.files, open_for_writing=3, waiting_for_marker=7), kept=Kept(4, 9 * 2**30)
+    )
     await page.open(url)
     await page.until("document.querySelector('#counts').innerText.includes('Open for writing')")
     counts = (await page.text("#counts")).split("\n")
     shown = dict(zip(counts[::2], counts[1::2], strict=True))
+    assert shown["Kept on NFS"] == "4, 9.0 GiB"
     assert (shown["Open for writing"], shown["Refused"], shown["Hidden (.name)"], shown["Waiting for their marker"]) == ("3", "2", "5", "7")
     assert await page.text("#rule") == "Files are taken when nobody has them open for writing: leases are granted (nfs4)."
     service.now = dataclasses.replace(service.now, stability=Stability(Rule.TIME, "leases are refused (nfs4)"))
