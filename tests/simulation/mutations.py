@@ -75,7 +75,7 @@ MUTATIONS: dict[str, Mutation] = {
         "supervisor.pipeline:Pipeline._on_staged",
         'self._tell("uploader", MoreStaged(self._claimed(record), whole=True), record)',
         "pass",
-        294,
+        195,
     ),
     "a marker that is older than its file counts": Mutation(
         "actors.files:Fingerprint.is_as_new_as", "self.ctime_ns >= other.ctime_ns", "True", 22
@@ -93,7 +93,7 @@ MUTATIONS: dict[str, Mutation] = {
         "actors.completion:Completion.finish_kept", "seen and seen.fingerprint != noted", "False", 13
     ),
     "a kept file is deleted though it is open": Mutation(
-        "actors.completion:Completion.finish_kept", "seen and not _is_closed(lease)", "False", 25
+        "actors.completion:Completion.finish_kept", "seen and not _is_closed(lease)", "False", 46
     ),
     "a kept file is deleted early": Mutation(
         "actors.kept_files:KeptFiles.due_ns", "now_ns - self._keep_ns", "now_ns - self._keep_ns // 2", 14

@@ -238,8 +238,7 @@ def _retention(rng: random.Random, setting: Setting) -> tuple[Setting, list[Acti
     keep_s = rng.choice((0.0, 0.0, 5.0, 20.0, 45.0))
     if not keep_s:
         return setting, []
-    # By then Azure has answered: what is sent early is kept while things happen.
-    more: list[Action] = [StartSession(3.0, pod, SESSIONS[pod]) for pod in range(setting.pods)]
+    more: list[Action] = []
     kept, stop = (rng.randint(0, 2) for _ in range(2))
     more += [ChangeKept(rng.uniform(5, SPAN_S), rng.choice((0, 1, 100)), rng.choice((0.0, 5.0, 30.0))) for _ in range(kept)]
     more += [
