@@ -139,7 +139,7 @@ def _take(
         nfs.unlink(target)  # the name was a link's or a pipe's by then
         return NotClaimed.CHANGED
     if nfs.tree.done_suffix and not claimed.fingerprint.same_but_ctime(expected):
-        return _give_back(nfs, file, claimed, marker, instance_id)
+        return _give_back(nfs, file, marker, instance_id)
     if claimed.links > 2 and (older := _of_another_day(nfs, file, claimed)):
         nfs.unlink(target)  # a crash cut its claim off before midnight: one file, one blob
         _remove_arrival(nfs, older, claimed, instance_id)
@@ -154,12 +154,10 @@ def _take(
     return _baseline(nfs, target, expected, lease)
 
 
-def _give_back(nfs: Nfs, file: FileRef, claimed: Seen, marker: Fingerprint | None, instance_id: str) -> NotClaimed:
+def _give_back(nfs: Nfs, file: FileRef, marker: Fingerprint | None, instance_id: str) -> NotClaimed:
     """A writer was at the name in the instant of the claim, and has not said of what is claimed now that it is complete."""
     if move(nfs, nfs.tree.source(file), _displaced(nfs, file, instance_id)):
-        if marker:
-            remove_marker(nfs, file, claimed.fingerprint.inode, instance_id, marker)  # it was the version's before
-        restore(nfs, DisplacedFile(file.session, file.name, instance_id), file.date)
+        restore(nfs, DisplacedFile(file.session, file.name, instance_id), file.date, marker)
     return NotClaimed.CHANGED
 
 
@@ -201,11 +199,11 @@ def _baseline(nfs: Nfs, path: str, expected: Fingerprint, lease: Lease | None) -
     return ClaimedFile(seen.fingerprint, closed and seen.fingerprint.same_but_ctime(expected))
 
 
-def restore(nfs: Nfs, left: DisplacedFile, today: str) -> None:
+def restore(nfs: Nfs, left: DisplacedFile, today: str, marker: Fingerprint | None = None) -> None:
     """Sees to a name that was left displaced: removed if its file is claimed, else returned to `incoming`.
 
     If `incoming` has a newer file of the name, this one goes first: it is claimed as soon as no other file of the name is
-    being processed. `today`: the date of a claim made now. Raises OSError.
+    being processed. `today`: the date of a claim made now. `marker`: one that is known to be another version's. Raises OSError.
     """
     tree = nfs.tree
     if is_displaced_marker(left.name, left.instance_id, tree.done_suffix):
@@ -229,7 +227,7 @@ def restore(nfs: Nfs, left: DisplacedFile, today: str) -> None:
         remove_displaced(nfs, *here)
         log.info("the displaced name was returned to incoming", extra=about(left.session, left.name, "restore"))
         if tree.done_suffix:
-            after_put_back(nfs, Arrival(left.session, left.name), inode, left.instance_id)
+            after_put_back(nfs, Arrival(left.session, left.name), inode, left.instance_id, marker)
     elif not nfs.observe(tree.completed(file)) and link_anew(nfs, displaced, tree.source(file)):
         remove_displaced(nfs, *here)
         log.info("claimed before the newer file that has its name", extra=about(left.session, left.name, "restore"))

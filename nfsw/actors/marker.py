@@ -48,22 +48,23 @@ def remove_marker(nfs: Nfs, file: FileRef, inode: int, instance_id: str, expecte
             return
     elif seen.fingerprint != expected:
         return
-    left = _displace(nfs, arrival, instance_id)
-    if left and _is(nfs, left, seen.fingerprint):
-        remove_displaced(nfs, left.session, left.name, left.instance_id)
-    elif left:
-        log.info("another marker was left in the same instant: it is kept aside", extra=about(file.session, file.name, "restore"))
+    _remove(nfs, arrival, instance_id, seen.fingerprint)
 
 
-def after_put_back(nfs: Nfs, arrival: Arrival, inode: int, instance_id: str) -> None:
-    """The file has been put back into `incoming`: a marker that is older now may be its own. `inode`: of the file. Raises OSError."""
+def after_put_back(nfs: Nfs, arrival: Arrival, inode: int, instance_id: str, stale: Fingerprint | None) -> None:
+    """The file has been put back into `incoming`: a marker that is older now may be its own. Raises OSError.
+
+    `inode`: of the file. `stale`: a marker that is not.
+    """
     marker = nfs.observe(nfs.tree.marker(arrival))
     if marker is None or not marker.regular or nfs.listed_inode(nfs.tree.source(arrival)) != inode:
         return
     file = nfs.observe(nfs.tree.source(arrival))
-    if file is None:
+    if file is None or marker.fingerprint.is_as_new_as(file.fingerprint):
         return
-    if not marker.fingerprint.is_as_new_as(file.fingerprint) and _displace(nfs, arrival, instance_id):
+    if marker.fingerprint == stale:
+        _remove(nfs, arrival, instance_id, stale)
+    elif _displace(nfs, arrival, instance_id):
         extra = about(arrival.session, arrival.name, "restore")
         log.info("whether its marker is its own cannot be told any more: it has to become stable like a file without one", extra=extra)
 
@@ -84,6 +85,15 @@ def see_to_displaced_marker(nfs: Nfs, left: DisplacedFile) -> None:
         if file is None or file.fingerprint.inode != inode or marker.fingerprint.is_as_new_as(file.fingerprint):
             return
     remove_displaced(nfs, left.session, left.name, left.instance_id)
+
+
+def _remove(nfs: Nfs, arrival: Arrival, instance_id: str, marker: Fingerprint) -> None:
+    """Displaces whatever marker is there, and removes it if it is the one that was seen."""
+    left = _displace(nfs, arrival, instance_id)
+    if left and _is(nfs, left, marker):
+        remove_displaced(nfs, left.session, left.name, left.instance_id)
+    elif left:
+        log.info("another marker was left in the same instant: it is kept aside", extra=about(arrival.session, arrival.name, "restore"))
 
 
 def _may_come_back(nfs: Nfs, arrival: Arrival, inode: int | None) -> bool:

@@ -89,9 +89,14 @@ class Markers:
             if os.path.isfile(marker):
                 os.unlink(marker)
 
-    def may_race(self, path: str) -> bool:
-        """Whether a writer is there in the instant in which this name is displaced: a marker's, or after that its file's."""
-        return not self.is_marker(path) or self._rng.random() < 0.5
+    def raced(self, call: str, path: str) -> str | None:
+        """The file in `incoming` that a writer replaces in the instant of the call: a link, or the displacement of a name."""
+        if call == "rename" and "/incoming/" in path:
+            return path.removesuffix(self.suffix) if not self.is_marker(path) or self._rng.random() < 0.5 else None
+        key = self._world.key(path)
+        if call == "link" and "/.processing/" in path and key and self.suffix and self._rng.random() < 0.3:
+            return self._path(*key)
+        return None
 
     async def finished(self) -> None:
         while tasks := [task for task in self._to_come.values() if not task.done()]:

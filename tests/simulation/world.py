@@ -215,8 +215,8 @@ class World:
             outcome = self._outcome(child, call) if call != "close" else None
             if not child.alive:
                 thread.pause()
-            if call == "rename" and "/incoming/" in path and self._races and self.markers.may_race(path):
-                self.writers.replace(path.removesuffix(self.setting.done_suffix), self._races.pop())
+            if self._races and (raced := self.markers.raced(call, path)):
+                self.writers.replace(raced, self._races.pop())
             if "/.processing/" in path:
                 self._race(child.name, call, path)
             if not on_nfs and call in ("pwrite", "write", "mkdir") and time.monotonic() < self._disk_until:
