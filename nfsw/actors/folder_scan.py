@@ -1,12 +1,8 @@
 """One scan of a session's folders: which of their files are stable, and which are refused. Scanner process.
 
 Each folder is looked at by itself. What may be stable is asked about once all have been looked at, the oldest file of all folders first.
-
-A file that is quiet, but that somebody has open for writing, is asked about again and again. Each time costs an `open`, so a scan
-asks about a few of them.
 """
 
-import errno
 import gc
 import logging
 import os
@@ -23,18 +19,16 @@ from nfsw.actors.logs import about
 from nfsw.actors.marked_files import MarkedFiles
 from nfsw.actors.messages import FileRefused, FileStable, RefusalLifted
 from nfsw.actors.names import COMPLETED, is_wanted, refusal
-from nfsw.actors.nfs import Nfs, describe, is_gone
+from nfsw.actors.nfs import Nfs, regular_file
+from nfsw.actors.open_files import OpenFiles
 from nfsw.actors.scanned_folder import Folder, Waiting
 from nfsw.actors.stability import Rule, Stability, StabilityTracker
 from nfsw.actors.stability_rule import StabilityRule
-from nfsw.actors.statx import Seen
 
 log = logging.getLogger("nfsw.scanner")
 
 #: Files that one scan observes afresh on first sight, each a round trip on NFS. The others of a flood get theirs in a later scan.
 FRESH_SIGHTS = 2_000
-#: Files that were open for writing, or whose names were taken, and that one scan asks about again. The others have their turn later.
-OPEN_LEASES = 100
 
 
 def is_in_the_way(entry: "os.DirEntry[str]", abandoned: Set[str], is_kept: Callable[[str], bool]) -> bool:
@@ -68,16 +62,16 @@ class FolderScan:
         self._largest = config.largest
         self._stability = stability
         self._note = note
+        self._open_files = OpenFiles(nfs, config.writeback_age_s, self.marked, note)
         self._longest = 255
         self._fresh_left = 0
-        self._leases_left = 0
-        self._said_untold: set[int | None] = set()  # errno
         self._ripe: list[tuple[int, str, Folder, str]] = []  # may be stable: mtime, path below the session's folder, folder and name
         self._due: list[tuple[float, str, Folder, str]] = []  # those that wait: when they were asked about last
 
     def begin(self) -> None:
         """A scan of all folders begins. Raises OSError."""
-        self._fresh_left, self._leases_left = FRESH_SIGHTS, OPEN_LEASES
+        self._fresh_left = FRESH_SIGHTS
+        self._open_files.begin()
         self._ripe.clear()  # an error may have cut the scan before short
         self._due.clear()
         self._longest = self._nfs.disk().f_namemax
@@ -252,7 +246,7 @@ class FolderScan:
         """Whether a kept file has the name that this one would get: until it goes, each claim would be for nothing."""
         if folder.kept_on is None:
             return False
-        if name in folder.taken and not self._may_ask(folder, name):
+        if name in folder.taken and not self._open_files.may_ask(folder, name):
             return True
         try:
             seen = self._nfs.observe(self._nfs.tree.completed(FileRef(folder.kept_on, folder.session, folder.below + name)))
@@ -279,7 +273,7 @@ class FolderScan:
             if quiet is None or quiet.fresh:
                 continue  # gone, or another of its name was looked at
             self._fresh_left -= 1
-            if seen := self._observe(f"{folder.path}/{first[1]}"):
+            if seen := regular_file(self._nfs, f"{folder.path}/{first[1]}", self._note):
                 quiet.see_fresh(seen.fingerprint, time.monotonic())
             else:
                 again.append(first)
@@ -292,9 +286,9 @@ class FolderScan:
         writer goes on, gives none for that file for a minute.
         """
         begun = time.monotonic()
-        if self._stability.rule is None or not self._may_ask(folder, name):
+        if self._stability.rule is None or not self._open_files.may_ask(folder, name):
             return False
-        seen = self._observe(f"{folder.path}/{name}")
+        seen = regular_file(self._nfs, f"{folder.path}/{name}", self._note)
         if seen is None:
             return False
         quiet.see_fresh(seen.fingerprint, time.monotonic())
@@ -302,64 +296,7 @@ class FolderScan:
             return False
         if folder.date is None and self.marked and not self.marked.is_marked(folder, name, quiet, self._age(untold=quiet.untold)):
             return False
-        return self._stability.rule is Rule.TIME or quiet.untold or self._is_closed(folder, name, quiet)
-
-    def _may_ask(self, folder: Folder, name: str) -> bool:
-        if name not in folder.opened and name not in folder.taken:
-            return True
-        self._leases_left -= 1
-        return self._leases_left >= 0
-
-    def _observe(self, path: str) -> Seen | None:
-        """What the regular file at `path` is, past the attribute cache; None: there is none, or it cannot be looked at."""
-        try:
-            seen = self._nfs.observe(path)
-        except OSError as error:
-            self._note(error)
-            return None
-        return seen if seen and seen.regular else None
-
-    def _is_closed(self, folder: Folder, name: str, quiet: StabilityTracker) -> bool:
-        """Whether nobody has the file or its marker open for writing, and they are still as they were seen a moment ago."""
-        asked, unchanged = [(f"{folder.path}/{name}", quiet)], True
-        if self.marked and (marker := folder.markers.get(name)):
-            asked.append((self.marked.path(folder, name), marker))
-        for path, tracker in asked:
-            try:
-                with self._nfs.lease(path) as lease:
-                    if lease.impossible:
-                        self._cannot_tell(quiet, lease.impossible)
-                        return False
-                    closed = lease.held()
-            except OSError as error:
-                self._cannot_open(quiet, error)
-                return False
-            now, before = time.monotonic(), tracker.fingerprint
-            if not closed or lease.seen is None:
-                folder.opened.setdefault(name, Waiting(time.time(), now, now)).asked_at = now
-                return False
-            tracker.see_fresh(lease.seen, now)
-            unchanged = unchanged and lease.seen == before
-        folder.opened.pop(name, None)
-        return unchanged
-
-    def _cannot_open(self, quiet: StabilityTracker, error: OSError) -> None:
-        if error.errno in (errno.EACCES, errno.EPERM):
-            self._cannot_tell(quiet, error)
-        elif not is_gone(error) and error.errno not in (errno.ELOOP, errno.ENXIO):  # these two: it is a link or a socket by now
-            self._note(error)
-
-    def _cannot_tell(self, quiet: StabilityTracker, error: OSError) -> None:
-        """Logged once for each reason."""
-        quiet.untold = True
-        if error.errno not in self._said_untold:
-            self._said_untold.add(error.errno)
-            log.warning(
-                "cannot tell whether some files are open for writing: %s; each has to be quiet for %.0f s instead",
-                describe(error),
-                self._writeback_age,
-                extra={"action": "scan"},
-            )
+        return self._stability.rule is Rule.TIME or quiet.untold or self._open_files.is_closed(folder, name, quiet)
 
     def _refuse(self, folder: Folder, name: str, version: Fingerprint | None, reason: str, tell: Tell) -> None:
         folder.refused[name] = version

@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable
 
 from nfsw.actors.files import Fingerprint
-from nfsw.actors.nfs import Nfs
+from nfsw.actors.nfs import Nfs, regular_file
 from nfsw.actors.scanned_folder import Folder
 from nfsw.actors.stability import Stability, StabilityTracker
-from nfsw.actors.statx import Seen
 
 #: Markers that one scan observes afresh on first sight where only time tells, each a round trip on NFS.
 _FRESH_SIGHTS = 2_000
@@ -35,7 +34,7 @@ class MarkedFiles:
 
     def found_displaced(self, session: str, name: str, path: str) -> None:
         """`name`, `path`: of the displaced marker."""
-        if seen := self._observe(path):
+        if seen := regular_file(self._nfs, path, self._note):
             file = session, name.removesuffix(self._suffix)
             self._displaced[file] = max(seen.fingerprint.ctime_ns, self._displaced.get(file, 0))
 
@@ -76,7 +75,7 @@ class MarkedFiles:
         tracker = folder.markers.get(name)
         if tracker is None:
             return quiet.fingerprint.ctime_ns <= self._displaced.get((folder.session, folder.below + name), -1)
-        seen = self._observe(self.path(folder, name))
+        seen = regular_file(self._nfs, self.path(folder, name), self._note)
         if seen is None:
             return False
         tracker.see_fresh(seen.fingerprint, time.monotonic())
@@ -110,14 +109,5 @@ class MarkedFiles:
         """The fresh observation from which the marker's age counts."""
         if not tracker.fresh and self._fresh_left > 0:
             self._fresh_left -= 1
-            if seen := self._observe(self.path(folder, name)):
+            if seen := regular_file(self._nfs, self.path(folder, name), self._note):
                 tracker.see_fresh(seen.fingerprint, time.monotonic())
-
-    def _observe(self, path: str) -> Seen | None:
-        """The regular file at `path`, past the attribute cache; None: there is none, or it cannot be looked at."""
-        try:
-            seen = self._nfs.observe(path)
-        except OSError as error:
-            self._note(error)
-            return None
-        return seen if seen and seen.regular else None

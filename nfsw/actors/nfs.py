@@ -270,6 +270,16 @@ def _unless_gone[T](look: Callable[[], T]) -> T | None:
     return None
 
 
+def regular_file(nfs: Nfs, path: str, note: Callable[[OSError], None]) -> Seen | None:
+    """The regular file at `path`, past the attribute cache; None: there is none, or it cannot be looked at, which `note` is told."""
+    try:
+        seen = nfs.observe(path)
+    except OSError as error:
+        note(error)
+        return None
+    return seen if seen and seen.regular else None
+
+
 def _look(path: str) -> "Looked | OSError | None":
     try:
         return _looked(os.lstat(path))
