@@ -85,6 +85,7 @@ def test_an_outage_is_told_and_outlasted(site: Site, service: Service, kind: str
         assert times.p90 < 1000, "a probe gives up after 1 s"
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("actor", ["claimer", "collector"])
 def test_an_actor_that_hangs_while_it_asks_whether_a_file_is_open_is_shown_and_replaced(
     site: Site, service: Service, actor: str, figure: Figure
@@ -93,7 +94,7 @@ def test_an_actor_that_hangs_while_it_asks_whether_a_file_is_open_is_shown_and_r
     for attempt in range(_ATTEMPTS):
         name = f"asked-by-{actor}-{attempt}"
         with ExitStack() as far:
-            far.enter_context(distant(0.5))
+            far.enter_context(distant(0.3))
             site.write("s", name, b"content")
             if not _in_time(partial(_asks, service, actor, name), within=120):
                 continue
