@@ -36,6 +36,7 @@ class KeptWatch:
         self._enough.set()
         if self._thread:
             self._thread.join(10)
+        self.look()  # at what has gone since the last look
 
     def run(self, enough: threading.Event) -> None:
         while not enough.wait(_LOOK_S):
