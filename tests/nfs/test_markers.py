@@ -9,8 +9,8 @@ from tests.support.content import KIB, Content, some_bytes
 from tests.support.figures import Figure
 from tests.support.site import QUICK, Site
 
-#: Long beside what a marker takes. A file that gets no second lease once it is claimed has to be quiet for that long: an NFS server gives none
-#: for a while after it had to call one back.
+#: Long beside what a marker takes. A file that gets no second lease once it is claimed has to be quiet for that long: an NFS server gives
+#: none for a while after it had to call one back.
 MARKED = {**QUICK, "APP_DONE_SUFFIX": ".done", "APP_MIN_FILE_AGE_S": "30"}
 
 
