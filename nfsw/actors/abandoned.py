@@ -55,14 +55,10 @@ def claimed_files(nfs: Nfs, session: str, name: str, date: str | None) -> list[F
 
 def _files(nfs: Nfs, top: str, date: str, session: str) -> Iterator[FileRef]:
     """The files in the folder `top` and those in it. Raises OSError."""
-    for place, entries in everything(nfs, top, _raise):
+    for place, entries in everything(nfs, top):
         for entry in entries:
             if entry.is_file(follow_symlinks=False):
                 yield FileRef(date, session, place.below + entry.name)
-
-
-def _raise(error: OSError) -> None:
-    raise error
 
 
 def abandon(nfs: Nfs, file: FileRef, reason: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from nfsw.actors.actor import Tell
 from nfsw.actors.files import Arrival
-from nfsw.actors.folder_walk import FolderWalk, Place, WritersWalk
+from nfsw.actors.folder_walk import FolderWalk, WalkedFolder, WritersWalk
 from nfsw.actors.logs import about
 from nfsw.actors.messages import FileRefused, RefusalLifted
 from nfsw.actors.names import for_message
@@ -48,7 +48,7 @@ class ArrivalFolders:
             self._passed.clear()
             self._refused_now.clear()
 
-    def next(self) -> Place | None:
+    def next(self) -> WalkedFolder | None:
         """The next folder of this scan."""
         if self._walk is None or self._left == 0 or (place := self._walk.next()) is None:
             return None
@@ -56,12 +56,12 @@ class ArrivalFolders:
         self._passed.add(place.path)
         return place
 
-    def enter(self, place: Place, others: "Iterable[os.DirEntry[str]]") -> None:
+    def enter(self, place: WalkedFolder, others: "Iterable[os.DirEntry[str]]") -> None:
         """`others`: the entries of `place` that are no files."""
         if self._recursive and self._walk:
             self._walk.enter(place, others)
 
-    def cannot_list(self, place: Place, error: OSError) -> bool:
+    def cannot_list(self, place: WalkedFolder, error: OSError) -> bool:
         """Whether the folder is refused for it."""
         return isinstance(self._walk, WritersWalk) and self._walk.cannot_list(place, error)
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from nfsw.actors.files import Fingerprint
-from nfsw.actors.folder_walk import Place, WritersWalk
+from nfsw.actors.folder_walk import WalkedFolder, WritersWalk
 from nfsw.actors.logs import about
 from nfsw.actors.nfs import Nfs
 
@@ -51,10 +51,10 @@ class EmptyFolders:
             else:
                 self._quiet[place.path] = seen, since
 
-    def _bare(self, session: str, note: Callable[[OSError], None]) -> list[tuple[Place, Fingerprint, int, float]]:
+    def _bare(self, session: str, note: Callable[[OSError], None]) -> list[tuple[WalkedFolder, Fingerprint, int, float]]:
         """The folders with nothing in them but folders: what each one is, how many it holds, and a time before it was looked at."""
         walk = WritersWalk(self._nfs, session, lambda *_: None)  # the Scanner says what is refused
-        bare: list[tuple[Place, Fingerprint, int, float]] = []
+        bare: list[tuple[WalkedFolder, Fingerprint, int, float]] = []
         for _ in range(MOST_FOLDERS):
             if (place := walk.next()) is None:
                 break
@@ -70,7 +70,7 @@ class EmptyFolders:
                 bare.append((place, seen.fingerprint, len(entries), looked_at))
         return bare
 
-    def _remove(self, place: Place, session: str) -> bool:
+    def _remove(self, place: WalkedFolder, session: str) -> bool:
         removed = self._nfs.remove_folder(place.path)
         if removed:
             log.info("removed from incoming: the folder was empty and quiet", extra=about(session, place.below[:-1], "sweep"))

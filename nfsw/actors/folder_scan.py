@@ -94,9 +94,9 @@ class FolderScan:
         wanted, others, in_the_way = self._sorted_out(folder, listing, is_kept)
         if folder.date is None and displaced:
             wanted = [entry for entry in wanted if (folder.session, folder.below + entry.name) not in displaced]
-        vouched_for: list[os.DirEntry[str]] = []
+        with_marker: list[os.DirEntry[str]] = []
         if folder.date is None and self.marked:
-            wanted, vouched_for = self.marked.sort_out(folder, listing, wanted, leased=self._stability.rule is Rule.LEASE)
+            wanted, with_marker = self.marked.sort_out(folder, listing, wanted, leased=self._stability.rule is Rule.LEASE)
         now = time.monotonic()
         pending = folder.pending(wanted)
         known = folder.quiet.get
@@ -129,16 +129,16 @@ class FolderScan:
             elif quiet.fresh:
                 self._to_be_judged(folder, entry.name, quiet, now)
         folder.counted = files, size
-        if vouched_for:
-            self._look_at_vouched_for(folder, vouched_for, now, tell)
+        if with_marker:
+            self._look_at_marked(folder, with_marker, now, tell)
         self._look_first(folder)
         folder.awaited -= folder.abandoned
         gone = len(pending) - missed < before or reported < len(folder.reported)
-        if gone or pending is not wanted or folder.refused or folder.awaited or vouched_for:
-            folder.forget_all_but({entry.name for entry in (*wanted, *vouched_for)}, tell)
+        if gone or pending is not wanted or folder.refused or folder.awaited or with_marker:
+            folder.forget_all_but({entry.name for entry in (*wanted, *with_marker)}, tell)
         return in_the_way, others
 
-    def _look_at_vouched_for(self, folder: Folder, entries: "list[os.DirEntry[str]]", now: float, tell: Tell) -> None:
+    def _look_at_marked(self, folder: Folder, entries: "list[os.DirEntry[str]]", now: float, tell: Tell) -> None:
         """Files that have their marker."""
         pending = folder.pending(entries)
         files, size = folder.counted
@@ -151,7 +151,7 @@ class FolderScan:
                     quiet = self._see(folder, entry.name, folder.quiet.get(entry.name), version, now, tell)
                     if quiet is None:
                         continue
-                    quiet.vouched_for = True
+                    quiet.has_marker = True
                     self._to_be_judged(folder, entry.name, quiet, now)
                 files, size = files + 1, size + version.size
         folder.counted = files, size

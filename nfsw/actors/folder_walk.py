@@ -20,7 +20,7 @@ DEEPEST = 32
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 
-class Place(NamedTuple):
+class WalkedFolder(NamedTuple):
     """A folder of a walk."""
 
     path: str
@@ -35,9 +35,9 @@ class FolderWalk:
     """Each folder before those in it, in the order in which they are listed. Whoever takes one with `next` lists it and calls `enter`."""
 
     def __init__(self, top: str) -> None:
-        self._to_come = [Place(top)]
+        self._to_come = [WalkedFolder(top)]
 
-    def next(self) -> Place | None:
+    def next(self) -> WalkedFolder | None:
         """None: there are no more."""
         return self._to_come.pop() if self._to_come else None
 
@@ -45,12 +45,12 @@ class FolderWalk:
     def is_done(self) -> bool:
         return not self._to_come
 
-    def enter(self, place: Place, entries: "Iterable[os.DirEntry[str]]") -> None:
+    def enter(self, place: WalkedFolder, entries: "Iterable[os.DirEntry[str]]") -> None:
         """`entries`: those of `place`, or those of them that are no files."""
-        inside = [Place(entry.path, f"{place.below}{entry.name}/") for entry in entries if self.may_enter(place, entry)]
+        inside = [WalkedFolder(entry.path, f"{place.below}{entry.name}/") for entry in entries if self.may_enter(place, entry)]
         self._to_come += reversed(inside)
 
-    def may_enter(self, place: Place, entry: "os.DirEntry[str]") -> bool:
+    def may_enter(self, place: WalkedFolder, entry: "os.DirEntry[str]") -> bool:
         """Whether the entry of `place` is a folder that the walk goes on to."""
         name = entry.name
         return entry.is_dir(follow_symlinks=False) and not is_hidden(name) and name == for_message(name) and place.depth < DEEPEST
@@ -66,7 +66,7 @@ class WritersWalk(FolderWalk):
         self._refuse = refuse
         self._device: tuple[int, int] | None = None  # of the top
 
-    def may_enter(self, place: Place, entry: "os.DirEntry[str]") -> bool:
+    def may_enter(self, place: WalkedFolder, entry: "os.DirEntry[str]") -> bool:
         if is_hidden(entry.name) or entry.is_file(follow_symlinks=False):
             return False
         folder = entry.is_dir(follow_symlinks=False)
@@ -77,14 +77,14 @@ class WritersWalk(FolderWalk):
             self._refuse(place.below + entry.name, reason)
         return reason is None
 
-    def cannot_list(self, place: Place, error: OSError) -> bool:
+    def cannot_list(self, place: WalkedFolder, error: OSError) -> bool:
         """Whether the folder is refused because nobody lets us look into it. The session's own is not for us to refuse."""
         forbidden = bool(place.below) and error.errno in _FORBIDDEN
         if forbidden:
             self._refuse(place.below.removesuffix("/"), f"the folder cannot be read: {describe(error)}")
         return forbidden
 
-    def _obstacle(self, place: Place, entry: "os.DirEntry[str]") -> str | None:
+    def _obstacle(self, place: WalkedFolder, entry: "os.DirEntry[str]") -> str | None:
         """Why the folder is not entered."""
         if place.depth >= DEEPEST:
             return f"it is a folder below {DEEPEST} others; no more are gone into"
@@ -104,7 +104,11 @@ class WritersWalk(FolderWalk):
         return self._device
 
 
-def everything(nfs: Nfs, top: str, note: Callable[[OSError], None]) -> "Iterator[tuple[Place, list[os.DirEntry[str]]]]":
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def everything(nfs: Nfs, top: str, note: Callable[[OSError], None] = _raise) -> "Iterator[tuple[WalkedFolder, list[os.DirEntry[str]]]]":
     """Each folder with its entries, `top` first, which need not be there. Raises OSError for `top`; `note` is told of those inside."""
     walk = FolderWalk(top)
     while place := walk.next():

@@ -133,11 +133,7 @@ def _parsed(text: bytes) -> Fingerprint | None:
 
 def _files(nfs: Nfs, top: str) -> "Iterator[tuple[str, os.DirEntry[str]]]":
     """All that is no folder, in `top` and those below, by its path from there."""
-    for place, entries in everything(nfs, top, _raise):
+    for place, entries in everything(nfs, top):
         for entry in entries:
             if not entry.is_dir(follow_symlinks=False):
                 yield place.below + entry.name, entry
-
-
-def _raise(error: OSError) -> None:
-    raise error

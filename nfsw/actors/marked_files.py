@@ -41,7 +41,7 @@ class MarkedFiles:
     def sort_out(
         self, folder: Folder, listing: "list[os.DirEntry[str]]", wanted: "list[os.DirEntry[str]]", *, leased: bool
     ) -> "tuple[list[os.DirEntry[str]], list[os.DirEntry[str]]]":
-        """Which of the wanted files have to become stable, and for which a marker vouches that they are. The others wait for theirs.
+        """Which of the wanted files have to become stable, and which have their marker. The others wait for theirs.
 
         `leased`: a lease tells who has a file open.
         """
@@ -51,15 +51,15 @@ class MarkedFiles:
         marked = [entry for entry in files if entry.name + suffix in markers]
         self._look_at(folder, marked, [markers[entry.name + suffix] for entry in marked])
         to_be_stable: list[os.DirEntry[str]] = []
-        vouched_for: list[os.DirEntry[str]] = []
+        with_marker: list[os.DirEntry[str]] = []
         now, before, folder.unmarked = time.time(), folder.unmarked, {}
         for entry in files:
             name, quiet = entry.name, folder.quiet.get(entry.name)
             if quiet:
-                quiet.vouched_for = False
+                quiet.has_marker = False
             if tracker := folder.markers.get(name):
                 if leased and not (quiet and quiet.untold):
-                    vouched_for.append(entry)
+                    with_marker.append(entry)
                 else:
                     self._look_first(folder, name, tracker)
                     to_be_stable.append(entry)
@@ -67,7 +67,7 @@ class MarkedFiles:
                 to_be_stable.append(entry)
             else:
                 folder.unmarked[name] = before.get(name, now)
-        return to_be_stable, vouched_for
+        return to_be_stable, with_marker
 
     def is_marked(self, folder: Folder, name: str, quiet: StabilityTracker, age: float) -> bool:
         """Whether a marker counts for the file as it was seen just now. `age`: seconds of quiet that are asked for if time has to tell."""
@@ -79,7 +79,7 @@ class MarkedFiles:
         if seen is None:
             return False
         tracker.see_fresh(seen.fingerprint, time.monotonic())
-        stable = quiet.vouched_for or tracker.verdict(begun, age, looked=True) is Stability.STABLE
+        stable = quiet.has_marker or tracker.verdict(begun, age, looked=True) is Stability.STABLE
         return stable and seen.fingerprint.is_as_new_as(quiet.fingerprint)
 
     def path(self, folder: Folder, name: str) -> str:

@@ -18,7 +18,7 @@ from nfsw.actors.config import ScannerConfig
 from nfsw.actors.envelope import Message, Reply
 from nfsw.actors.files import FileRef
 from nfsw.actors.folder_scan import FolderScan, is_in_the_way
-from nfsw.actors.folder_walk import FolderWalk, Place, everything
+from nfsw.actors.folder_walk import FolderWalk, WalkedFolder, everything
 from nfsw.actors.kept_marks import KeptMarks
 from nfsw.actors.marker import is_displaced_marker
 from nfsw.actors.messages import DisplacedFile, RefusalLifted, ReportAgain, ScanFinished, SessionFound, WatchedSessions
@@ -64,7 +64,7 @@ class Scanner(Actor):
             case ReportAgain(file):
                 path, name = os.path.split(self._nfs.tree.source(file))
                 if isinstance(file, FileRef) and file.session in self._watch.held:
-                    self._folder(Place(path, file.name.removesuffix(name)), file.session, file.date).awaited.add(name)
+                    self._folder(WalkedFolder(path, file.name.removesuffix(name)), file.session, file.date).awaited.add(name)
                 if folder := self._folders.get(path):
                     folder.reported.pop(name, None)
         return None
@@ -245,7 +245,7 @@ class Scanner(Actor):
         except OSError as error:
             self._news.note(error)
 
-    def _look_at(self, place: Place, session: str, date: str | None, tell: Tell) -> "tuple[bool, list[os.DirEntry[str]]]":
+    def _look_at(self, place: WalkedFolder, session: str, date: str | None, tell: Tell) -> "tuple[bool, list[os.DirEntry[str]]]":
         """Whether a file of the folder is to be seen to, and the entries that are no files. Raises OSError."""
         listing = self._nfs.listing(place.path)
         folder = self._folder(place, session, date)
@@ -262,7 +262,7 @@ class Scanner(Actor):
         today = f"{datetime.now(UTC):%Y%m%d}"
         return today if self._kept.has(today, session) else None
 
-    def _folder(self, place: Place, session: str, date: str | None) -> Folder:
+    def _folder(self, place: WalkedFolder, session: str, date: str | None) -> Folder:
         folder = self._folders.get(place.path)
         if folder is None:
             folder = self._folders[place.path] = Folder(place.path, session, date, place.below)

@@ -59,15 +59,15 @@ class Leaving:
     def sent(self, size: int) -> None:
         """The kernel has taken `size` bytes more."""
         self._taken = min(self.length, self._taken + size)
-        self._window.moves(self, self._through(self._taken - _HELD))
+        self._window.moves(self, self._newly_gone(self._taken - _HELD))
 
     def done(self) -> None:
         """It was answered, or given up."""
         whole = self._taken == self.length
-        self._window.ends(self, self._through(self.length if whole else 0))
+        self._window.ends(self, self._newly_gone(self.length if whole else 0))
 
-    def _through(self, gone: int) -> int:
-        """How many bytes of the first `gone` are news."""
+    def _newly_gone(self, gone: int) -> int:
+        """The first `gone` bytes of the block are through the uplink: how many of them were not before."""
         more = max(0, gone - self._gone)
         self._gone += more
         return more

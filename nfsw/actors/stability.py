@@ -38,7 +38,7 @@ class StabilityTracker:
     scans: int = 1  # that saw it so
     fresh: bool = False  # whether a fresh observation is among them
     untold: bool = False  # whether nobody can tell if this file is open, whatever the rule is: that of time holds for it
-    vouched_for: bool = False  # its writer says that it is complete: it need not be quiet for any time
+    has_marker: bool = False  # its writer says that it is complete: it need not be quiet for any time
     seen_at: float = field(init=False, compare=False)  # when a scan first saw the file, whatever it looked like then
 
     def __post_init__(self) -> None:
@@ -61,7 +61,7 @@ class StabilityTracker:
 
     def verdict(self, now: float, age: float, *, looked: bool = False) -> Stability:
         """`now`: from before the latest observation. `age`: seconds of quiet that are asked for. `looked`: it was a fresh one."""
-        if self.vouched_for:
+        if self.has_marker:
             return Stability.STABLE if looked else Stability.LOOK
         if self.scans < 2 or (self.fresh and now - self.since < age):
             return Stability.WAIT

@@ -55,7 +55,8 @@ class StagedCopy:
 
     async def give_back(self, block: Block) -> None:
         """Azure holds the block. In a thread, since an older kernel writes out first what it is to forget. A file system that cannot do it
-        keeps the block until the copy is removed."""
+        keeps the block until the copy is removed.
+        """
         if block.length < _LEAST_GIVEN_BACK:
             return
         own = os.dup(self._fd)  # which stays this file's if the copy is closed meanwhile

@@ -27,7 +27,7 @@ class Markers:
         self._world = world
         self._rng = random.Random(f"{seed} marks")
         self._to_come: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._vouched_for: dict[tuple[str, str], set[bytes]] = defaultdict(set)  # what was marked, by session and name
+        self._with_marker: dict[tuple[str, str], set[bytes]] = defaultdict(set)  # what was marked, by session and name
         self._raced: set[int] = set()  # inodes that were put in place in the instant of a claim
         self._raced_contents: set[bytes] = set()
         self._older: dict[str, int] = defaultdict(int)  # how often a file was seen to have an older marker
@@ -64,7 +64,7 @@ class Markers:
         if not self.suffix:
             return
         if not newest:
-            self._vouched_for[session, name].add(content)  # the marker is the newer one's
+            self._with_marker[session, name].add(content)  # the marker is the newer one's
             return
         self.changes(session, name)
         if raced:
@@ -128,7 +128,7 @@ class Markers:
 
     def committed(self, session: str, name: str, content: bytes) -> None:
         """Nothing is taken before its writer has said that it is complete."""
-        if self.suffix and content not in self._vouched_for[session, name] and content not in self._raced_contents:
+        if self.suffix and content not in self._with_marker[session, name] and content not in self._raced_contents:
             self._world.violated(f"{session}/{name} is committed with {len(content)} bytes that its writer has not marked")
 
     # ---
@@ -146,7 +146,7 @@ class Markers:
         marker = self._path(session, name) + self.suffix
         if not os.path.isdir(os.path.dirname(marker)) or os.path.isdir(marker):
             return
-        self._vouched_for[session, name].add(content)
+        self._with_marker[session, name].add(content)
         if not self._is_at(self._path(session, name), inode):
             self._late.add(marker)
         self._touch(marker)
